@@ -1,0 +1,52 @@
+"""The command line: it parses, calls the library and prints. Nothing else.
+
+Exit codes: 0 done, 1 findings, 2 wrong use. Results go to stdout or
+``--output``, talk and progress bars to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+#: Subcommands, in the order of the line of the data. Each is a module of this
+#: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
+COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "benchmark")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``fei-lite`` with every subcommand."""
+    parser = argparse.ArgumentParser(
+        prog="fei-lite", description="Hadronic B tagging for e+e- -> Upsilon(4S) -> B Bbar.")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"fei_lite.cli.{name}")
+        sub = subparsers.add_parser(
+            name, help=module.HELP, description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.configure(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``fei-lite``; returns the exit code."""
+    from fei_lite.errors import FeiLiteError
+
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except FeiLiteError as error:
+        print(f"fei-lite {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"fei-lite {options.command}: interrupted; no half-written file was left.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

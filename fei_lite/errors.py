@@ -1,0 +1,55 @@
+"""The errors that fei-lite raises: one base class, a few children.
+
+A message says what went wrong, where, what was found, what was expected and
+what to do. The command line prints it and leaves with :attr:`exit_code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FeiLiteError(Exception):
+    """Base class of every error that fei-lite raises on purpose."""
+
+    exit_code = 2
+
+
+class EventFileError(FeiLiteError, ValueError):
+    """An event file is missing, truncated, empty, foreign or badly typed."""
+
+
+class ChannelFileError(FeiLiteError, ValueError):
+    """A channel file is malformed, or its content contradicts physics."""
+
+    exit_code = 1
+
+
+class ModelSetError(FeiLiteError, ValueError):
+    """A model set is missing, damaged, or does not fit the channel set."""
+
+
+class OutputError(FeiLiteError, OSError):
+    """An output could not be written; nothing was left behind."""
+
+
+class SimulationError(FeiLiteError, RuntimeError):
+    """The simulation was asked for something that it cannot do."""
+
+
+class UnknownNameError(FeiLiteError, KeyError):
+    """A name (particle, column, feature, ...) that is not known."""
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0]) if self.args else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Nearest known: 'x'."`` for an error message, or ``""``.
+
+    >>> nearest("K_S", ["K_S0", "pi+"])
+    " Nearest known: 'K_S0'."
+    """
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f" Nearest known: '{matches[0]}'." if matches else ""

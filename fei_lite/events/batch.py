@@ -1,0 +1,103 @@
+"""Batches of events: lists of columns with event offsets.
+
+A batch holds some thousand events. ``Jagged`` is one list of objects for all
+of them: object ``i`` of event ``e`` is row ``offsets[e] + i`` of each column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import schema
+
+
+@dataclass(frozen=True)
+class Jagged:
+    """A list of objects per event: ``offsets`` (n_events + 1, int64) and flat columns."""
+
+    offsets: NDArray[np.int64]
+    columns: dict[str, NDArray]
+
+    def __len__(self) -> int:
+        """Number of objects in all events."""
+        return int(self.offsets[-1])
+
+    def __getitem__(self, name: str) -> NDArray:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise UnknownNameError(f"no column '{name}'.{nearest(name, self.columns)}") from None
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Objects per event, shape (n_events,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def event_index(self) -> NDArray[np.int64]:
+        """Event (row in the batch) of each object."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+    def slice(self, start: int, stop: int) -> Jagged:
+        """The objects of events ``start`` to ``stop`` (excluded)."""
+        a, b = int(self.offsets[start]), int(self.offsets[stop])
+        return Jagged(self.offsets[start : stop + 1] - a, {k: v[a:b] for k, v in self.columns.items()})
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Some thousand events as columns (see :mod:`fei_lite.events.schema`).
+
+    ``events`` maps event-level column names to arrays of shape (n_events, ...);
+    ``generated`` is None where there is no truth. ``source`` and ``start`` say
+    which file and which first entry the batch comes from.
+    """
+
+    events: dict[str, NDArray]
+    tracks: Jagged
+    clusters: Jagged
+    klm: Jagged
+    v0s: Jagged
+    generated: Jagged | None = None
+    source: str = ""
+    start: int = 0
+    notes: dict[str, int] = field(default_factory=dict)  # counted oddities, e.g. dropped NaN helices
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.events["event"])
+
+    def slice(self, start: int, stop: int) -> EventBatch:
+        """Events ``start`` to ``stop`` (excluded) as a batch of their own; notes are not split."""
+        parts = {name: getattr(self, name) for name in schema.LISTS}
+        return EventBatch(
+            events={k: v[start:stop] for k, v in self.events.items()},
+            **{k: None if v is None else v.slice(start, stop) for k, v in parts.items()},
+            source=self.source, start=self.start + start,
+        )
+
+
+def concatenate(batches: list[EventBatch]) -> EventBatch:
+    """One batch of the events of all; truth is kept only if each batch has it."""
+    def join(name: str) -> Jagged | None:
+        lists = [getattr(b, name) for b in batches]
+        if any(item is None for item in lists):
+            return None
+        counts = np.concatenate([item.counts for item in lists])
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Jagged(offsets, {k: np.concatenate([item.columns[k] for item in lists]) for k in lists[0].columns})
+
+    notes: dict[str, int] = {}
+    for batch in batches:
+        for key, value in batch.notes.items():
+            notes[key] = notes.get(key, 0) + value
+    return EventBatch(
+        events={k: np.concatenate([b.events[k] for b in batches]) for k in batches[0].events},
+        **{name: join(name) for name in schema.LISTS},  # type: ignore[arg-type]
+        source=batches[0].source, start=batches[0].start, notes=notes,
+    )

@@ -1,0 +1,109 @@
+"""Particle names, codes, masses and charges, in the field's (EvtGen) names.
+
+The numbers are those of the `particle` package (PDG); this module turns MeV
+into GeV, writes anti-particles as EvtGen and basf2 do (``anti-D0``,
+``anti-p-``) and knows what a charge conjugate is.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fei_lite.errors import UnknownNameError, nearest
+
+#: basf2 names that EvtGen's table spells differently.
+_ALIASES = {"pi0": 111, "K_S0": 310, "K_L0": 130, "J/psi": 443, "gamma": 22}
+
+
+@cache
+def _tables() -> tuple[dict[str, int], dict[int, str]]:
+    from particle import Particle  # takes a third of a second: only when needed
+    from particle.converters import EvtGenName2PDGIDBiMap  # noqa: F401
+
+    codes: dict[str, int] = {}
+    for entry in Particle.all():
+        try:
+            name = entry.evtgen_name
+        except Exception:  # particle raises its own MatchingIDNotFound family
+            continue
+        if name:
+            codes[name] = int(entry.pdgid)
+    codes.update(_ALIASES)
+    return codes, {code: name for name, code in codes.items()}
+
+
+def pdg_code(name: str) -> int:
+    """PDG code of a particle name; labels (``:V0``) are ignored.
+
+    Raises :class:`UnknownNameError` with the nearest known name.
+
+    >>> pdg_code("anti-D0"), pdg_code("K_S0:V0")
+    (-421, 310)
+    """
+    base = name.split(":", 1)[0]
+    codes, _ = _tables()
+    if base not in codes:
+        raise UnknownNameError(f"unknown particle '{base}'.{nearest(base, codes)}")
+    return codes[base]
+
+
+def particle_name(code: int) -> str:
+    """Name of a PDG code.
+
+    >>> particle_name(-2212)
+    'anti-p-'
+    """
+    _, names = _tables()
+    if int(code) not in names:
+        raise UnknownNameError(f"unknown PDG code {code}.")
+    return names[int(code)]
+
+
+@cache
+def _entry(code: int):  # type: ignore[no-untyped-def]
+    from particle import Particle
+
+    return Particle.from_pdgid(code)
+
+
+def mass(name: str | int) -> float:
+    """Nominal (PDG) mass in GeV.
+
+    >>> round(mass("pi+"), 5)
+    0.13957
+    """
+    code = name if isinstance(name, int) else pdg_code(name)
+    value = _entry(code).mass
+    return 0.0 if value is None else float(value) / 1000.0
+
+
+def charge(name: str | int) -> int:
+    """Electric charge in units of the positron's.
+
+    >>> charge("anti-p-"), charge("D*+")
+    (-1, 1)
+    """
+    code = name if isinstance(name, int) else pdg_code(name)
+    return int(_entry(code).charge)
+
+
+def is_self_conjugate(name: str | int) -> bool:
+    """True for a particle that is its own anti-particle (pi0, K_S0, J/psi, gamma).
+
+    >>> is_self_conjugate("K_S0"), is_self_conjugate("D0")
+    (True, False)
+    """
+    code = name if isinstance(name, int) else pdg_code(name)
+    return code in (310, 130) or _entry(code).is_self_conjugate
+
+
+def conjugate(name: str) -> str:
+    """Name of the charge conjugate; the label stays.
+
+    >>> conjugate("D*-"), conjugate("K_S0:V0"), conjugate("p+")
+    ('D*+', 'K_S0:V0', 'anti-p-')
+    """
+    base, colon, label = name.partition(":")
+    code = pdg_code(base)
+    other = base if is_self_conjugate(code) else particle_name(-code)
+    return other + colon + label
