@@ -1,0 +1,279 @@
+"""Combination of daughters into candidates, event by event, and ranking.
+
+All candidates of a batch that can be daughters stand in one pool, table after
+table; ``pool_offsets[t, e] : pool_offsets[t, e + 1]`` are the rows of table
+``t`` in event ``e``. Momenta are in the centre-of-mass frame.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fei_lite.kernels.jit import kernel
+
+# Variables of a combination (cuts and ranking): see VARIABLES for the names.
+MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY = range(8)
+
+#: basf2 name -> code of each variable that the kernel can cut on or rank by.
+VARIABLES = {
+    "M": MASS, "Q": Q_VALUE, "Mbc": MBC, "deltaE": DELTA_E, "abs(dM)": ABS_DM, "abs(dQ)": ABS_DQ,
+    "abs(deltaE)": ABS_DELTA_E, "daughterProductOf(SignalProbability)": PROBABILITY,
+}
+
+_MARGIN = 1e-9  # GeV; rounding of a partial sum must never prune what the full sum keeps
+
+
+@kernel
+def _variable(code, total, sum_mass, product, sqrt_s, nominal_mass, nominal_q):
+    """Value of one variable; ``total`` is (px, py, pz, E) in the CMS."""
+    if code == PROBABILITY:
+        return product
+    if code == DELTA_E or code == ABS_DELTA_E:
+        delta = total[3] - 0.5 * sqrt_s
+        return abs(delta) if code == ABS_DELTA_E else delta
+    p2 = total[0] * total[0] + total[1] * total[1] + total[2] * total[2]
+    if code == MBC:
+        m2 = 0.25 * sqrt_s * sqrt_s - p2
+        return np.sqrt(m2) if m2 > 0.0 else np.nan
+    m2 = total[3] * total[3] - p2
+    m = np.sqrt(m2) if m2 > 0.0 else 0.0
+    if code == MASS:
+        return m
+    if code == ABS_DM:
+        return abs(m - nominal_mass)
+    q = m - sum_mass
+    return abs(q - nominal_q) if code == ABS_DQ else q
+
+
+@kernel
+def _insert(values, rows, n, best_n, value, new_rows, k, highest):
+    """Insert into the sorted list of the ``best_n`` best; equal values keep their order."""
+    if n == best_n:
+        worst = values[n - 1]
+        if (highest and not value > worst) or (not highest and not value < worst):
+            return n
+    else:
+        n += 1
+    i = n - 1
+    while i > 0 and ((highest and value > values[i - 1]) or (not highest and value < values[i - 1])):
+        values[i] = values[i - 1]
+        for j in range(k):
+            rows[i, j] = rows[i - 1, j]
+        i -= 1
+    values[i] = value
+    for j in range(k):
+        rows[i, j] = new_rows[j]
+    return n
+
+
+@kernel
+def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
+            pool_offsets, p4_cms, sign, mass, probability, source, sqrt_s,
+            cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
+            prune, out_event, out_sign, out_rank, out_rows, n_passed):
+    """Combine ``k`` slots in every event; keep the best ``best_n`` per mother sign.
+
+    Slot ``j`` takes the candidates of table ``slot_table[j]`` whose sign is
+    ``slot_sign[j] * mother_sign`` or 0 (``slot_sign[j] == 0`` takes all). Slots
+    of equal table and sign (``same_as[j]``, else -1) are filled in ascending
+    order; an unflavoured pair in two slots of opposite sign
+    (``opposite_of[j]``) likewise. ``n_passed[e]`` counts what passes the cuts.
+    Returns the number of rows written to ``out_*``.
+    """
+    k = slot_table.shape[0]
+    n_events = pool_offsets.shape[1] - 1
+    n_words = source.shape[1]
+    n_cuts = cut_variable.shape[0]
+    longest = 1
+    for j in range(k):
+        for e in range(n_events):
+            longest = max(longest, pool_offsets[slot_table[j], e + 1] - pool_offsets[slot_table[j], e])
+    lists = np.empty((k, longest), np.int64)
+    length = np.empty(k, np.int64)
+    index = np.empty(k, np.int64)
+    chosen = np.empty(k, np.int64)
+    part = np.zeros((k + 1, 4))
+    part_mass = np.zeros(k + 1)
+    part_product = np.ones(k + 1)
+    part_source = np.zeros((k + 1, n_words), np.uint64)
+    rest_low = np.zeros(k + 1)      # least energy that slots j.. can add
+    rest_high = np.zeros(k + 1)     # most energy
+    rest_mass = np.zeros(k + 1)     # least mass that slots j.. can add
+    best_value = np.empty(best_n)
+    best_rows = np.empty((best_n, k), np.int64)
+    n_out = 0
+
+    for e in range(n_events):
+        energy_low, energy_high, mass_high, q_high = -np.inf, np.inf, np.inf, np.inf
+        for c in range(n_cuts):
+            if cut_variable[c] == DELTA_E:
+                energy_low = max(energy_low, cut_min[c] + 0.5 * sqrt_s[e])
+                energy_high = min(energy_high, cut_max[c] + 0.5 * sqrt_s[e])
+            elif cut_variable[c] == ABS_DELTA_E:
+                energy_low = max(energy_low, 0.5 * sqrt_s[e] - cut_max[c])
+                energy_high = min(energy_high, 0.5 * sqrt_s[e] + cut_max[c])
+            elif cut_variable[c] == MASS:
+                mass_high = min(mass_high, cut_max[c])
+            elif cut_variable[c] == Q_VALUE:
+                q_high = min(q_high, cut_max[c])
+        energy_low -= _MARGIN
+        energy_high += _MARGIN
+        mass_high += _MARGIN
+        q_high += _MARGIN
+
+        for m in range(mother_signs.shape[0]):
+            mother_sign = mother_signs[m]
+            empty = False
+            for j in range(k):
+                n = 0
+                wanted = slot_sign[j] * mother_sign
+                for row in range(pool_offsets[slot_table[j], e], pool_offsets[slot_table[j], e + 1]):
+                    if wanted == 0 or sign[row] == wanted or sign[row] == 0:
+                        lists[j, n] = row
+                        n += 1
+                length[j] = n
+                if n == 0:
+                    empty = True
+            if empty:
+                continue
+            for j in range(k - 1, -1, -1):
+                low, high, light = np.inf, -np.inf, np.inf
+                for i in range(length[j]):
+                    row = lists[j, i]
+                    low = min(low, p4_cms[row, 3])
+                    high = max(high, p4_cms[row, 3])
+                    light = min(light, mass[row])
+                rest_low[j] = rest_low[j + 1] + low
+                rest_high[j] = rest_high[j + 1] + high
+                rest_mass[j] = rest_mass[j + 1] + light
+
+            n_best = 0
+            level = 0
+            index[0] = 0
+            while level >= 0:
+                if index[level] >= length[level]:
+                    level -= 1
+                    continue
+                row = lists[level, index[level]]
+                index[level] += 1
+                clash = False
+                for w in range(n_words):
+                    if part_source[level, w] & source[row, w]:
+                        clash = True
+                        break
+                if clash:
+                    continue
+                other = opposite_of[level]
+                if other >= 0 and sign[row] == 0 and sign[chosen[other]] == 0 and row < chosen[other]:
+                    continue
+                deep = level + 1
+                for a in range(4):
+                    part[deep, a] = part[level, a] + p4_cms[row, a]
+                part_mass[deep] = part_mass[level] + mass[row]
+                part_product[deep] = part_product[level] * probability[row]
+                chosen[level] = row
+                if deep < k:
+                    if prune:
+                        if part[deep, 3] + rest_low[deep] > energy_high:
+                            continue
+                        if part[deep, 3] + rest_high[deep] < energy_low:
+                            continue
+                        if mass_high < np.inf or q_high < np.inf:
+                            m2 = (part[deep, 3] ** 2 - part[deep, 0] ** 2 - part[deep, 1] ** 2
+                                  - part[deep, 2] ** 2)
+                            least = np.sqrt(m2) if m2 > 0.0 else 0.0
+                            if least + rest_mass[deep] > mass_high + 1e-7:
+                                continue
+                            if least - part_mass[deep] > q_high + 1e-7:
+                                continue
+                    for w in range(n_words):
+                        part_source[deep, w] = part_source[level, w] | source[row, w]
+                    index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
+                    level = deep
+                    continue
+                passed = True
+                for c in range(n_cuts):
+                    value = _variable(cut_variable[c], part[k], part_mass[k], part_product[k],
+                                      sqrt_s[e], nominal_mass, nominal_q)
+                    if not (value > cut_min[c] and value < cut_max[c]):
+                        passed = False
+                        break
+                if not passed:
+                    continue
+                n_passed[e] += 1
+                value = _variable(rank_variable, part[k], part_mass[k], part_product[k],
+                                  sqrt_s[e], nominal_mass, nominal_q)
+                n_best = _insert(best_value, best_rows, n_best, best_n, value, chosen, k, highest)
+
+            for i in range(n_best):
+                out_event[n_out] = e
+                out_sign[n_out] = mother_sign
+                out_rank[n_out] = i + 1
+                for j in range(k):
+                    out_rows[n_out, j] = best_rows[i, j]
+                n_out += 1
+    return n_out
+
+
+@kernel
+def rank_rows(offsets, sign, value, highest, best_n, keep, rank):
+    """Rank rows per event and conjugate by ``value``; mark the best ``best_n``.
+
+    A row of sign 0 competes with both conjugates and carries its better rank.
+    NaN ranks last. Equal values keep their order. Fills ``keep`` and ``rank``.
+    """
+    for e in range(offsets.shape[0] - 1):
+        first, last = offsets[e], offsets[e + 1]
+        for i in range(first, last):
+            rank[i] = 0
+            keep[i] = False
+        for s in (1, -1):
+            for i in range(first, last):
+                if sign[i] == -s:
+                    continue
+                better = 0
+                for j in range(first, last):
+                    if sign[j] == -s or i == j:
+                        continue
+                    if np.isnan(value[i]):
+                        ahead = not np.isnan(value[j]) or j < i
+                    elif np.isnan(value[j]):
+                        ahead = False
+                    elif value[j] == value[i]:
+                        ahead = j < i
+                    else:
+                        ahead = (value[j] > value[i]) == highest
+                    if ahead:
+                        better += 1
+                if rank[i] == 0 or better + 1 < rank[i]:
+                    rank[i] = better + 1
+                if better < best_n:
+                    keep[i] = True
+
+
+@kernel
+def mark_duplicates(offsets, sign, source, value, duplicate):
+    """Mark all but the best of the rows of an event that share sign and sources.
+
+    The best has the highest ``value``; equal values keep the first row.
+    """
+    n_words = source.shape[1]
+    for e in range(offsets.shape[0] - 1):
+        for i in range(offsets[e], offsets[e + 1]):
+            duplicate[i] = False
+        for i in range(offsets[e], offsets[e + 1]):
+            if duplicate[i]:
+                continue
+            for j in range(i + 1, offsets[e + 1]):
+                if duplicate[j] or sign[i] != sign[j]:
+                    continue
+                same = True
+                for w in range(n_words):
+                    if source[i, w] != source[j, w]:
+                        same = False
+                        break
+                if same:
+                    if value[j] > value[i]:
+                        duplicate[i] = True
+                        break
+                    duplicate[j] = True

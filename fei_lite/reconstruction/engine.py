@@ -1,0 +1,194 @@
+"""The reconstruction: from a batch of events to B candidates, stage by stage.
+
+Order of the steps of a channel, as in the FEI: cuts, rank and keep the best,
+vertex fit, features, classifier; then, per particle: merge the channels, drop
+duplicates, cut on the signal probability, rank and keep the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.channels import Channel, ChannelSet, ParticleConfig
+from fei_lite.events import EventBatch
+from fei_lite.reconstruction import truth
+from fei_lite.reconstruction.combination import combine_channel
+from fei_lite.reconstruction.cutflow import CutFlow
+from fei_lite.reconstruction.features import feature_matrix
+from fei_lite.reconstruction.final_state import concatenate_tables, leaf_candidates, leaf_kind
+from fei_lite.reconstruction.frames import invariant_mass
+from fei_lite.reconstruction.pool import Pool
+from fei_lite.reconstruction.ranking import drop_duplicates, rank_candidates
+from fei_lite.reconstruction.timing import Stopwatch
+from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
+
+
+class Classifiers(Protocol):
+    """What the reconstruction asks of a model set."""
+
+    def has_model(self, identifier: str) -> bool:
+        """Whether there is a model for the channel."""
+
+    def predict(self, identifier: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signal probability of each row."""
+
+
+#: Sees every channel's candidates before they are classified: (channel, table, features).
+Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
+
+
+@dataclass
+class Reconstruction:
+    """All candidates of a batch: one table per particle, and the cut-flow."""
+
+    batch: EventBatch
+    channel_set: ChannelSet
+    tables: dict[str, CandidateTable] = field(default_factory=dict)
+    cutflow: CutFlow = field(default_factory=CutFlow)
+
+
+def reconstruct(
+    batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
+    with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
+    observe_stage: int | None = None, prune: bool = True, stopwatch: Stopwatch | None = None,
+) -> Reconstruction:
+    """Reconstruct every channel of the set in a batch of events.
+
+    ``with_truth``: match to generated particles at every stage (default: where
+    the batch has them). ``last_stage`` ends after that stage of the graph.
+    ``observer`` sees the candidates and features of every channel of
+    ``observe_stage`` (all stages if None) before the classifier; training uses
+    it. Channels without a model make no candidates beyond that point; the
+    cut-flow lists them. The result is a pure function of the arguments.
+    """
+    if with_truth is None:
+        with_truth = batch.generated is not None
+    watch = stopwatch or Stopwatch()
+    result = Reconstruction(batch, channel_set)
+    result.cutflow.add("events", "all", "read", batch.n_events)
+    for note, count in batch.notes.items():
+        result.cutflow.add("events", "objects", note, count)
+    pool = Pool(batch)
+    for stage, names in enumerate(channel_set.stages):
+        if last_stage is not None and stage > last_stage:
+            break
+        worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
+                        observer=observer if observe_stage in (None, stage) else None)
+        finished = [worker.particle(channel_set.particles[name]) for name in names]
+        with watch("combine"):
+            pool.add(finished)
+        for table in finished:
+            result.tables[table.particle] = table
+    return result
+
+
+@dataclass
+class _Stage:
+    """One stage of one batch: what the steps below share."""
+
+    result: Reconstruction
+    models: Classifiers
+    pool: Pool
+    watch: Stopwatch
+    stage: int
+    with_truth: bool
+    prune: bool
+    observer: Observer | None
+
+    def count(self, name: str, step: str, count: int) -> None:
+        self.result.cutflow.add(f"stage {self.stage}", name, step, count)
+
+    def particle(self, config: ParticleConfig) -> CandidateTable:
+        """All channels of a particle, merged, cut and ranked."""
+        tables = [table for channel in config.channels if (table := self.channel(channel, config)) is not None]
+        if not tables:
+            tables = [self._empty(config)]
+        with self.watch("rank and merge"):
+            table = drop_duplicates(merged := concatenate_tables(tables))
+            self.count(config.name, "classified", len(merged))
+            self.count(config.name, "duplicates dropped", len(merged) - len(table))
+            probability = table["SignalProbability"]
+            if config.min_signal_probability is not None:
+                table = table.select(probability > config.min_signal_probability)
+                self.count(config.name, "above the probability cut", len(table))
+            table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
+            table.columns["postCut_rank"] = rank
+            self.count(config.name, "kept", len(table))
+            per_event = np.diff(table.offsets)
+            self.count(config.name, "events with a candidate", int(np.count_nonzero(per_event)))
+            self.count(config.name, "events without", int(np.count_nonzero(per_event == 0)))
+            if self.with_truth:
+                self.count(config.name, "kept true", int(np.count_nonzero(table["isSignal"])))
+        return table
+
+    def channel(self, channel: Channel, config: ParticleConfig) -> CandidateTable | None:
+        """Candidates of one channel with their probability; None without a model."""
+        trained = self.models.has_model(channel.identifier)
+        if not trained and self.observer is None:
+            self.count(channel.identifier, "no model: left out", 1)
+            return None
+        daughters: list[CandidateTable] = []
+        if channel.leaf is not None:
+            table = self._leaf(channel, config)
+        else:
+            with self.watch("combine"):
+                table, names, passed = combine_channel(channel, config, pool=self.pool, prune=self.prune)
+                daughters = [self.result.tables[name] for name in names]
+            self.count(channel.identifier, "combinations inside the cuts", passed)
+            self._fit(table, daughters, channel)
+        self.count(channel.identifier, "best kept", len(table))
+        if self.with_truth:
+            with self.watch("truth"):
+                match = (truth.match_leaves(table, self.result.batch, kind=leaf_kind(channel))
+                         if channel.leaf is not None
+                         else truth.match_composites(table, daughters, self.result.batch))
+                table.columns |= truth.truth_columns(match, target=config.target)
+        with self.watch("features"):
+            features = feature_matrix(channel.features, table, daughters, self.result.batch)
+        if self.observer is not None:
+            self.observer(channel, table, features)
+        if not trained:
+            return None
+        with self.watch("classify"):
+            table.columns["SignalProbability"] = self.models.predict(channel.identifier, features)
+        return table
+
+    def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
+        with self.watch("final state"):
+            table = leaf_candidates(channel, config, batch=self.result.batch)
+            self.count(channel.identifier, "inside the cuts", len(table))
+            values = feature_matrix([config.rank_by], table, [], self.result.batch)[:, 0]
+            table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
+            table.columns["preCut_rank"] = rank
+        return table
+
+    def _fit(self, table: CandidateTable, daughters: list[CandidateTable], channel: Channel) -> None:
+        """Fill p4, vertex, cov, chiProb and M of a channel's candidates."""
+        with self.watch("vertex"):
+            fit = (fit_masses if channel.fit == "mass" else fit_vertices)(
+                table, daughters, self.result.batch, **({} if channel.fit else {"fit": False}))
+            table.columns |= {"p4": fit.p4, "vertex": fit.vertex, "cov": fit.cov, "chiProb": fit.chiProb,
+                              "M": invariant_mass(fit.p4)}
+        if channel.fit:
+            self.count(channel.identifier, "fit undefined", int(np.count_nonzero(np.isnan(fit.chiProb))))
+
+    def _empty(self, config: ParticleConfig) -> CandidateTable:
+        """A table without candidates, with every column that later stages read."""
+        n_events = self.result.batch.n_events
+        columns: dict[str, NDArray] = {
+            "sign": np.empty(0, np.int8), "preCut_rank": np.empty(0, np.int16),
+            "source": self.pool.source[:0], "daughters": np.empty((0, 0), np.int32),
+            "decayModeID": np.empty(0, np.int16), "object": np.empty(0, np.int32), "p4": np.empty((0, 4)),
+            "vertex": np.empty((0, 3)), "cov": np.empty((0, 7, 7)), "chiProb": np.empty(0), "M": np.empty(0),
+            "SignalProbability": np.empty(0),
+        }
+        table = CandidateTable(config.name, np.zeros(n_events + 1, dtype=np.int64), columns)
+        if self.with_truth:
+            table.columns |= truth.truth_columns(truth.empty_match(self.result.batch), target=config.target)
+        return table

@@ -1,0 +1,172 @@
+"""Final-state particles: the leaves of the decay graph, from tracks, clusters and V0s."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.channels import Channel, ParticleConfig
+from fei_lite.constants import PID_HYPOTHESES
+from fei_lite.errors import UnknownNameError
+from fei_lite.events import EventBatch
+from fei_lite.particles import mass, pdg_code
+from fei_lite.reconstruction.features import feature_matrix
+from fei_lite.reconstruction.frames import invariant_mass
+from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
+from fei_lite.reconstruction.vertexing import fit_vertices
+from fei_lite.sources import source_bits
+
+#: Codes of ``region`` in a cut, as in basf2's clusterReg.
+REGIONS = {"forward": 1, "barrel": 2, "backward": 3}
+
+_CHARGED = {abs(pdg_code(name)) for name in PID_HYPOTHESES[:5]}
+_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+"), -3122: ("pi+", "p+")}
+
+
+def leaf_kind(channel: Channel) -> str:
+    """The list that a leaf channel is made from: ``"track"``, ``"cluster"`` or ``"v0"``."""
+    if channel.leaf == "V0":
+        return "v0"
+    code = abs(pdg_code(channel.particle))
+    if code == 22:
+        return "cluster"
+    if code in _CHARGED:
+        return "track"
+    raise UnknownNameError(f"channel {channel.identifier}: no list of the event holds '{channel.particle}'.")
+
+
+def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBatch) -> CandidateTable:
+    """All candidates of a leaf channel that pass its cuts, not yet ranked."""
+    kind = leaf_kind(channel)
+    make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
+    table = make(config.name, batch)
+    table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
+    if kind == "v0" and config.name == "gamma":
+        return table  # the FEI cuts on the energy of clusters only
+    return table.select(passes(table, config, batch))
+
+
+def passes(table: CandidateTable, config: ParticleConfig, batch: EventBatch) -> NDArray[np.bool_]:
+    """Which candidates pass the user cuts; NaN fails. Regional cuts are alternatives."""
+    names = [cut.variable for cut in config.cuts]
+    values = feature_matrix(names, table, [], batch)
+    keep = np.ones(len(table), dtype=bool)
+    regional = np.zeros(len(table), dtype=bool)
+    for cut, value in zip(config.cuts, values.T, strict=True):
+        inside = np.ones(len(table), dtype=bool)
+        if cut.minimum is not None:
+            inside &= value > cut.minimum
+        if cut.maximum is not None:
+            inside &= value < cut.maximum
+        if cut.region is None:
+            keep &= inside & ~np.isnan(value)
+        else:
+            regional |= inside & (batch.clusters["region"][table["object"]] == REGIONS[cut.region])
+    return keep & regional if any(cut.region for cut in config.cuts) else keep
+
+
+def _offsets(offsets: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int64)
+
+
+def track_candidates(name: str, batch: EventBatch) -> CandidateTable:
+    """Every track as a candidate of a charged final-state particle.
+
+    Momentum and position are those of the perigee to the origin; chiProb is
+    the p-value of the track fit; sign is +1 for the charge of ``name``.
+    """
+    tracks = batch.tracks
+    bz = batch.events["bz"][tracks.event_index]
+    p4, vertex, cov = track_kinematics(tracks["helix"], tracks["helix_cov"], bz, mass(name))
+    n = len(tracks)
+    return CandidateTable(name, tracks.offsets, {
+        "sign": tracks["charge"].astype(np.int8), "p4": p4, "vertex": vertex, "cov": cov,
+        "source": source_bits(batch, "tracks", np.arange(n)),
+        "object": np.arange(n, dtype=np.int32), "M": np.full(n, mass(name)),
+        "chiProb": tracks["p_value"].astype(np.float64), "daughters": np.empty((n, 0), dtype=np.int32),
+    })
+
+
+def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
+    """Neutral clusters with the photon hypothesis, pointing back to the interaction point."""
+    clusters = batch.clusters
+    keep = (clusters["is_track"] == 0) & (clusters["is_photon"] == 1)
+    rows = np.flatnonzero(keep)
+    event = clusters.event_index[rows]
+    errors = np.stack([clusters[c][rows] for c in ("E_error", "theta_error", "phi_error")], axis=1)
+    p4, vertex, cov = photon_kinematics(
+        clusters["E"][rows].astype(np.float64), clusters["theta"][rows].astype(np.float64),
+        clusters["phi"][rows].astype(np.float64), clusters["r"][rows].astype(np.float64),
+        errors.astype(np.float64), batch.events["ip"][event])
+    n = len(rows)
+    return CandidateTable(name, _offsets(clusters.offsets, keep), {
+        "sign": np.ones(n, dtype=np.int8), "p4": p4, "vertex": vertex, "cov": cov,
+        "source": source_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
+        "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
+    })
+
+
+def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str) -> CandidateTable:
+    """The positive or negative tracks of V0s as a daughter table, row for row."""
+    v0s = batch.v0s
+    event = v0s.event_index[rows]
+    p4, vertex, cov = track_kinematics(v0s[f"{side}_helix"][rows], v0s[f"{side}_cov"][rows],
+                                       batch.events["bz"][event], mass(name))
+    n = len(rows)
+    index = v0s[f"{side}_index"][rows] + batch.tracks.offsets[event]
+    counts = np.bincount(event, minlength=batch.n_events)
+    return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+        "sign": np.full(n, 1 if side == "positive" else -1, dtype=np.int8), "p4": p4, "vertex": vertex,
+        "cov": cov, "source": source_bits(batch, "tracks", index), "object": index.astype(np.int32),
+        "M": np.full(n, mass(name)), "chiProb": np.full(n, np.nan),
+    })
+
+
+def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
+    """V0s of the hypothesis ``name`` (K_S0, Lambda0, gamma), vertex-fitted.
+
+    Column ``v0_p4`` (n, 2, 4) and ``v0_vertex`` (n, 2, 3) hold the two tracks,
+    the positive one first.
+    """
+    code = pdg_code(name)
+    signs = (1, -1) if abs(code) == 3122 else (1,)
+    parts = []
+    for sign in signs:
+        rows = np.flatnonzero(batch.v0s["pdg"] == sign * code)
+        positive, negative = _V0_DAUGHTERS[sign * code]
+        pair = [_v0_tracks(batch, rows, positive, "positive"), _v0_tracks(batch, rows, negative, "negative")]
+        n = len(rows)
+        table = CandidateTable(name, pair[0].offsets, {
+            "sign": np.full(n, sign, dtype=np.int8),
+            "daughters": np.tile(np.arange(n, dtype=np.int32)[:, None], (1, 2)),
+            "source": pair[0]["source"] | pair[1]["source"], "object": rows.astype(np.int32),
+        })
+        fit = fit_vertices(table, pair, batch)
+        table.columns |= {
+            "p4": fit.p4, "vertex": fit.vertex, "cov": fit.cov, "chiProb": fit.chiProb,
+            "M": invariant_mass(fit.p4), "daughters": np.empty((n, 0), dtype=np.int32),
+            "v0_p4": np.stack([t["p4"] for t in pair], axis=1),
+            "v0_vertex": np.stack([t["vertex"] for t in pair], axis=1),
+        }
+        parts.append(table)
+    return parts[0] if len(parts) == 1 else concatenate_tables(parts)
+
+
+def concatenate_tables(tables: list[CandidateTable]) -> CandidateTable:
+    """One table of the candidates of all (same particle), events in order, tables in order.
+
+    Columns that not all tables have are dropped; ``daughters`` is padded with -1.
+    """
+    event = np.concatenate([t.event_index for t in tables])
+    order = np.argsort(event, kind="stable")
+    names = [c for c in tables[0].columns if all(c in t.columns for t in tables)]
+    width = max(t["daughters"].shape[1] for t in tables)
+    columns = {}
+    for name in names:
+        parts = [t[name] for t in tables]
+        if name == "daughters":
+            parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
+        columns[name] = np.concatenate(parts)[order]
+    counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
+    return CandidateTable(tables[0].particle, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns)
