@@ -1,0 +1,116 @@
+"""The Btag: B+ and B0 candidates of an event merged, and the best one chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.particles import pdg_code
+from fei_lite.reconstruction.chains import chain_texts
+from fei_lite.reconstruction.engine import Reconstruction
+from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.sources import source_indices
+
+#: Particles that make a Btag, in the order of the tie-break.
+TAG_PARTICLES = ("B+", "B0")
+
+
+@dataclass(frozen=True)
+class Btags:
+    """All B candidates of a batch, one row each, sorted by event and then by rank.
+
+    ``columns`` are flat arrays, or (offsets, values) for lists; names are
+    basf2's. ``event`` is the row of the event in the batch, ``table`` and
+    ``row`` say where in the reconstruction the candidate stands.
+    """
+
+    columns: dict[str, NDArray | tuple[NDArray, NDArray]]
+    event: NDArray[np.int64]
+    particle: NDArray[np.str_]
+    row: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+
+def beam_constrained(p4_lab: NDArray, beam_p4: NDArray) -> tuple[NDArray, NDArray]:
+    """Mbc and deltaE (GeV) of four-momenta (n, 4) in the laboratory.
+
+    Mbc = sqrt(s/4 - p*^2), NaN where p* exceeds the beam energy;
+    deltaE = E* - sqrt(s)/2; both in the centre-of-mass frame of ``beam_p4``.
+    """
+    p4_cms = to_cms(p4_lab, beam_p4)
+    half = 0.5 * sqrt_s(beam_p4)
+    m2 = half**2 - np.sum(p4_cms[:, :3] ** 2, axis=1)
+    return np.sqrt(np.where(m2 >= 0, m2, np.nan)), p4_cms[:, 3] - half
+
+
+def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray) -> tuple[NDArray, NDArray]:
+    """Order of the B candidates and their rank in the event (1 is the best).
+
+    The highest SignalProbability wins; ties go to the higher chiProb (an
+    undefined one loses), then to the order of :data:`TAG_PARTICLES`, then to
+    the order of the candidates. Returns (order, rank of the ordered rows).
+    """
+    chi = np.where(np.isnan(chi_prob), -1.0, chi_prob)
+    order = np.lexsort((-chi, -probability, event))
+    ordered = event[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left") + 1
+    return order, rank
+
+
+def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
+    """Merge the B+ and B0 lists of a reconstructed batch and flag the best Btag.
+
+    ``first_entry`` is the number of the batch's first event in the whole
+    input: column ``entry`` counts from there.
+    """
+    present = [name for name in TAG_PARTICLES if name in result.tables]
+    tables = [result.tables[name] for name in present]
+    event = np.concatenate([t.event_index for t in tables])
+    row = np.concatenate([np.arange(len(t)) for t in tables])
+    which = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+
+    def join(name: str) -> NDArray:
+        return np.concatenate([t[name] for t in tables])
+
+    order, rank = rank_tags(event, join("SignalProbability"), join("chiProb"))
+    columns = _columns(result, tables, event, first_entry, join)
+    chains = [chain_texts(result, name, np.arange(len(table))) for name, table in zip(present, tables, strict=True)]
+    columns["decayChain"] = np.concatenate(chains)
+    columns = {name: values[order] for name, values in columns.items()}
+    columns["rank"] = rank.astype(np.int16)
+    columns["best"] = (rank == 1).astype(np.int8)
+    source = join("source")[order]
+    lists = {f"{kind[:-1]}_index": source_indices(result.batch, source, event[order], kind)
+             for kind in ("tracks", "clusters")}
+    return Btags(columns | lists, event[order], np.array(present, dtype=str)[which[order]], row[order])
+
+
+def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArray, first_entry: int,
+             join) -> dict[str, NDArray]:  # type: ignore[no-untyped-def]
+    """The flat columns of all B candidates, in the order of the tables."""
+    batch = result.batch
+    p4 = join("p4")
+    mbc, delta_e = beam_constrained(p4, batch.events["beam_p4"][event])
+    sign = join("sign")
+    code = np.concatenate([np.full(len(t), pdg_code(t.particle)) for t in tables])
+    columns = {name: batch.events[name][event] for name in ("experiment", "run", "event", "weight")}
+    columns |= {
+        "entry": (event + first_entry).astype(np.int64),
+        "pdg": np.where(sign < 0, -code, code).astype(np.int32),
+        "isUnflavored": (sign == 0).astype(np.int8),
+        "SignalProbability": join("SignalProbability"), "Mbc": mbc, "deltaE": delta_e,
+        "M": join("M"), "chiProb": join("chiProb"), "decayModeID": join("decayModeID").astype(np.int32),
+    }
+    columns |= dict(zip(("px", "py", "pz", "E"), p4.T, strict=True))
+    if result.batch.generated is not None and all("isSignal" in t.columns for t in tables):
+        mc = join("mc")
+        columns["isSignal"] = join("isSignal").astype(np.int8)
+        columns["mcErrors"] = join("mcErrors").astype(np.int32)
+        generated = batch.generated["pdg"] if batch.generated is not None else np.zeros(0, np.int32)
+        columns["mcPDG"] = np.where(mc >= 0, np.append(generated, 0)[mc], 0).astype(np.int32)
+    return columns

@@ -1,0 +1,175 @@
+"""From event files to a file of Btags, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fei_lite
+from fei_lite.channels import ChannelSet, load_channel_set
+from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.events import EventBatch
+from fei_lite.events.reading import count_events, open_events
+from fei_lite.parallel import ordered_map
+from fei_lite.reconstruction.cutflow import CutFlow
+from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.tagging.best import Btags, select_tags
+from fei_lite.tagging.output import TagWriter
+
+#: Events of a batch: large enough to fill the kernels, small enough for memory.
+BATCH_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class EntryRange:
+    """Entries ``start`` to ``stop`` (excluded) of a file; ``first_entry`` counts over all files."""
+
+    path: Path
+    start: int
+    stop: int
+    first_entry: int
+
+
+@dataclass
+class Totals:
+    """Sums over all events read: number, weights, per event type."""
+
+    n_events: int = 0
+    sum_of_weights: float = 0.0
+    sum_of_squared_weights: float = 0.0
+    event_types: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, batch: EventBatch) -> None:
+        """Add the events of a batch."""
+        weight = batch.events["weight"].astype(np.float64)
+        types = event_types(batch)
+        self.n_events += batch.n_events
+        self.sum_of_weights += float(weight.sum())
+        self.sum_of_squared_weights += float((weight**2).sum())
+        for name in np.unique(types):
+            row = self.event_types.setdefault(str(name), {"n_events": 0, "sum_of_weights": 0.0})
+            row["n_events"] += int(np.count_nonzero(types == name))
+            row["sum_of_weights"] += float(weight[types == name].sum())
+
+    def merge(self, other: Totals) -> None:
+        """Add the sums of another part."""
+        self.n_events += other.n_events
+        self.sum_of_weights += other.sum_of_weights
+        self.sum_of_squared_weights += other.sum_of_squared_weights
+        for name, row in other.event_types.items():
+            mine = self.event_types.setdefault(name, {"n_events": 0, "sum_of_weights": 0.0})
+            for key, value in row.items():
+                mine[key] += value
+
+
+@dataclass(frozen=True)
+class TaggedBatch:
+    """What one batch of events gave."""
+
+    tags: Btags
+    cutflow: CutFlow
+    totals: Totals
+
+
+def event_types(batch: EventBatch) -> NDArray[np.str_]:
+    """``"B+B-"``, ``"B0B0bar"`` or ``"other"`` from generator truth, else ``"unknown"``."""
+    if batch.generated is None:
+        return np.full(batch.n_events, "unknown")
+    code = np.abs(batch.generated["pdg"])
+    event = batch.generated.event_index
+    charged = np.bincount(event[code == 521], minlength=batch.n_events) > 0
+    neutral = np.bincount(event[code == 511], minlength=batch.n_events) > 0
+    return np.where(charged, "B+B-", np.where(neutral, "B0B0bar", "other"))
+
+
+def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
+                 max_events: int | None = None) -> list[EntryRange]:
+    """Cut event files into ranges of at most ``batch_size`` entries."""
+    ranges: list[EntryRange] = []
+    total = 0
+    for path in paths:
+        n = count_events(path)
+        if max_events is not None:
+            n = min(n, max_events - total)
+        for start in range(0, n, batch_size):
+            stop = min(start + batch_size, n)
+            ranges.append(EntryRange(Path(path), start, stop, total + start))
+        total += n
+    return ranges
+
+
+def read_range(entries: EntryRange) -> Iterator[EventBatch]:
+    """The events of a range."""
+    return open_events([entries.path], batch_size=entries.stop - entries.start,
+                       entry_range=(entries.start, entries.stop))
+
+
+def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
+              first_entry: int = 0) -> TaggedBatch:
+    """Reconstruct a batch of events and choose the Btags."""
+    result = reconstruct(batch, channel_set, models)
+    tags = select_tags(result, first_entry=first_entry)
+    tagged = int(np.count_nonzero(tags.columns["best"]))
+    result.cutflow.add("events", "all", "tagged", tagged)
+    result.cutflow.add("events", "all", "untagged", batch.n_events - tagged)
+    totals = Totals()
+    totals.add(batch)
+    return TaggedBatch(tags, result.cutflow, totals)
+
+
+@cache
+def _loaded(channel_set: str, models: str) -> tuple[ChannelSet, ModelSet]:
+    """The channel and model sets of this process, checked against each other."""
+    channels, model_set = load_channel_set(channel_set), load_model_set(models)
+    model_set.check(channels)
+    return channels, model_set
+
+
+def _tag_range(entries: EntryRange, *, channel_set: str, models: str) -> list[TaggedBatch]:
+    sets = _loaded(channel_set, models)
+    return [tag_batch(batch, *sets, first_entry=entries.first_entry) for batch in read_range(entries)]
+
+
+def tag_files(
+    inputs: Sequence[Path], output: Path, *, models: str, channel_set: str = "hadronic", force: bool = False,
+    workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Totals:
+    """Reconstruct event files and write all B candidates to ``output``.
+
+    ROOT or Parquet by the suffix; written whole or not at all. ``progress`` is
+    called with (events done, events in all). Memory depends on ``batch_size``
+    and ``workers``, not on the files. Returns the sums over the events read.
+    """
+    _loaded(channel_set, models)
+    ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
+    n_all = sum(r.stop - r.start for r in ranges)
+    totals, cutflow = Totals(), CutFlow()
+    with TagWriter(output, force=force) as writer:
+        run = partial(_tag_range, channel_set=channel_set, models=models)
+        for parts in ordered_map(run, ranges, workers=workers):
+            for part in parts:
+                writer.write(part.tags.columns)
+                totals.merge(part.totals)
+                cutflow.merge(part.cutflow)
+            if progress is not None:
+                progress(totals.n_events, n_all)
+        rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
+        writer.finish(rows, metadata(inputs, totals, channel_set=channel_set, models=models))
+    return totals
+
+
+def metadata(inputs: Sequence[Path], totals: Totals, *, channel_set: str, models: str) -> dict[str, Any]:
+    """What a Btag file says about itself."""
+    return {
+        "fei_lite": fei_lite.__version__, "channel_set": channel_set, "models": models,
+        "inputs": [str(path) for path in inputs], "n_events": totals.n_events,
+        "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
+        "event_types": totals.event_types,
+    }
