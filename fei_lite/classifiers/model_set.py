@@ -1,0 +1,211 @@
+"""Model sets: the trained classifiers of a channel set, one per channel.
+
+A model set is a folder with ``manifest.json`` and one gzipped LightGBM text
+model per channel. Channels with too little data have no model: the manifest
+lists them with the reason, and the reconstruction leaves them out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fei_lite.classifiers.manifest import MANIFEST, read_manifest
+from fei_lite.classifiers.text import text_names, unpack
+from fei_lite.classifiers.trees import TreeModel, parse_trees
+from fei_lite.errors import ModelSetError, UnknownNameError, nearest
+
+
+class _Channel(Protocol):
+    @property
+    def identifier(self) -> str: ...
+    @property
+    def features(self) -> Iterable[str]: ...
+
+
+class _Particle(Protocol):
+    @property
+    def channels(self) -> Iterable[_Channel]: ...
+
+
+class ChannelSetLike(Protocol):
+    """What is asked of a channel set here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def particles(self) -> Mapping[str, _Particle]: ...
+
+
+@dataclass(frozen=True)
+class ChannelModel:
+    """The classifier of one channel; its trees are parsed when first used.
+
+    ``features`` are the ordered basf2 names of the columns; ``entry`` is the
+    channel's part of the manifest (``training`` and ``validation`` sizes and AUC).
+    """
+
+    identifier: str
+    features: tuple[str, ...]
+    entry: Mapping[str, Any] = field(repr=False)
+    source: str
+    packed: bytes = field(repr=False)
+
+    @cached_property
+    def trees(self) -> TreeModel:
+        """The forest, checked against the manifest's features."""
+        model = parse_trees(unpack(self.packed, source=self.source), source=self.source)
+        expected = tuple(text_names(self.features))
+        if model.feature_names != expected:
+            raise ModelSetError(f"{self.source}: features of the model and of the manifest differ: "
+                                f"{_first_difference(model.feature_names, expected)}.")
+        return model
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Signal probability (n,) of candidates with features ``X`` (n, n_features)."""
+        return self.trees.probability(X)
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """Trained classifiers by channel identifier, and the manifest they came with."""
+
+    name: str
+    models: Mapping[str, ChannelModel]
+    manifest: Mapping[str, Any] = field(repr=False)
+    source: str = ""
+
+    @property
+    def untrained(self) -> dict[str, str]:
+        """Channels without a model, with the reason."""
+        return {identifier: entry["reason"] for identifier, entry in self.manifest["untrained"].items()}
+
+    def has_model(self, identifier: str) -> bool:
+        """Whether the channel has a classifier."""
+        return identifier in self.models
+
+    def predict(self, identifier: str, features: ArrayLike) -> NDArray[np.float64]:
+        """Signal probability (n,) of candidates of a channel, with the generic prior.
+
+        ``features`` is (n, n_features) float64 in the order of ``models[identifier].features``;
+        NaN is undefined. Raises :class:`UnknownNameError` for a channel without a model.
+        """
+        try:
+            model = self.models[identifier]
+        except KeyError:
+            reason = self.untrained.get(identifier)
+            raise UnknownNameError(
+                f"{self.source}: no model for channel '{identifier}'"
+                + (f": {reason}." if reason else f".{nearest(identifier, self.models)}")) from None
+        return model.predict(features)
+
+    def check(self, channel_set: ChannelSetLike) -> None:
+        """Raise :class:`ModelSetError` listing everything in which the set does not fit.
+
+        Identifiers, feature names and their order are compared: the trees know
+        columns by position only and would answer nonsense without a word.
+        """
+        findings = self._findings(channel_set)
+        if findings:
+            shown = [f"  {finding}" for finding in findings[:20]]
+            if len(findings) > 20:
+                shown.append(f"  ... and {len(findings) - 20} more")
+            raise ModelSetError(
+                f"{self.source}: the model set '{self.name}' does not fit the channel set '{channel_set.name}':\n"
+                + "\n".join(shown) + "\nUse the channel set of the training, or train this one (fei-lite train).")
+
+    def _findings(self, channel_set: ChannelSetLike) -> list[str]:
+        trained_for = self.manifest["channel_set"]
+        channels = {channel.identifier: tuple(channel.features)
+                    for particle in channel_set.particles.values() for channel in particle.channels}
+        known = {**{i: m.features for i, m in self.models.items()},
+                 **{i: tuple(e["features"]) for i, e in self.manifest["untrained"].items()}}
+        findings = []
+        if trained_for["name"] != channel_set.name:
+            findings.append(f"trained for channel set '{trained_for['name']}'")
+        for identifier, features in channels.items():
+            if identifier not in known:
+                findings.append(f"{identifier}: unknown to the model set.{nearest(identifier, known)}")
+            elif known[identifier] != features:
+                findings.append(f"{identifier}: {_first_difference(known[identifier], features)}")
+        findings += [f"{identifier}: not in the channel set" for identifier in known if identifier not in channels]
+        if not findings and trained_for["hash"] != channel_set.hash:
+            findings.append(f"same channels and features, but other cuts, rankings or targets: hash "
+                            f"{trained_for['hash'][:12]} of the training, {channel_set.hash[:12]} now")
+        return findings
+
+
+def _first_difference(models: tuple[str, ...], channels: tuple[str, ...]) -> str:
+    """Describe how two lists of features differ."""
+    missing = [name for name in channels if name not in models]
+    extra = [name for name in models if name not in channels]
+    parts = [f"not in the model: {', '.join(missing)}"] if missing else []
+    parts += [f"only in the model: {', '.join(extra)}"] if extra else []
+    if parts:
+        return "; ".join(parts)
+    for i, (a, b) in enumerate(zip(models, channels)):
+        if a != b:
+            return f"another order: feature {i} is '{a}' in the model, '{b}' expected"
+    return f"{len(models)} features in the model, {len(channels)} expected"
+
+
+def load_model_set(name_or_path: str | Path) -> ModelSet:
+    """Load a shipped set by name, or any set by its folder. Raises :class:`ModelSetError`.
+
+    Every model file is compared with the manifest's SHA-256 now; its trees are
+    parsed when the channel is first used. A shipped set's name comes first:
+    write ``./name`` for a folder of the same name.
+    """
+    folder = find_model_set(name_or_path)
+    manifest = read_manifest(folder)
+    models = {identifier: _load_channel(folder, identifier, entry)
+              for identifier, entry in manifest["channels"].items()}
+    return ModelSet(manifest["name"], models, manifest, str(folder))
+
+
+def find_model_set(name_or_path: str | Path) -> Path:
+    """The folder of a model set, shipped or given."""
+    shipped = shipped_model_sets()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    folder = Path(name_or_path)
+    if (folder / MANIFEST).is_file():
+        return folder
+    what = "a folder without" if folder.is_dir() else "neither a shipped model set nor a folder with"
+    raise ModelSetError(f"{name_or_path}: {what} a {MANIFEST}.{nearest(str(name_or_path), shipped)} "
+                        f"Shipped: {', '.join(sorted(shipped)) or 'none'}. Make one with fei-lite train.")
+
+
+def shipped_model_sets() -> dict[str, Path]:
+    """Model sets that come with fei-lite, by name: inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    sets: dict[str, Path] = {}
+    for place in (package / "trained", package.parent / "trained"):
+        for manifest in sorted(place.glob(f"*/{MANIFEST}")):
+            sets.setdefault(manifest.parent.name, manifest.parent)
+    return sets
+
+
+def _load_channel(folder: Path, identifier: str, entry: Mapping[str, Any]) -> ChannelModel:
+    path = folder / entry["file"]
+    if path.resolve().parent.parent != folder.resolve():
+        raise ModelSetError(f"{folder / MANIFEST}: channels['{identifier}'].file: '{entry['file']}' "
+                            "is not in a folder of the model set.")
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise ModelSetError(f"{path}: the model of '{identifier}' cannot be read: {error.strerror}.") from None
+    digest = hashlib.sha256(packed).hexdigest()
+    if digest != entry["sha256"]:
+        raise ModelSetError(f"{path}: SHA-256 is {digest[:12]}..., the manifest has {entry['sha256'][:12]}...: the "
+                            "file was changed or damaged. Fetch the set again or train the channel again.")
+    return ChannelModel(identifier, tuple(entry["features"]), entry, str(path), packed)

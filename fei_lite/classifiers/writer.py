@@ -1,0 +1,103 @@
+"""Write a model set channel by channel, so that an interrupted training can resume."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fei_lite.classifiers.fitting import FittedChannel
+from fei_lite.classifiers.manifest import FORMAT, FORMAT_VERSION, MANIFEST, dump_manifest, read_manifest
+from fei_lite.classifiers.text import pack
+from fei_lite.errors import ModelSetError
+from fei_lite.outputs import atomic_output
+
+#: Packages that a trained model depends on.
+PACKAGES = ("fei_lite", "lightgbm", "numpy", "pythia8mc")
+
+#: What must be the same for a training to go on where it stopped.
+_IDENTITY = ("name", "channel_set", "seed", "parameters", "sample")
+
+
+class ModelSetWriter:
+    """A model set being trained.
+
+    Each channel is written whole: first the model file, then the manifest that
+    names it, both by renaming a finished file. An interruption loses the channel
+    at work, nothing else. Opening the folder again resumes; a training with
+    another channel set, seed, sample or parameters is refused.
+
+    ``sample`` describes the events: ``{"files": [{"name", "entries", "sha256",
+    "weight"}, ...], ...}``. ``date`` is the caller's, ISO 8601.
+    """
+
+    def __init__(self, folder: str | Path, *, name: str, channel_set: str, channel_set_hash: str, seed: int,
+                 parameters: Mapping[str, Any], sample: Mapping[str, Any], date: str) -> None:
+        self.folder = Path(folder)
+        self._content: dict[str, Any] = {
+            "format": FORMAT, "format_version": FORMAT_VERSION, "name": name, "date": date,
+            "channel_set": {"name": channel_set, "hash": channel_set_hash}, "versions": package_versions(),
+            "seed": seed, "parameters": dict(parameters), "sample": dict(sample), "channels": {}, "untrained": {}}
+        (self.folder / "models").mkdir(parents=True, exist_ok=True)
+        if (self.folder / MANIFEST).exists():
+            self._resume(read_manifest(self.folder))
+        self._write_manifest()
+
+    @property
+    def finished(self) -> set[str]:
+        """Identifiers of the channels that are done, with or without a model."""
+        return {*self._content["channels"], *self._content["untrained"]}
+
+    def add(self, identifier: str, fitted: FittedChannel, *, stage: int) -> None:
+        """Write a channel's model, or note why it has none."""
+        self._content["channels"].pop(identifier, None)
+        self._content["untrained"].pop(identifier, None)
+        entry: dict[str, Any] = {
+            "stage": stage, "features": list(fitted.names), "training": fitted.training.to_json()}
+        if fitted.trained:
+            packed = pack(fitted.text)
+            file = f"models/{self._file_name(identifier)}"
+            with atomic_output(self.folder / file, force=True) as temporary:
+                temporary.write_bytes(packed)
+            self._content["channels"][identifier] = entry | {
+                "file": file, "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": fitted.n_trees,
+                "seed": fitted.seed, "validation": fitted.validation.to_json() if fitted.validation else None}
+        else:
+            self._content["untrained"][identifier] = entry | {"reason": fitted.reason}
+        self._write_manifest()
+
+    def _resume(self, old: dict[str, Any]) -> None:
+        differing = [key for key in _IDENTITY if dump_manifest({key: old[key]}) != dump_manifest(
+            {key: self._content[key]})]
+        if differing:
+            raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
+                                f"{', '.join(differing)}. Resume with the same, or choose another folder.")
+        for key in ("channels", "untrained", "date"):
+            self._content[key] = old[key]
+
+    def _write_manifest(self) -> None:
+        with atomic_output(self.folder / MANIFEST, force=True) as temporary:
+            temporary.write_text(dump_manifest(self._content), encoding="utf-8")
+
+    def _file_name(self, identifier: str) -> str:
+        """A file name for a channel; a short hash keeps similar identifiers apart."""
+        taken = {Path(entry["file"]).name.casefold() for entry in self._content["channels"].values()}
+        plain = re.sub(r"[^A-Za-z0-9+-]+", "_", identifier.replace("*", "st")).strip("_")
+        name = f"{plain[:100]}.txt.gz"
+        if name.casefold() in taken:
+            name = f"{plain[:100]}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}.txt.gz"
+        return name
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a training depends on; "unknown" if not installed as one."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    return versions
