@@ -1,0 +1,201 @@
+"""Samples of candidates for training: bounded memory, the prior kept by weights.
+
+A channel may have 10^8 background candidates and 10^3 signal ones. Each class
+keeps at most ``cap`` of them, chosen at random but repeatably, and the kept
+ones stand for all: their weights are scaled to the sum of the class.
+
+Features are stored as float32, which halves the memory. Thresholds lie halfway
+between neighbouring training values, so that a value and its float32 rounding
+(6e-8 relative) fall on the same side; the reconstruction stays in float64.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fei_lite.errors import FeiLiteError
+from fei_lite.outputs import atomic_output
+
+Floats = NDArray[np.float64]
+#: Features (n, n_features) float64, truth (n,), weights (n,): what ``fit_channel`` takes.
+SampleArrays = tuple[Floats, NDArray[np.bool_], Floats]
+
+FORMAT_VERSION = 1
+
+
+class ClassSample:
+    """A random subset, without replacement, of one class: at most ``cap`` candidates.
+
+    Candidate k of the class gets a key hashed from (seed, k), and the ``cap``
+    smallest keys stay. The result depends on the order of the candidates, not on
+    how they were divided into batches. Memory: up to 1.25 ``cap`` candidates.
+    """
+
+    def __init__(self, *, n_features: int, cap: int, seed: int) -> None:
+        self.n_features = n_features
+        self.cap = cap
+        self.seed = seed
+        self.n_seen = 0
+        self.weight_seen = 0.0
+        self._limit = np.uint64(2**64 - 1)  # keys above it cannot stay
+        self._parts: list[tuple[NDArray[np.uint64], NDArray[np.float32], Floats]] = []
+        self._n_stored = 0
+
+    def __len__(self) -> int:
+        return min(self._n_stored, self.cap)
+
+    def add(self, X: NDArray[Any], weight: Floats) -> None:
+        """Offer candidates (n, n_features) with weights (n,)."""
+        key = hashed(np.arange(self.n_seen, self.n_seen + len(weight), dtype=np.uint64), seed=self.seed)
+        self.n_seen += len(weight)
+        self.weight_seen += float(np.sum(weight))
+        rows = np.flatnonzero(key <= self._limit)
+        if not len(rows):
+            return
+        with np.errstate(over="ignore", under="ignore"):  # beyond float32: infinite, or zero
+            self._parts.append((key[rows], X[rows].astype(np.float32), weight[rows]))
+        self._n_stored += len(rows)
+        if self._n_stored > self.cap + max(self.cap // 4, 1):
+            self._reduce()
+
+    def kept(self) -> tuple[NDArray[np.float32], Floats]:
+        """Features and scaled weights of the kept candidates, in the order they came."""
+        _, X, weight = self._reduce()
+        if len(weight):
+            weight = weight * (self.weight_seen / weight.sum())
+        return X, weight
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything needed to go on later, as arrays."""
+        key, X, weight = self._reduce()
+        return {"key": key, "X": X, "weight": weight, "n_seen": np.int64(self.n_seen),
+                "weight_seen": np.float64(self.weight_seen), "limit": self._limit}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Undo :meth:`state`."""
+        self._parts = [(state["key"], state["X"], state["weight"])]
+        self._n_stored = len(state["key"])
+        self.n_seen, self.weight_seen = int(state["n_seen"]), float(state["weight_seen"])
+        self._limit = np.uint64(state["limit"])
+
+    def _reduce(self) -> tuple[NDArray[np.uint64], NDArray[np.float32], Floats]:
+        """Drop what is beyond the cap and store the rest as one part."""
+        if not self._parts:
+            return (np.empty(0, np.uint64), np.empty((0, self.n_features), np.float32), np.empty(0))
+        key = np.concatenate([part[0] for part in self._parts])
+        rows = np.arange(len(key))
+        if len(key) > self.cap:
+            rows = np.sort(np.argpartition(key, self.cap - 1)[:self.cap])
+            self._limit = key[rows].max()
+        part = (key[rows], np.concatenate([part[1] for part in self._parts])[rows],
+                np.concatenate([part[2] for part in self._parts])[rows])
+        self._parts = [part]
+        self._n_stored = len(rows)
+        return part
+
+
+class ChannelSample:
+    """Training and validation sample of one channel, filled batch by batch.
+
+    ``cap`` bounds each class of the training sample, ``validation_cap`` (default
+    half of it) each class of the validation sample. All batches of an event file
+    have to come in the same order for the same result.
+    """
+
+    def __init__(self, n_features: int, *, seed: int, cap: int = 100_000, validation_cap: int | None = None) -> None:
+        if validation_cap is None:
+            validation_cap = max(cap // 2, 1)
+        if cap < 1 or validation_cap < 1:
+            raise FeiLiteError(f"cap: got {cap} and {validation_cap} (validation); expected 1 or more.")
+        self.n_features = n_features
+        self.seed = seed
+        self._classes = {
+            (held, signal): ClassSample(n_features=n_features, cap=validation_cap if held else cap,
+                                        seed=4 * seed + 2 * held + signal)
+            for held in (False, True) for signal in (False, True)}
+
+    def add(self, X: ArrayLike, y: ArrayLike, weight: ArrayLike, is_validation: ArrayLike) -> None:
+        """Offer candidates: features (n, n_features), truth, weights and part (n,).
+
+        The part must be chosen per event, never per candidate: candidates of one
+        event resemble each other, and the validation would not be independent.
+        """
+        X, w = np.asarray(X), np.asarray(weight, dtype=np.float64)
+        signal, held = np.asarray(y) > 0.5, np.asarray(is_validation, dtype=bool)
+        if X.shape != (len(w), self.n_features) or signal.shape != w.shape or held.shape != w.shape:
+            raise FeiLiteError(f"sample: got shapes {X.shape}, {signal.shape}, {w.shape}, {held.shape} of X, y, weight "
+                               f"and is_validation; expected (n, {self.n_features}) and three times (n,).")
+        if not np.all(np.isfinite(w) & (w > 0.0)):
+            raise FeiLiteError("sample: weights must be positive and finite; leave other events out.")
+        for (in_validation, is_signal), part in self._classes.items():
+            rows = np.flatnonzero((held == in_validation) & (signal == is_signal))
+            part.add(X[rows], w[rows])
+
+    def arrays(self) -> tuple[SampleArrays, SampleArrays]:
+        """Training and validation sample, each (X, y, weight); background first."""
+        return self._merged(False), self._merged(True)
+
+    def counts(self) -> dict[str, dict[str, float]]:
+        """Candidates seen and kept, and the weight seen, per part and class (for the manifest)."""
+        return {f"{'validation' if held else 'training'} {'signal' if signal else 'background'}":
+                {"seen": part.n_seen, "kept": len(part), "weight": part.weight_seen}
+                for (held, signal), part in self._classes.items()}
+
+    def save(self, path: str | Path, *, force: bool = True) -> None:
+        """Write the state (NumPy's npz), whole or not at all, to go on with :meth:`load`."""
+        arrays: dict[str, Any] = {"header": np.array([FORMAT_VERSION, self.n_features, self.seed], np.int64)}
+        for (held, signal), part in self._classes.items():
+            arrays[f"cap_{held:d}{signal:d}"] = np.int64(part.cap)
+            arrays |= {f"{key}_{held:d}{signal:d}": value for key, value in part.state().items()}
+        with atomic_output(path, force=force) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ChannelSample:
+        """Read what :meth:`save` wrote. Raises :class:`FeiLiteError` for another or damaged file."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            version, n_features, seed = (int(number) for number in arrays["header"])
+            if version != FORMAT_VERSION:
+                raise FeiLiteError(f"{path}: sample format {version}, this fei-lite reads {FORMAT_VERSION}; "
+                                   "run the stage again.")
+            sample = cls(n_features, seed=seed, cap=int(arrays["cap_00"]), validation_cap=int(arrays["cap_10"]))
+            for (held, signal), part in sample._classes.items():
+                part.restore({key: arrays[f"{key}_{held:d}{signal:d}"]
+                              for key in ("key", "X", "weight", "n_seen", "weight_seen", "limit")})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise FeiLiteError(f"{path}: not a saved training sample ({error}). Delete it and run the "
+                               "stage again.") from None
+        return sample
+
+    def _merged(self, held: bool) -> SampleArrays:
+        parts = [self._classes[held, signal].kept() for signal in (False, True)]
+        X = np.concatenate([part[0] for part in parts]).astype(np.float64)
+        y = np.repeat([False, True], [len(part[1]) for part in parts])
+        return X, y, np.concatenate([part[1] for part in parts])
+
+
+def hashed(number: NDArray[np.uint64], *, seed: int) -> NDArray[np.uint64]:
+    """Hash of (seed, number), uniform on 64 bits: the finaliser of SplitMix64.
+
+    Steele, Lea, Flood, OOPSLA 2014. The seed is hashed first, so that
+    neighbouring seeds give unrelated sequences.
+
+    >>> int(hashed(np.array([0], dtype=np.uint64), seed=0)[0])
+    7960286522194355700
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)
+    start = _mix(np.array([seed], dtype=np.int64).astype(np.uint64) + step)
+    return _mix(start + number * step)
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
