@@ -13,7 +13,7 @@ find_python() {
             return
         fi
     done
-    echo "fei-lite needs Python 3.11 (Pythia's wheels end there); none was found on PATH." >&2
+    echo "fei-lite needs Python 3.11; none was found on PATH." >&2
     return 1
 }
 

@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite reconstruct``."""
     from tqdm import tqdm
 
-    from fei_lite.tagging.driver import BATCH_SIZE, tag_files
+    from fei_lite.events.ranges import BATCH_SIZE
+    from fei_lite.tagging.driver import tag_files
 
     with tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -15,25 +15,12 @@ import fei_lite
 from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.events import EventBatch
-from fei_lite.events.reading import count_events, open_events
+from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.best import Btags, select_tags
 from fei_lite.tagging.output import TagWriter
-
-#: Events of a batch: large enough to fill the kernels, small enough for memory.
-BATCH_SIZE = 1000
-
-
-@dataclass(frozen=True)
-class EntryRange:
-    """Entries ``start`` to ``stop`` (excluded) of a file; ``first_entry`` counts over all files."""
-
-    path: Path
-    start: int
-    stop: int
-    first_entry: int
 
 
 @dataclass
@@ -86,28 +73,6 @@ def event_types(batch: EventBatch) -> NDArray[np.str_]:
     charged = np.bincount(event[code == 521], minlength=batch.n_events) > 0
     neutral = np.bincount(event[code == 511], minlength=batch.n_events) > 0
     return np.where(charged, "B+B-", np.where(neutral, "B0B0bar", "other"))
-
-
-def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
-                 max_events: int | None = None) -> list[EntryRange]:
-    """Cut event files into ranges of at most ``batch_size`` entries."""
-    ranges: list[EntryRange] = []
-    total = 0
-    for path in paths:
-        n = count_events(path)
-        if max_events is not None:
-            n = min(n, max_events - total)
-        for start in range(0, n, batch_size):
-            stop = min(start + batch_size, n)
-            ranges.append(EntryRange(Path(path), start, stop, total + start))
-        total += n
-    return ranges
-
-
-def read_range(entries: EntryRange) -> Iterator[EventBatch]:
-    """The events of a range."""
-    return open_events([entries.path], batch_size=entries.stop - entries.start,
-                       entry_range=(entries.start, entries.stop))
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,

@@ -1,0 +1,76 @@
+"""Train the classifiers of a channel set on simulated events, stage by stage.
+
+An interrupted training goes on where it stopped when the same command is
+given again. Example:
+
+    fei-lite simulate charged -n 2000 --seed 1 -o charged.root
+    fei-lite simulate mixed -n 2000 --seed 2 -o mixed.root
+    fei-lite train charged.root mixed.root --name mine -o mine --min-entries 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "train the classifiers of a channel set"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``fei-lite train``."""
+    parser.add_argument("samples", nargs="+", type=Path, metavar="EVENTS", help="event files with truth")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the model set; resumed if begun")
+    parser.add_argument("--name", help="name of the model set (default: the folder's)")
+    parser.add_argument("--set", dest="channel_set", default="hadronic", help="channel set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
+    parser.add_argument("--max-entries", type=int, default=150_000,
+                        help="candidates kept of each class of a channel (default: %(default)s)")
+    parser.add_argument("--min-entries", type=int, default=500,
+                        help="fewer candidates of a class: no model (default: %(default)s)")
+    parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
+    parser.add_argument("--batch-size", type=int, default=1000, help="events of a batch (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--date", default=None, help="date for the manifest, ISO 8601 (default: today)")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="of the summary on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run ``fei-lite train``."""
+    import datetime
+    import json
+
+    from tqdm import tqdm
+
+    from fei_lite.training.driver import Settings, train
+
+    bars: dict[str, tqdm] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = tqdm(total=total, desc=what, file=sys.stderr, disable=arguments.quiet)
+        bars[what].update(done - bars[what].n)
+        if done >= total:
+            bars[what].close()
+
+    models = train(
+        arguments.samples, arguments.output, date=arguments.date or datetime.date.today().isoformat(),
+        settings=Settings(
+            name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
+            seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
+            batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events),
+        report=report)
+    if arguments.format == "json":
+        print(json.dumps(models.manifest, indent=1))
+        return 0
+    print(f"{'channel':<48} {'signal':>8} {'background':>10} {'trees':>5} {'AUC':>7} {'AUC held out':>18}")
+    for identifier, entry in models.manifest["channels"].items():
+        training, held = entry["training"], entry["validation"]
+        held_text = (f"{held['auc']:.4f} +- {held['auc_uncertainty']:.4f}"
+                     if held and held["auc"] is not None and held["auc_uncertainty"] is not None else "-")
+        print(f"{identifier:<48} {training['n_signal']:8d} {training['n_background']:10d} {entry['n_trees']:5d} "
+              f"{training['auc']:7.4f} {held_text:>18}")
+    for identifier, reason in models.untrained.items():
+        print(f"{identifier:<48} no model: {reason}")
+    return 0

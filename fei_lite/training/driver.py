@@ -1,0 +1,182 @@
+"""Train the classifiers of a channel set, stage by stage, over event files.
+
+For each stage of the decay graph the events are reconstructed up to that
+stage with the classifiers trained so far; the candidates of its channels are
+sampled, and each channel is fitted. What is finished is on disk: a training
+that was interrupted goes on with the next channel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.channels import Channel, ChannelSet, load_channel_set
+from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
+from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.classifiers.writer import ModelSetWriter
+from fei_lite.errors import EventFileError
+from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
+from fei_lite.events.reading import count_events
+from fei_lite.parallel import ordered_map
+from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.training.sampling import ChannelSample
+
+#: One event in so many is held out; it fits nothing and measures what was fitted.
+VALIDATION_EVERY = 5
+
+#: Called as report(what, done, total).
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. ``max_entries`` caps each class of a channel's sample."""
+
+    name: str
+    channel_set: str = "hadronic"
+    seed: int = 1
+    max_entries: int = 150_000
+    min_entries: int = MIN_ENTRIES
+    batch_size: int = 1000
+    workers: int = 1
+    max_events: int | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+#: Candidates of a channel from one batch: features, truth, weight, held out.
+Rows = tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_]]
+
+
+def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
+          report: Report | None = None) -> ModelSet:
+    """Train every channel of a set on event files with truth; returns the model set.
+
+    The samples' event weights make the mixture that the probabilities refer
+    to: give generic events, or stratified ones with their weights. Every fifth
+    event is held out. ``date`` goes into the manifest. Calling it again with the
+    same arguments resumes.
+    """
+    channel_set = load_channel_set(settings.channel_set)
+    ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
+    parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
+                  "min_entries": settings.min_entries}
+    writer = ModelSetWriter(
+        folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
+        seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date)
+    for stage, names in enumerate(channel_set.stages):
+        channels = [c for name in names for c in channel_set.particles[name].channels]
+        open_channels = [c for c in channels if c.identifier not in writer.finished]
+        if not open_channels:
+            continue
+        collected = _collect(ranges, folder, settings, stage, report)
+        for i, channel in enumerate(open_channels):
+            training, validation = collected[channel.identifier].arrays()
+            fitted = fit_channel(
+                *training, names=channel.features, seed=_seed(settings.seed, channel.identifier),
+                validation=validation, min_entries=settings.min_entries, num_threads=settings.workers,
+                parameters=settings.parameters or FEI_DEFAULT)
+            writer.add(channel.identifier, fitted, stage=stage)
+            del collected[channel.identifier]
+            if report is not None:
+                report(f"stage {stage}: fit", i + 1, len(open_channels))
+    return load_model_set(folder)
+
+
+def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
+    """Name, entries and SHA-256 of every event file, for the manifest."""
+    files = []
+    for path in samples:
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        files.append({"name": Path(path).name, "entries": count_events(path), "sha256": digest.hexdigest()})
+    return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
+
+
+def _seed(seed: int, identifier: str) -> int:
+    """A seed of its own for every channel, the same in every run."""
+    return zlib.crc32(f"{seed}:{identifier}".encode()) & 0x7FFFFFFF
+
+
+def _collect(ranges: Sequence[EntryRange], folder: Path, settings: Settings, stage: int,
+             report: Report | None) -> dict[str, ChannelSample]:
+    """Sample the candidates of every channel of a stage over all events."""
+    channel_set = load_channel_set(settings.channel_set)
+    collected = {
+        channel.identifier: ChannelSample(len(channel.features), cap=settings.max_entries,
+                                          seed=_seed(settings.seed, channel.identifier))
+        for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels}
+    # every range may give its share of the cap, with room for ranges that hold less
+    share = max(200, 3 * settings.max_entries // max(1, len(ranges)))
+    work = partial(_candidates, channel_set=settings.channel_set, folder=str(folder), stage=stage,
+                   share=share, seed=settings.seed)
+    done, total = 0, sum(r.stop - r.start for r in ranges)
+    for entries, found in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
+        for identifier, parts in found.items():
+            for X, y, weight, held_out in parts:
+                collected[identifier].add(X, y, weight, held_out)
+        done += entries.stop - entries.start
+        if report is not None:
+            report(f"stage {stage}: reconstruct", done, total)
+    return collected
+
+
+@cache
+def _loaded(channel_set: str, folder: str, stage: int) -> tuple[ChannelSet, ModelSet]:
+    """The sets of this process; ``stage`` is part of the key because the folder grows."""
+    return load_channel_set(channel_set), load_model_set(folder)
+
+
+def _candidates(entries: EntryRange, *, channel_set: str, folder: str, stage: int, share: int,
+                seed: int) -> dict[str, list[Rows]]:
+    """The candidates of a stage's channels in a range of events, thinned to ``share`` per class."""
+    channels, models = _loaded(channel_set, folder, stage)
+    found: dict[str, list[Rows]] = {}
+    for batch in read_range(entries):
+        if batch.generated is None:
+            raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
+        event_weight = batch.events["weight"].astype(np.float64)
+        held_out = (np.arange(batch.n_events) + entries.first_entry) % VALIDATION_EVERY == VALIDATION_EVERY - 1
+        rng = np.random.default_rng([seed, stage, entries.first_entry])
+
+        def observe(channel: Channel, table: CandidateTable, X: NDArray[np.float64], *,
+                    event_weight: NDArray = event_weight, held_out: NDArray = held_out,
+                    rng: np.random.Generator = rng) -> None:
+            event = table.event_index
+            rows, scale = thin(table["isSignal"], share, rng)
+            found.setdefault(channel.identifier, []).append(
+                (X[rows], table["isSignal"][rows], event_weight[event[rows]] * scale, held_out[event[rows]]))
+
+        reconstruct(batch, channels, models, with_truth=True, last_stage=stage, observer=observe,
+                    observe_stage=stage)
+    return found
+
+
+def thin(y: NDArray[np.integer], share: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows to keep, at most about ``share`` per class, and the factor for their weights.
+
+    Each row of a class is kept with the same probability and its weight is
+    divided by it, so that sums of weights stay right on average.
+
+    >>> rows, factor = thin(np.array([0, 1, 0, 1]), 10, np.random.default_rng(1))
+    >>> rows.tolist(), factor.tolist()
+    ([0, 1, 2, 3], [1.0, 1.0, 1.0, 1.0])
+    """
+    probability = np.ones(len(y))
+    for of_class in (y == 1, y != 1):
+        n = int(np.count_nonzero(of_class))
+        if n > share:
+            probability[of_class] = share / n
+    rows = np.flatnonzero(rng.uniform(size=len(y)) < probability)
+    return rows, 1.0 / probability[rows]
