@@ -9,6 +9,7 @@ forests are refused; fei-lite does not train them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -200,8 +201,8 @@ def _check_tree(tree: Tree, n_features: int, where: str) -> None:
     for i in range(n):
         if not 0 <= tree.split_feature[i] < n_features:
             raise ModelSetError(f"{where}: node {i}: feature {tree.split_feature[i]} of {n_features}.")
-        if not np.isfinite(tree.threshold[i]):
-            raise ModelSetError(f"{where}: node {i}: threshold {tree.threshold[i]} is not finite.")
+        if math.isnan(tree.threshold[i]):
+            raise ModelSetError(f"{where}: node {i}: the threshold is not a number.")
         if tree.decision_type[i] & 1:
             raise ModelSetError(f"{where}: node {i}: categorical splits are not supported; train "
                                 "the feature as a number.")
@@ -209,12 +210,15 @@ def _check_tree(tree: Tree, n_features: int, where: str) -> None:
             raise ModelSetError(f"{where}: node {i}: unknown decision_type {tree.decision_type[i]}.")
 
 
-def _slot(tree: Tree, node: int) -> tuple[int, float, bool]:
-    """(feature, stand-in for NaN, zero is missing) of a node; decision_type is a bit field:
-    2 default left, 4 zero counts as missing, 8 NaN is missing, neither: NaN is zero."""
+def _slot(tree: Tree, node: int) -> tuple[int, bool, bool]:
+    """(feature, missing goes left, zero is missing) of a node.
+
+    decision_type is a bit field: 2 missing goes left, 4 zero and NaN are missing,
+    8 NaN is missing; without 4 and 8 NaN counts as zero.
+    """
     kind = tree.decision_type[node]
     left = bool(kind & 2) if kind & 12 else tree.threshold[node] >= 0.0
-    return tree.split_feature[node], -np.inf if left else np.inf, bool(kind & 4)
+    return tree.split_feature[node], left, bool(kind & 4)
 
 
 def _depth(tree: Tree) -> int:
@@ -228,19 +232,19 @@ def _depth(tree: Tree) -> int:
 
 def _lay_out(trees: list[Tree], names: tuple[str, ...], steepness: float, source: str) -> TreeModel:
     depth = max((_depth(tree) for tree in trees), default=0)
-    slots: dict[tuple[int, float, bool], int] = {}
+    slots: dict[tuple[int, bool, bool], int] = {}
     for tree in trees:
         for node in range(len(tree.threshold)):
             slots.setdefault(_slot(tree, node), len(slots))
     if not slots:
-        slots[(0, np.inf, False)] = 0  # every tree is one leaf; the filled-up nodes need a slot
+        slots[(0, True, False)] = 0  # every tree is one leaf; the filled-up nodes need a slot
     nodes = (_complete if depth <= DEPTH else _linked)(trees, slots)
-    columns = (np.array([s[0] for s in slots], np.int64), np.array([s[1] for s in slots], np.float64),
-               np.array([s[2] for s in slots], np.bool_))
+    feature, goes_left, zero = (np.array(column) for column in zip(*slots))
+    columns = (feature.astype(np.int64), np.where(goes_left, -np.inf, np.nan), zero)
     return TreeModel(names, len(trees), depth, steepness, source, columns, nodes)
 
 
-def _complete(trees: list[Tree], slots: dict[tuple[int, float, bool], int]) -> tuple[NDArray, ...]:
+def _complete(trees: list[Tree], slots: dict[tuple[int, bool, bool], int]) -> tuple[NDArray, ...]:
     """(slot, threshold, leaf) of trees filled up to depth 3: below a leaf both sides agree."""
     slot = np.zeros((len(trees), 2**DEPTH - 1), np.int64)
     threshold = np.zeros((len(trees), 2**DEPTH - 1))
@@ -259,7 +263,7 @@ def _complete(trees: list[Tree], slots: dict[tuple[int, float, bool], int]) -> t
     return slot, threshold, leaf
 
 
-def _linked(trees: list[Tree], slots: dict[tuple[int, float, bool], int]) -> tuple[NDArray, ...]:
+def _linked(trees: list[Tree], slots: dict[tuple[int, bool, bool], int]) -> tuple[NDArray, ...]:
     """(first node, slot, threshold, left, right, leaf) of trees of any depth, one after another."""
     first, slot, threshold, left, right, leaf = [], [], [], [], [], []
     for tree in trees:

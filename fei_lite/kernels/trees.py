@@ -1,9 +1,9 @@
 """Boosted trees over blocks of rows: compiled, free of branches for shallow trees.
 
-A node sends a row left where ``value <= threshold``. Undefined values take
-no branch of their own: a *slot* is a copy of one feature in which NaN (and,
-for the missing type "zero", zero as well) stands as -inf or +inf, whichever
-makes the comparison give the side LightGBM takes. Thresholds are finite.
+A node sends a row left where ``value <= threshold``. Missing values take no
+branch of their own: a *slot* is a copy of one feature in which they stand as
+-inf, which always goes left, or as NaN, which always goes right. Missing is
+NaN, and zero as well for LightGBM's missing type "zero".
 """
 
 from __future__ import annotations
