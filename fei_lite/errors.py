@@ -21,9 +21,16 @@ class EventFileError(FeiLiteError, ValueError):
 
 
 class ChannelFileError(FeiLiteError, ValueError):
-    """A channel file is malformed, or its content contradicts physics."""
+    """A channel file is malformed, or its content contradicts physics.
+
+    ``findings`` are the single defects, each with its file and key path.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, findings: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class ModelSetError(FeiLiteError, ValueError):

@@ -1,0 +1,209 @@
+"""What channel files mean, checked against physics and against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fei_lite.channels import features
+from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft
+from fei_lite.channels.graph import decay_graph, find_cycles
+from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, resolve, same_final_state
+from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.particles import charge, conjugate, mass, pdg_code
+
+#: Which particles the lists of an event hold.
+LISTS = {
+    "FSP": ("pi+", "K+", "p+", "e+", "mu+", "gamma", "K_L0"),
+    "V0": ("K_S0", "Lambda0", "gamma"),
+}
+
+
+def leaf_of(daughters: Sequence[str]) -> str | None:
+    """"FSP" or "V0" if the channel is a list of the event, else None."""
+    if len(daughters) != 1:
+        return None
+    label = daughters[0].partition(":")[2]
+    return label if label in LISTS else None
+
+
+def check_drafts(drafts: Sequence[ParticleDraft], findings: Findings, *, complete: bool) -> None:
+    """Add every defect and doubt to ``findings``. Not ``complete``: a file could not be read."""
+    known = [draft for draft in drafts if _check_particle(draft, drafts, findings)]
+    by_name = {draft.name: draft for draft in known}
+    for draft in known:
+        for channel in draft.channels:
+            _check_channel(draft, channel, by_name, findings, complete=complete)
+        _check_duplicates(draft, findings)
+    graph = decay_graph({d.name: [[x for x in c.daughters if _exists(x)] for c in d.channels] for d in known})
+    for cycle in find_cycles(graph):
+        where = by_name[cycle[0]].where
+        findings.error(f"{where}: channel", f"cycle: {' <-> '.join(cycle)}. A particle cannot come from itself.")
+
+
+def _exists(name: str) -> bool:
+    try:
+        pdg_code(name)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def n_feature_daughters(channel: ChannelDraft) -> int:
+    """Daughters that ``{}`` runs over: a V0 has its two tracks, a track or cluster none."""
+    leaf = leaf_of(channel.daughters)
+    return len(channel.daughters) if leaf is None else 2 if leaf == "V0" else 0
+
+
+def _check_particle(draft: ParticleDraft, drafts: Sequence[ParticleDraft], findings: Findings) -> bool:
+    """Check what the channels share; False if the particle itself is of no use."""
+    where = draft.where
+    try:
+        pdg_code(draft.name)
+    except UnknownNameError as error:
+        findings.error(f"{where}: particle", str(error))
+        return False
+    for other in drafts:
+        if other is draft:
+            break
+        if _exists(other.name) and draft.name in (other.name, conjugate(other.name)):
+            findings.error(f"{where}: particle", f"'{draft.name}' is already made by {other.where}. "
+                           "One file makes a particle and its charge conjugate.")
+            return False
+    if draft.target not in features.TARGETS:
+        findings.error(f"{where}: target", f"unknown target '{draft.target}'.{nearest(draft.target, features.TARGETS)}")
+    if not draft.channels:
+        findings.error(f"{where}: channel", "no channels. Give at least one [[channel]].")
+    leaves = {leaf_of(c.daughters) is not None for c in draft.channels}
+    if draft.rank_by:
+        _check_variable(draft.rank_by, f"{where}: rank.by", composite=False in leaves, findings=findings)
+    _check_cuts(draft.cuts, f"{where}: cuts", draft.name, composite=False in leaves, findings=findings)
+    return True
+
+
+def _check_variable(name: str, where: str, *, composite: bool, findings: Findings) -> None:
+    """A cut or ranking variable: combinations know fewer than leaves."""
+    if composite:
+        if name not in features.COMBINATION_VARIABLES:
+            findings.error(where, f"'{name}' is not known before the vertex fit."
+                           f"{nearest(name, features.COMBINATION_VARIABLES)}")
+        return
+    try:
+        features.check(name, 0)
+    except UnknownNameError as error:
+        findings.error(where, str(error))
+
+
+def _check_cuts(cuts: Sequence[Cut], where: str, particle: str, *, composite: bool, findings: Findings) -> None:
+    for i, cut in enumerate(cuts):
+        _check_variable(cut.variable, f"{where}[{i}].variable", composite=composite, findings=findings)
+        if cut.region is None:
+            continue
+        if cut.region not in REGIONS:
+            findings.error(f"{where}[{i}].region", f"unknown region '{cut.region}'.{nearest(str(cut.region), REGIONS)}")
+        elif particle != "gamma":
+            findings.error(f"{where}[{i}].region", f"only photons have a calorimeter region, not '{particle}'.")
+
+
+def _check_channel(draft: ParticleDraft, channel: ChannelDraft, by_name: dict[str, ParticleDraft],
+                   findings: Findings, *, complete: bool) -> None:
+    leaf = leaf_of(channel.daughters)
+    if channel.cuts is not None:
+        _check_cuts(channel.cuts, f"{channel.where}.cuts", draft.name, composite=leaf is None, findings=findings)
+    _check_features(draft, channel, findings)
+    if leaf is not None:
+        _check_leaf(draft, channel, leaf, findings)
+        return
+    fit = channel.fit or draft.fit
+    if fit == "mass" and channel.daughters != ["gamma", "gamma"]:
+        findings.error(f"{channel.where}.fit", "a mass fit is for two photons only.")
+    made = [_check_daughter(name, f"{channel.where}.daughters[{i}]", by_name, findings, complete=complete)
+            for i, name in enumerate(channel.daughters)]
+    if channel.daughters and all(made):
+        _check_conservation(draft, channel, by_name, findings)
+
+
+def _check_features(draft: ParticleDraft, channel: ChannelDraft, findings: Findings) -> None:
+    own = channel.features is not None
+    patterns = channel.features if channel.features is not None else draft.features
+    n = n_feature_daughters(channel)
+    at = f"{channel.where}.features" if own else f"{draft.where}: features"
+    seen: dict[str, int] = {}
+    for i, pattern in enumerate(patterns):
+        for name in features.expand([pattern], n):
+            if name in seen:
+                findings.error(f"{at}[{i}]", f"'{name}' is there already, from features[{seen[name]}].")
+            seen[name] = i
+            try:
+                features.check(name, n)
+            except UnknownNameError as error:
+                # a particle's features are shared by its channels: one finding is enough
+                if (line := f"{at}[{i}]: {error}") not in findings.errors:
+                    findings.errors.append(line)
+                break
+    if not patterns:
+        findings.error(at, "no features. A classifier needs at least one.")
+
+
+def _check_leaf(draft: ParticleDraft, channel: ChannelDraft, leaf: str, findings: Findings) -> None:
+    base = channel.daughters[0].partition(":")[0]
+    if base != draft.name:
+        findings.error(f"{channel.where}.daughters[0]",
+                       f"the list '{channel.daughters[0]}' makes '{base}', not '{draft.name}'.")
+    elif base not in LISTS[leaf]:
+        findings.error(f"{channel.where}.daughters[0]", f"events have no list '{base}:{leaf}'. "
+                       f"'{leaf}' lists: {', '.join(LISTS[leaf])}.")
+
+
+def _check_daughter(name: str, where: str, by_name: dict[str, ParticleDraft],
+                    findings: Findings, *, complete: bool) -> bool:
+    """True if some file makes the daughter."""
+    names = [*by_name, *(conjugate(n) for n in by_name)]
+    if not _exists(name):
+        findings.error(where, f"unknown particle '{name}'.{nearest(name, names)}")
+        return False
+    if resolve(name, by_name) is not None:
+        return True
+    if name.partition(":")[2] in LISTS:
+        findings.error(where, f"the list '{name}' can only be the one daughter of its own particle.")
+    elif complete:  # the file that cannot be read may be the one that makes it
+        findings.error(where, f"no file of the set makes '{name}'.{nearest(name, names)} Add a file for it.")
+    return False
+
+
+def _check_conservation(draft: ParticleDraft, channel: ChannelDraft, by_name: dict[str, ParticleDraft],
+                        findings: Findings) -> None:
+    daughters = channel.daughters
+    where = f"{channel.where}.daughters"
+    if (total := sum(charge(d) for d in daughters)) != charge(draft.name):
+        findings.error(where, f"charge {total:+d} of {' '.join(daughters)}, expected {charge(draft.name):+d} "
+                       f"of '{draft.name}'.")
+    if len(daughters) == 1:
+        findings.error(where, f"one daughter, '{daughters[0]}'. Give two or more, or a list like '{draft.name}:FSP'.")
+    least = sum(_window(by_name[found])[0] for d in daughters if (found := resolve(d, by_name)) is not None)
+    most = _window(draft, channel.cuts)[1]
+    if least > most:
+        findings.error(where, f"the daughters have at least {least:.3f} GeV, '{draft.name}' at most {most:.3f} GeV.")
+
+
+def _window(draft: ParticleDraft, cuts: Sequence[Cut] | None = None) -> tuple[float, float]:
+    """Lowest and highest mass of the candidates: the cut on M, else the nominal mass. GeV."""
+    low = high = mass(draft.name)
+    for cut in draft.cuts if cuts is None else cuts:
+        if cut.variable == "M":
+            low = low if cut.minimum is None else cut.minimum
+            high = high if cut.maximum is None else cut.maximum
+    return low, high
+
+
+def _check_duplicates(draft: ParticleDraft, findings: Findings) -> None:
+    """The same daughters twice, in any order; conjugate final states only raise a doubt."""
+    channels = [c for c in draft.channels if all(_exists(d) for d in c.daughters)]
+    for i, channel in enumerate(channels):
+        mine = tuple(channel.daughters)
+        for earlier in channels[:i]:
+            text = f"'{' '.join(mine)}' is the same as {earlier.where.rpartition(' ')[2]}"
+            if same_final_state(mine, tuple(earlier.daughters)):
+                findings.error(f"{channel.where}.daughters", f"{text}, '{' '.join(earlier.daughters)}'.")
+            elif same_final_state(conjugate_daughters(mine), tuple(earlier.daughters)):
+                findings.warn(f"{channel.where}.daughters", f"{text} with the charge conjugate of "
+                              f"'{' '.join(earlier.daughters)}': the decay does not tell the flavour.")

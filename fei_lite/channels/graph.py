@@ -1,0 +1,85 @@
+"""The decay graph: an edge from each daughter to its mother; stages and chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fei_lite.channels.model import ChannelSet, resolve
+from fei_lite.particles import mass
+
+if TYPE_CHECKING:
+    import networkx
+
+#: Decays of a particle: one list of daughters per channel.
+Decays = Mapping[str, Iterable[Sequence[str]]]
+
+
+def decay_graph(decays: Decays) -> networkx.DiGraph:
+    """Graph of particles, daughter -> mother; charge conjugates share a node.
+
+    Leaves (``pi+:FSP``) are no nodes, and neither are daughters that nothing
+    makes. Each node carries its ``stage`` if the graph has no cycle.
+    """
+    import networkx
+
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(decays)
+    for mother, channels in decays.items():
+        for daughters in channels:
+            made = (resolve(d, decays) for d in daughters)
+            graph.add_edges_from((d, mother) for d in made if d is not None)
+    if networkx.is_directed_acyclic_graph(graph):
+        for name, stage in stage_numbers(graph).items():
+            graph.nodes[name]["stage"] = stage
+    return graph
+
+
+def stage_numbers(graph: networkx.DiGraph) -> dict[str, int]:
+    """Stage of each particle: 0 without daughters, else one more than its latest daughter's."""
+    import networkx
+
+    stage: dict[str, int] = {}
+    for name in networkx.topological_sort(graph):
+        stage[name] = max((stage[d] + 1 for d in graph.predecessors(name)), default=0)
+    return stage
+
+
+def ordered_stages(graph: networkx.DiGraph) -> tuple[tuple[str, ...], ...]:
+    """Names per stage; within a stage by mass, then by name."""
+    numbers = stage_numbers(graph)
+    order = sorted(numbers, key=lambda name: (numbers[name], mass(name), name))
+    return tuple(
+        tuple(name for name in order if numbers[name] == stage) for stage in range(max(numbers.values(), default=-1) + 1))
+
+
+def find_cycles(graph: networkx.DiGraph) -> list[list[str]]:
+    """Cycles of the graph, each as a list of names (a particle that decays to itself is one)."""
+    import networkx
+
+    return [sorted(part) for part in networkx.strongly_connected_components(graph)
+            if len(part) > 1 or any(graph.has_edge(name, name) for name in part)]
+
+
+def count_chains(channel_set: ChannelSet) -> dict[str, int]:
+    """Number of exclusive decay chains of each particle, down to the final state.
+
+    A channel has as many chains as there are ways to choose one chain for each
+    of its daughters: the product over the daughters. Every daughter counts for
+    itself, also where two are alike: in D+ -> K+ K_S0 K_S0 "first pi+ pi-, then
+    pi0 pi0" and the reverse are two. (Taken as one, the default set would have
+    13149 and 16340 instead of the FEI's 13515 and 17486.) The V0 list is
+    another source of the decay K_S0 -> pi+ pi-, not another decay: it counts
+    only for a particle without other channels.
+    """
+    chains: dict[str, int] = {}
+    for name, config in channel_set.particles.items():
+        listed = [c for c in config.channels if c.leaf != "V0"] or list(config.channels[:1])
+        total = 0
+        for channel in listed:
+            product = 1
+            for daughter in channel.daughters if channel.leaf is None else ():
+                product *= chains[channel_set.particle(daughter).name]
+            total += product
+        chains[name] = total
+    return chains

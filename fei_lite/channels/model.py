@@ -1,0 +1,187 @@
+"""A channel set: particles, their decay channels, and the choices made for each.
+
+Made by :func:`fei_lite.channels.load_channel_set` from a folder of TOML files;
+nothing here reads files. All classes are frozen: a set is a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.particles import conjugate
+
+if TYPE_CHECKING:
+    import networkx
+
+#: Regions of the electromagnetic calorimeter that a cut may be limited to.
+REGIONS = ("forward", "barrel", "backward")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A user cut: minimum < variable < maximum (None is open); NaN fails.
+
+    ``variable`` is a basf2 name (units GeV, cm). Cuts with a ``region`` of the
+    calorimeter are alternatives to each other, the others are all required.
+    """
+
+    variable: str
+    minimum: float | None = None
+    maximum: float | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One decay channel, with one classifier.
+
+    ``index`` is basf2's decayModeID. ``leaf`` is "FSP" or "V0" where the
+    candidates come from a list of the event (then ``daughters`` is that list,
+    ``("pi+:FSP",)``), else None. ``features`` are expanded and ordered.
+    ``fit`` is "vertex", "mass" or None. ``unflavoured``: the daughters are
+    their own charge conjugate although the mother is not (D0 -> K- K+), so that
+    one candidate serves both flavours.
+    """
+
+    particle: str
+    index: int
+    daughters: tuple[str, ...]
+    leaf: str | None
+    cuts: tuple[Cut, ...]
+    features: tuple[str, ...]
+    fit: str | None
+    unflavoured: bool
+
+    @property
+    def identifier(self) -> str:
+        """Name for files and tables: unique in its set, the same in every version of it.
+
+        The characters ``* / :`` are written ``st``, nothing and ``_``. The
+        position in the file is not part of it: channels may be inserted.
+
+        >>> Channel("D*0", 0, ("D0", "pi0"), None, (), (), None, False).identifier
+        'Dst0_D0_pi0'
+        """
+        parts = self.daughters if self.leaf else (self.particle, *self.daughters)
+        return "_".join(parts).replace("*", "st").replace("/", "").replace(":", "_")
+
+    @property
+    def text(self) -> str:
+        """The decay for people: ``D0 -> K- pi+``."""
+        return f"{self.particle} -> {' '.join(self.daughters)}"
+
+
+@dataclass(frozen=True)
+class ParticleConfig:
+    """A particle of the set: its channels and the choices they share.
+
+    ``cuts`` (user cuts), then ``rank_by`` (``rank_highest`` or lowest first)
+    keeps the ``best_pre`` candidates per event, channel and charge conjugate;
+    after the classifier SignalProbability > ``min_signal_probability`` (None:
+    no cut) and the ``best_post`` most probable ones per event and conjugate.
+    ``mass`` in GeV (PDG), ``stage`` from the graph.
+    """
+
+    name: str
+    pdg: int
+    mass: float
+    charge: int
+    self_conjugate: bool
+    channels: tuple[Channel, ...]
+    cuts: tuple[Cut, ...]
+    rank_by: str
+    rank_highest: bool
+    best_pre: int
+    min_signal_probability: float | None
+    best_post: int
+    target: str
+    stage: int
+
+
+@dataclass(frozen=True)
+class ChannelSet:
+    """All particles of a decay graph, in the order of their stages.
+
+    ``stages[i]`` are the names made in stage i, each from earlier stages only.
+    ``warnings`` are findings that do not forbid the use of the set.
+    """
+
+    name: str
+    path: Path
+    particles: dict[str, ParticleConfig]
+    stages: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...] = ()
+
+    def channels(self) -> Iterator[Channel]:
+        """Every channel, in the order of the stages."""
+        for config in self.particles.values():
+            yield from config.channels
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels, each of which has a classifier."""
+        return sum(len(config.channels) for config in self.particles.values())
+
+    def particle(self, name: str) -> ParticleConfig:
+        """The particle called ``name``, by its own, its conjugate's or its ``:generic`` name.
+
+        Raises :class:`UnknownNameError` if the set does not make it.
+        """
+        found = self.resolve(name)
+        if found is None:
+            raise UnknownNameError(f"channel set '{self.name}': no particle '{name}'.{nearest(name, self.particles)}")
+        return self.particles[found]
+
+    def resolve(self, name: str) -> str | None:
+        """Key in ``particles`` that makes ``name`` or its charge conjugate; None if there is none."""
+        return resolve(name, self.particles)
+
+    @cached_property
+    def graph(self) -> networkx.DiGraph:
+        """The decay graph: an edge from each daughter to its mother, node attribute ``stage``."""
+        from fei_lite.channels.graph import decay_graph
+
+        return decay_graph({name: [c.daughters for c in p.channels] for name, p in self.particles.items()})
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of the content (not of the name, path or comments): 16 hexadecimal digits."""
+        content = json.dumps([asdict(p) for p in self.particles.values()], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def resolve(name: str, known: Collection[str]) -> str | None:
+    """The key of ``known`` that is ``name`` or its charge conjugate; ``:generic`` is no label.
+
+    >>> resolve("anti-D0:generic", {"D0"})
+    'D0'
+    """
+    name = name.removesuffix(":generic")
+    if name in known:
+        return name
+    try:
+        other = conjugate(name)
+    except UnknownNameError:
+        return None
+    return other if other in known else None
+
+
+def same_final_state(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Whether two lists of daughters agree up to their order."""
+    return sorted(left) == sorted(right)
+
+
+def conjugate_daughters(daughters: tuple[str, ...]) -> tuple[str, ...]:
+    """The charge conjugate of each daughter.
+
+    >>> conjugate_daughters(("anti-D0", "pi+"))
+    ('D0', 'pi-')
+    """
+    return tuple(conjugate(d) for d in daughters)
