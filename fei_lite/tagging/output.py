@@ -1,0 +1,293 @@
+"""The Btag file: all B candidates, the cut-flow and what was run, in ROOT or Parquet.
+
+ROOT files hold the TTree ``btag`` (one row per candidate; a list column such
+as ``track_index`` is a jagged branch, the decay chain a string), the TTree
+``cutflow`` (stage, name, count) and the metadata as JSON. Parquet files
+(suffix ``.parquet``) hold the same columns; cut-flow and metadata are JSON in
+the file's key-value metadata. Files are whole or not there at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.errors import EventFileError, OutputError, UnknownNameError, nearest
+from fei_lite.events import parquetio
+from fei_lite.events.files import PathLike, is_parquet
+from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
+from fei_lite.outputs import atomic_output
+
+#: A column: flat (n,), or a list per candidate as (offsets (n + 1,), values).
+Column = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
+CutFlowRows = list[tuple[str, str, int]]
+
+TREE, CUTFLOW, METADATA = "btag", "cutflow", "fei_lite_metadata"
+#: Candidates per basket or row group: small writes are gathered.
+ROWS = 20_000
+
+
+def _is_text(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "UOT"
+
+
+def _kind(column: Column) -> str:
+    """Type of a column in words: ``float64``, ``text``, ``list of int32``."""
+    if isinstance(column, tuple):
+        return f"list of {column[1].dtype.newbyteorder('=')}"
+    return "text" if _is_text(column) else str(column.dtype.newbyteorder("="))
+
+
+def _length(column: Column) -> int:
+    return len(column[0]) - 1 if isinstance(column, tuple) else len(column)
+
+
+def _join(parts: list[Column]) -> Column:
+    if not isinstance(parts[0], tuple):
+        return np.concatenate(parts)  # type: ignore[arg-type]
+    counts = np.concatenate([np.diff(p[0]) for p in parts])
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return offsets, np.concatenate([p[1] for p in parts])
+
+
+class _RootTable:
+    def __init__(self, path: Path) -> None:
+        import uproot
+
+        self._file = uproot.recreate(path, compression=uproot.LZ4(1))
+        self._tree: Any = None
+
+    @staticmethod
+    def _awkward(column: Column) -> Any:
+        import awkward as ak
+
+        if isinstance(column, tuple):
+            content = ak.contents.NumpyArray(np.ascontiguousarray(column[1]))
+            return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(np.asarray(column[0], np.int64)), content))
+        if not _is_text(column):
+            return np.ascontiguousarray(column)
+        encoded = [str(text).encode() for text in column]
+        offsets = np.concatenate([[0], np.cumsum([len(text) for text in encoded])]).astype(np.int64)
+        content = ak.contents.NumpyArray(np.frombuffer(b"".join(encoded), np.uint8), parameters={"__array__": "char"})
+        return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content,
+                                                    parameters={"__array__": "string"}))
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        arrays = {name: self._awkward(column) for name, column in columns.items()}
+        if self._tree is None:
+            types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in arrays.items()}
+            self._tree = self._file.mktree(TREE, types, title="B candidates, sorted by event and rank")
+        self._tree.extend(arrays)
+
+    def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
+        stage, name, count = zip(*cutflow, strict=True) if cutflow else ((), (), ())
+        columns = {"stage": self._awkward(np.array(stage, dtype=object)),
+                   "name": self._awkward(np.array(name, dtype=object)), "count": np.array(count, dtype=np.int64)}
+        types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in columns.items()}
+        self._file.mktree(CUTFLOW, types, title="candidates and events after each step").extend(columns)
+        self._file[METADATA] = metadata
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ParquetTable:
+    def __init__(self, path: Path) -> None:
+        self._path, self._writer = path, None
+
+    @staticmethod
+    def _arrow(column: Column) -> Any:
+        import pyarrow as pa
+
+        if isinstance(column, tuple):
+            return pa.ListArray.from_arrays(pa.array(np.asarray(column[0], np.int32)), pa.array(column[1]))
+        return pa.array([str(text) for text in column], pa.string()) if _is_text(column) else pa.array(column)
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({name: self._arrow(column) for name, column in columns.items()})
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._writer.write_table(table)
+
+    def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
+        assert self._writer is not None
+        self._writer.add_key_value_metadata({METADATA: metadata, CUTFLOW: json.dumps(cutflow)})
+        self._writer.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class TagWriter:
+    """Writes a Btag file: columns per batch, then the cut-flow and the metadata.
+
+    Use it as a context manager. The file appears under its name only if the
+    block ends well after :meth:`finish`; an exception or a forgotten
+    :meth:`finish` leaves nothing behind::
+
+        with TagWriter("btag.root") as writer:
+            writer.write(columns)
+            writer.finish(rows, {"n_events": 1000})
+    """
+
+    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+        self.path = path
+        self._force = force
+        self._table: _RootTable | _ParquetTable
+        self._kinds: dict[str, str] | None = None
+        self._waiting: list[Mapping[str, Column]] = []
+        self._finished = False
+        self._session = self._writing()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with atomic_output(self.path, force=self._force) as temporary:
+            self._table = (_ParquetTable if temporary.suffix == ".parquet" else _RootTable)(temporary)
+            try:
+                yield
+                if not self._finished:
+                    raise RuntimeError(f"{self.path}: finish() was not called: the file would have no cut-flow.")
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to report
+                    self._table.close()
+                raise
+
+    def __enter__(self) -> TagWriter:
+        self._session.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> bool | None:
+        return self._session.__exit__(kind, error, trace)
+
+    def write(self, columns: Mapping[str, Column]) -> None:
+        """Append candidates: numbers, texts (n,) or lists (offsets, values), the same columns each time.
+
+        Raises ValueError if a column is missing, new, of another type or of
+        another length than the rest.
+        """
+        kinds = {name: _kind(column) for name, column in columns.items()}
+        if self._kinds is None:
+            self._kinds = kinds
+        if kinds != self._kinds:
+            odd = sorted(set(kinds.items()) ^ set(self._kinds.items()))
+            raise ValueError(f"{self.path}: the columns differ from those of the first batch: {odd}. "
+                             "Run files with and without truth separately.")
+        lengths = {name: _length(column) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"{self.path}: columns of different length: {lengths}.")
+        self._waiting.append(dict(columns))
+        if sum(_length(next(iter(c.values()))) for c in self._waiting) >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            names = self._waiting[0]
+            self._table.write({name: _join([c[name] for c in self._waiting]) for name in names})
+            self._waiting = []
+
+    def finish(self, cutflow: Iterable[tuple[str, str, int]], metadata: Mapping[str, Any]) -> None:
+        """Write the cut-flow rows (stage, name, count) and the metadata; nothing may follow.
+
+        Raises :class:`OutputError` if no batch was written: the columns would be unknown.
+        """
+        if self._kinds is None:
+            raise OutputError(f"{self.path}: not written: there was no event in the input.")
+        self._flush()
+        rows = [(str(stage), str(name), int(count)) for stage, name, count in cutflow]
+        self._table.finish(rows, json.dumps(dict(metadata)))
+        self._finished = True
+
+
+def read_tags(path: str | os.PathLike[str], *, columns: Iterable[str] | None = None
+              ) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
+    """(columns, cut-flow rows, metadata) of a Btag file, the kind told by content.
+
+    ``columns`` limits the columns to read (the decay chains of a long file are
+    large). Texts come as object arrays of str, lists as (offsets, values).
+    Raises :class:`EventFileError` for a damaged or foreign file and
+    :class:`UnknownNameError` for a column that is not there.
+    """
+    wanted = None if columns is None else list(columns)
+    return _read_parquet(path, wanted) if is_parquet(path) else _read_root(path, wanted)
+
+
+def _chosen(path: PathLike, wanted: list[str] | None, present: list[str]) -> list[str]:
+    for name in wanted or []:
+        if name not in present:
+            raise UnknownNameError(f"{path}: no Btag column '{name}'.{nearest(name, present)}")
+    return present if wanted is None else wanted
+
+
+def _metadata(path: PathLike, stored: str | None) -> dict[str, Any]:
+    if stored is None:
+        raise EventFileError(f"{path}: not a Btag file of fei-lite: it holds no metadata.")
+    try:
+        return dict(json.loads(stored))
+    except (ValueError, TypeError):
+        raise EventFileError(f"{path}: metadata unreadable: found {stored[:80]!r}, expected JSON.") from None
+
+
+def _texts(values: list[str]) -> NDArray[np.object_]:
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = values
+    return texts
+
+
+def _read_root(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
+    import uproot
+
+    with open_root(path) as file:
+        tree, flow = get_tree(file, path, TREE), get_tree(file, path, CUTFLOW)
+        metadata = _metadata(path, str(file[METADATA]) if METADATA in file else None)
+        counters = {b.count_branch.name for b in tree.branches if b.count_branch is not None}
+        names = _chosen(path, wanted, [b.name for b in tree.branches if b.name not in counters])
+        columns: dict[str, Column] = {}
+        with damage_reported(path, "reading the candidates"):
+            for name in names:
+                branch = tree[name]
+                array = branch.array(library="ak", array_cache=None)
+                if isinstance(branch.interpretation, uproot.AsStrings):
+                    columns[name] = _texts(array.to_list())
+                elif isinstance(branch.interpretation, uproot.AsJagged):
+                    columns[name] = flat(array)
+                else:
+                    columns[name] = np.asarray(array)
+            stage, step, count = (flow[n].array(library="ak").to_list() for n in ("stage", "name", "count"))
+    return columns, list(zip(stage, step, count, strict=True)), metadata
+
+
+def _read_parquet(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with parquetio.damage_reported(path, "reading the candidates"), pq.ParquetFile(path) as file:
+        stored = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+        metadata = _metadata(path, stored.get(METADATA))
+        names = _chosen(path, wanted, file.schema_arrow.names)
+        table = file.read(columns=names).combine_chunks()
+    columns: dict[str, Column] = {}
+    for name in names:
+        chunks = table.column(name).chunks
+        array = chunks[0] if chunks else pa.array([], table.column(name).type)
+        if pa.types.is_string(array.type):
+            columns[name] = _texts(array.to_pylist())
+        elif pa.types.is_list(array.type):
+            columns[name] = array.offsets.to_numpy().astype(np.int64), array.flatten().to_numpy()
+        else:
+            columns[name] = array.to_numpy(zero_copy_only=False)
+    rows = [(stage, step, int(count)) for stage, step, count in json.loads(stored.get(CUTFLOW, "[]"))]
+    return columns, rows, metadata
