@@ -1,7 +1,12 @@
 """Events: their schema, batches of columns, files and Belle II mDST."""
 
 from fei_lite.events.batch import EventBatch, Jagged, concatenate
-from fei_lite.events.files import EventWriter, inspect_events, iterate_events, read_events
+from fei_lite.events.files import (
+           EventWriter,
+           inspect_events,
+           iterate_events,
+           read_events,
+)
 from fei_lite.events.reading import count_events, open_events
 
 __all__ = ["EventBatch", "EventWriter", "Jagged", "concatenate", "count_events", "inspect_events",

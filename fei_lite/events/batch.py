@@ -7,6 +7,7 @@ of them: object ``i`` of event ``e`` is row ``offsets[e] + i`` of each column.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,13 @@ class Jagged:
     """A list of objects per event: ``offsets`` (n_events + 1, int64) and flat columns."""
 
     offsets: NDArray[np.int64]
-    columns: dict[str, NDArray]
+    columns: dict[str, NDArray[Any]]
 
     def __len__(self) -> int:
         """Number of objects in all events."""
         return int(self.offsets[-1])
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         try:
             return self.columns[name]
         except KeyError:
@@ -57,7 +58,7 @@ class EventBatch:
     which file and which first entry the batch comes from.
     """
 
-    events: dict[str, NDArray]
+    events: dict[str, NDArray[Any]]
     tracks: Jagged
     clusters: Jagged
     klm: Jagged
@@ -74,10 +75,11 @@ class EventBatch:
 
     def slice(self, start: int, stop: int) -> EventBatch:
         """Events ``start`` to ``stop`` (excluded) as a batch of their own; notes are not split."""
-        parts = {name: getattr(self, name) for name in schema.LISTS}
         return EventBatch(
-            events={k: v[start:stop] for k, v in self.events.items()},
-            **{k: None if v is None else v.slice(start, stop) for k, v in parts.items()},
+            {k: v[start:stop] for k, v in self.events.items()},
+            self.tracks.slice(start, stop), self.clusters.slice(start, stop),
+            self.klm.slice(start, stop), self.v0s.slice(start, stop),
+            None if self.generated is None else self.generated.slice(start, stop),
             source=self.source, start=self.start + start,
         )
 

@@ -7,6 +7,8 @@ compiled code read foreign memory.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def is_covariance(packed: NDArray[np.float64]) -> NDArray[np.bool_]:
     NaN is not a covariance.
     """
     diagonal = packed[:, _DIAGONAL]
-    good = (diagonal > 0).all(axis=1) & np.isfinite(packed).all(axis=1)
+    good: NDArray[np.bool_] = np.all(diagonal > 0, axis=1) & np.all(np.isfinite(packed), axis=1)
     sigma = np.sqrt(np.where(good[:, None], diagonal, 1.0))
     rest = packed_to_matrix(np.where(good[:, None], packed, 0.0)) / (sigma[:, :, None] * sigma[:, None, :])
     for k in range(5):
@@ -54,8 +56,10 @@ def select(objects: Jagged, keep: NDArray[np.bool_]) -> tuple[Jagged, NDArray[np
     return Jagged(offsets, {name: column[keep] for name, column in objects.columns.items()}), new_index
 
 
-def _finite(*columns: NDArray) -> NDArray[np.bool_]:
-    return np.logical_and.reduce([np.isfinite(c).reshape(len(c), -1).all(axis=1) for c in columns])
+def _finite(*columns: NDArray[Any]) -> NDArray[np.bool_]:
+    finite: NDArray[np.bool_] = np.logical_and.reduce(
+        [np.isfinite(c).reshape(len(c), -1).all(axis=1) for c in columns])
+    return finite
 
 
 class _Sieve:
@@ -100,7 +104,7 @@ def _clean_v0s(v0s: Jagged, n_tracks: NDArray[np.int64], new_track: NDArray[np.i
     sieve = _Sieve("v0s", len(v0s), notes)
     event = v0s.event_index
     first = np.concatenate([[0], np.cumsum(n_tracks)])[event]
-    renamed: dict[str, NDArray] = {}
+    renamed: dict[str, NDArray[Any]] = {}
     for side in ("positive", "negative"):
         index = v0s[f"{side}_index"].astype(np.int64)
         inside = (index >= 0) & (index < n_tracks[event])
@@ -144,7 +148,7 @@ def _without_cycles(generated: Jagged, notes: dict[str, int]) -> Jagged:
     return Jagged(generated.offsets, {**generated.columns, "mother": np.where(bad, -1, mother).astype(np.int32)})
 
 
-def _check_events(events: dict[str, NDArray], source: str, start: int) -> None:
+def _check_events(events: dict[str, NDArray[Any]], source: str, start: int) -> None:
     for name in ("weight", "beam_p4", "ip", "ip_cov", "bz"):
         bad = ~_finite(events[name])
         if bad.any():

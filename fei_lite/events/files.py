@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ PathLike = str | os.PathLike[str]
 #: Events per basket (ROOT) or row group (Parquet): some 20 MB, the default batch of the readers.
 BASKET = 2000
 
-_Read = dict[str, tuple[NDArray[np.int64] | None, NDArray]]
+_Read = dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]
 
 
 class EventWriter:
@@ -70,7 +71,7 @@ class EventWriter:
                         self._sink.close()
                 raise
 
-    def __enter__(self) -> EventWriter:
+    def __enter__(self) -> Self:
         self._session.__enter__()
         return self
 
@@ -197,7 +198,8 @@ def _read(source: RootSource | ParquetSource, lists: tuple[str, ...], start: int
     arrays = source.read(wanted, start, stop)
     events = join("events", {b.name: arrays[b.name][1] for b in branches("events")})
     parts = {name: _jagged(source.path, name, arrays) for name in lists}
-    return clean(EventBatch(events, **parts, source=str(source.path), start=start))
+    return clean(EventBatch(events, parts["tracks"], parts["clusters"], parts["klm"], parts["v0s"],
+                            parts.get("generated"), source=str(source.path), start=start))
 
 
 def entry_bounds(path: PathLike, n_events: int, start: int | None, stop: int | None) -> tuple[int, int]:

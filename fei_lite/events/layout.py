@@ -8,6 +8,7 @@ branch per component, with basf2-like names (``tracks_d0``, ``tracks_cov_01``,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def branches(list_name: str) -> tuple[Branch, ...]:
     return tuple(found)
 
 
-def split(list_name: str, columns: dict[str, NDArray]) -> dict[str, NDArray]:
+def split(list_name: str, columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Branch arrays, contiguous and of the schema's type, from column arrays."""
     return {
         b.name: np.ascontiguousarray(columns[b.column] if b.component < 0 else columns[b.column][:, b.component],
@@ -73,7 +74,7 @@ def split(list_name: str, columns: dict[str, NDArray]) -> dict[str, NDArray]:
     }
 
 
-def join(list_name: str, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+def join(list_name: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Column arrays from branch arrays: the inverse of :func:`split`."""
     columns = schema.EVENT if list_name == "events" else schema.LISTS[list_name]
     size = len(arrays[branches(list_name)[0].name])

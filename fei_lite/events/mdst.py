@@ -61,13 +61,14 @@ class Conditions:
     bz: float
 
 
-def cluster_region(theta: NDArray) -> NDArray[np.int8]:
+def cluster_region(theta: NDArray[Any]) -> NDArray[np.int8]:
     """Calorimeter region of a polar angle: 1 forward, 2 barrel, 3 backward, 11 and 13 gaps, 0 outside.
 
     >>> cluster_region(np.radians([20.0, 90.0, 129.0, 140.0])).tolist()
     [1, 2, 13, 3]
     """
-    return _REGIONS[np.digitize(theta, _REGION_EDGES)]
+    region: NDArray[np.int8] = _REGIONS[np.digitize(theta, _REGION_EDGES)]
+    return region
 
 
 def _field(file: Any, notes: dict[str, int]) -> float:
@@ -134,8 +135,8 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
     return Jagged(offsets, columns)
 
 
-def _take(values: NDArray, counts: NDArray[np.int64], event: NDArray[np.int64], index: NDArray[np.int64],
-          missing: float) -> NDArray:
+def _take(values: NDArray[Any], counts: NDArray[np.int64], event: NDArray[np.int64], index: NDArray[np.int64],
+          missing: float) -> NDArray[Any]:
     """``values`` of objects by their index in their event; ``missing`` where the index is not in the event."""
     first = np.concatenate([[0], np.cumsum(counts)])[event]
     valid = (index >= 0) & (index < counts[event])
@@ -144,7 +145,7 @@ def _take(values: NDArray, counts: NDArray[np.int64], event: NDArray[np.int64], 
     return taken
 
 
-def _fit_columns(tree: MdstTree, event: NDArray[np.int64], fit: NDArray[np.int64]) -> dict[str, NDArray]:
+def _fit_columns(tree: MdstTree, event: NDArray[np.int64], fit: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Track columns from the fit results ``fit`` (index in the event; a NaN helix where there is none)."""
     name = "TrackFitResults"
     n_fits = np.diff(tree.offsets(name, "m_tau"))
@@ -162,7 +163,7 @@ def _fit_columns(tree: MdstTree, event: NDArray[np.int64], fit: NDArray[np.int64
 
 
 def _clusters(tree: MdstTree, n_generated: NDArray[np.int64]) -> Jagged:
-    def get(*members: str) -> NDArray:
+    def get(*members: str) -> NDArray[Any]:
         return tree.values("ECLClusters", *members).astype(np.float32)
 
     kind, stored = tree.member("ECLClusters", "m_logEnergy", "m_sqrtEnergy")
@@ -205,7 +206,7 @@ def _v0s(tree: MdstTree, n_events: int, notes: dict[str, int]) -> Jagged:
     event = np.repeat(np.arange(n_events), np.diff(offsets))
     n_fits = np.diff(tree.offsets("TrackFitResults", "m_pdg"))
     hypotheses = tree.values("TrackFitResults", "m_pdg").astype(np.int64)
-    columns: dict[str, NDArray] = {}
+    columns: dict[str, NDArray[Any]] = {}
     daughters = []
     for side in ("positive", "negative"):
         index, fit = (tree.values("V0s", f"m_{kind}{side.title()}").astype(np.int64) if present
@@ -248,7 +249,7 @@ def _batch(tree: MdstTree, conditions: Conditions, notes: dict[str, int]) -> Eve
     generated = _generated(tree)
     n_generated = np.zeros(n_events, np.int64) if generated is None else generated.counts
     weight = "m_generatedWeight"
-    events = {
+    events: dict[str, NDArray[Any]] = {
         "experiment": tree.event("EventMetaData", "m_experiment").astype(np.int32),
         "run": tree.event("EventMetaData", "m_run").astype(np.int32),
         "event": tree.event("EventMetaData", "m_event").astype(np.int64),

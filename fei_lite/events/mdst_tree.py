@@ -60,11 +60,11 @@ class MdstTree:
         with damage_reported(self.path, f"reading '{branch.name}', entries {self.start} to {self.stop}"):
             return branch.array(entry_start=self.start, entry_stop=self.stop, library="ak", array_cache=None)
 
-    def event(self, container: str, member: str) -> NDArray:
+    def event(self, container: str, member: str) -> NDArray[Any]:
         """A number per event, shape (n_events,)."""
         return np.asarray(self._array(self._branch(container, (member,))[1]))
 
-    def member(self, container: str, *members: str) -> tuple[str, NDArray]:
+    def member(self, container: str, *members: str) -> tuple[str, NDArray[Any]]:
         """(name, values) of the first of ``members`` that exists; values flat over objects, (n, ...)."""
         import awkward as ak
 
@@ -80,7 +80,7 @@ class MdstTree:
                                  "than the members read before. Copy or make the file again.")
         return name, values
 
-    def values(self, container: str, *members: str) -> NDArray:
+    def values(self, container: str, *members: str) -> NDArray[Any]:
         """Values of the first of ``members`` that exists, flat over objects."""
         return self.member(container, *members)[1]
 
@@ -112,7 +112,7 @@ class MdstTree:
         best[row[order]] = to[order]
         return best
 
-    def _elements(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray]:
+    def _elements(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
         """(event, from, to, weight) of every single link of a relation."""
         import awkward as ak
 

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ class ParquetSink:
         self._schema = pa.schema(fields, metadata={METADATA: metadata.encode()})
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4", use_dictionary=False)
 
-    def write(self, events: dict[str, NDArray], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray]]]) -> None:
+    def write(self, events: dict[str, NDArray[Any]], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
         """Append events: event-level branches and, per list, offsets and branches."""
         import pyarrow as pa
 
@@ -91,14 +90,14 @@ class ParquetSource:
         rows = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._edges = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
 
-    def __enter__(self) -> ParquetSource:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def read(self, wanted: tuple[Branch, ...], start: int, stop: int
-             ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray]]:
+             ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]:
         """(offsets, values) of each column for entries ``start`` to ``stop``; offsets None if not jagged."""
         groups = np.flatnonzero((self._edges[:-1] < stop) & (self._edges[1:] > start))
         with damage_reported(self.path, f"reading entries {start} to {stop}"):
@@ -107,7 +106,7 @@ class ParquetSource:
         table = table.slice(start - first, stop - start)
         return {b.name: self._flat(table.column(b.name), b) for b in wanted}
 
-    def _flat(self, column: Any, branch: Branch) -> tuple[NDArray[np.int64] | None, NDArray]:
+    def _flat(self, column: Any, branch: Branch) -> tuple[NDArray[np.int64] | None, NDArray[Any]]:
         array = column.combine_chunks()
         chunks = array.chunks if hasattr(array, "chunks") else [array]  # pyarrow gives either
         array = chunks[0] if chunks else column.type.wrap_array([])

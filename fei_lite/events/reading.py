@@ -8,6 +8,7 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import files, mdst
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike
+from fei_lite.events.mdst_tree import TREE as MDST_TREE
 from fei_lite.events.rootio import TREE, damage_reported, open_root
 
 
@@ -22,9 +23,9 @@ def kind_of_file(path: PathLike) -> str:
         trees = sorted({key for key, kind in file.classnames(cycle=False).items() if kind == "TTree"})
     if TREE in trees:
         return "events"
-    if mdst.TREE in trees:
+    if MDST_TREE in trees:
         return "mdst"
-    raise EventFileError(f"{path}: expected a TTree '{TREE}' (fei-lite) or '{mdst.TREE}' (Belle II mDST), "
+    raise EventFileError(f"{path}: expected a TTree '{TREE}' (fei-lite) or '{MDST_TREE}' (Belle II mDST), "
                          f"found {', '.join(trees) or 'no TTree at all'}.")
 
 

@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +91,7 @@ def kind_of(branch: Any) -> Kind | None:
     return jagged, content.to_dtype.newbyteorder("=")
 
 
-def flat(array: Any) -> tuple[NDArray[np.int64], NDArray]:
+def flat(array: Any) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """(offsets, values) of an awkward array of lists of numbers."""
     layout = array.layout.to_ListOffsetArray64(True)
     offsets = np.asarray(layout.offsets.data)
@@ -113,7 +112,7 @@ class RootSink:
         self._tree = self._file.mktree(TREE, types, title=f"fei-lite events, schema {schema.VERSION}")
 
     @staticmethod
-    def _record(name: str, offsets: NDArray[np.int64], arrays: Mapping[str, NDArray]) -> Any:
+    def _record(name: str, offsets: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> Any:
         import awkward as ak
 
         fields = branches(name)
@@ -122,7 +121,7 @@ class RootSink:
         record = ak.contents.RecordArray(contents, names, length=int(offsets[-1]))
         return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), record))
 
-    def write(self, events: dict[str, NDArray], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray]]]) -> None:
+    def write(self, events: dict[str, NDArray[Any]], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
         """Append events: event-level branches and, per list, offsets and branches."""
         records = {name: self._record(name, offsets, arrays) for name, (offsets, arrays) in lists.items()}
         self._tree.extend({**events, **records})
@@ -149,14 +148,14 @@ class RootSource:
             self._file.close()
             raise
 
-    def __enter__(self) -> RootSource:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def read(self, wanted: tuple[Branch, ...], start: int, stop: int
-             ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray]]:
+             ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]:
         """(offsets, values) of each branch for entries ``start`` to ``stop``; offsets None if not jagged."""
         with damage_reported(self.path, f"reading entries {start} to {stop}"):
             arrays = self._tree.arrays([b.name for b in wanted], entry_start=start, entry_stop=stop,

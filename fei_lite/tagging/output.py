@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def _length(column: Column) -> int:
 
 def _join(parts: list[Column]) -> Column:
     if not isinstance(parts[0], tuple):
-        return np.concatenate(parts)  # type: ignore[arg-type]
+        return np.concatenate(parts)
     counts = np.concatenate([np.diff(p[0]) for p in parts])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return offsets, np.concatenate([p[1] for p in parts])
@@ -102,7 +102,8 @@ class _RootTable:
 
 class _ParquetTable:
     def __init__(self, path: Path) -> None:
-        self._path, self._writer = path, None
+        self._path = path
+        self._writer: Any = None
 
     @staticmethod
     def _arrow(column: Column) -> Any:
@@ -165,7 +166,7 @@ class TagWriter:
                     self._table.close()
                 raise
 
-    def __enter__(self) -> TagWriter:
+    def __enter__(self) -> Self:
         self._session.__enter__()
         return self
 
