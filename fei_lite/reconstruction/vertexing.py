@@ -1,0 +1,142 @@
+"""Vertex fits of candidates, and the mass fit of the pi0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite import particles
+from fei_lite.candidates import CandidateTable
+from fei_lite.constants import CURVATURE_TO_PT, PID_HYPOTHESES
+from fei_lite.events import EventBatch
+from fei_lite.kernels import vertex as kernels
+
+#: Linearisations before a fit counts as not converged (a few are usual).
+MAX_ITERATIONS = 10
+
+_CHUNK = 4096           # candidates gathered at a time, to stay in the processor's cache
+_PROMPT_FLIGHT = 1e-3   # cm; c tau below which a particle decays where it is made
+_DISPLACED_FLIGHT = 1.0  # cm; c tau above which the fit starts from the tracks' crossing
+_GAMMA = 22
+
+
+@dataclass(frozen=True)
+class VertexFit:
+    """Result of a fit of n candidates; laboratory frame, GeV and cm.
+
+    ``p4`` (n, 4) and ``vertex`` (n, 3) at the decay vertex with ``cov``
+    (n, 7, 7) of (px, py, pz, E, x, y, z); ``chi2``, ``chiProb`` (n,) and
+    ``ndf`` (n,). Where there is no fit, or it failed: chi2 and chiProb NaN, ndf
+    0, p4 the plain sum, vertex the best guess; the position part of ``cov``
+    is NaN unless the vertex is measured.
+    """
+
+    p4: NDArray[np.float64]
+    vertex: NDArray[np.float64]
+    cov: NDArray[np.float64]
+    chi2: NDArray[np.float64]
+    ndf: NDArray[np.int64]
+    chiProb: NDArray[np.float64]  # noqa: N815 - basf2's name
+
+
+@cache
+def _flight(name: str) -> float:
+    """c tau in cm; 0 where it is not known (resonances whose width only has a limit)."""
+    from particle import Particle  # takes a third of a second: only when needed
+
+    flight = Particle.from_pdgid(particles.pdg_code(name)).ctau
+    return 0.0 if flight is None else float(flight) / 10.0
+
+
+@cache
+def _is_track(name: str) -> bool:
+    return abs(particles.pdg_code(name)) in {abs(particles.pdg_code(t)) for t in PID_HYPOTHESES[:5]}
+
+
+def fit_vertices(
+    candidates: CandidateTable, daughters: Sequence[CandidateTable], batch: EventBatch, *, fit: bool = True,
+) -> VertexFit:
+    """Fit a common vertex to the daughters of each candidate of one channel.
+
+    ``candidates["daughters"][:, j]`` are rows of ``daughters[j]``, of which
+    ``p4``, ``vertex``, ``cov``, ``sign`` and the particle's charge are used. A
+    daughter with NaN position covariance (photon, pi0, unfitted composite)
+    adds its momentum only. The others are followed to the vertex, tracks and
+    charged composites on their helix; ndf = 2 n - 3.
+
+    With fewer than two of them, a singular matrix or no convergence, chiProb
+    is NaN. The vertex is then that of the only daughter that has one, else the
+    starting point: the interaction point (for long-lived mothers, and photons,
+    the crossing of the two tracks). A resonance that decays where it is made
+    (D*0 -> D0 pi0) takes over the only daughter's position covariance as well,
+    so that its mother can still be fitted. ``fit=False`` fits nothing.
+    """
+    n = len(candidates)
+    width = len(daughters)
+    rows = candidates["daughters"]
+    mother = candidates.particle
+    event = candidates.event_index
+    bz, ip = batch.events["bz"][event], batch.events["ip"][event]
+    flight = _flight(mother)
+    cross = flight > _DISPLACED_FLIGHT or particles.pdg_code(mother) == _GAMMA
+    kind = np.array([kernels.TRACK if _is_track(t.particle) else kernels.COMPOSITE for t in daughters], np.int64)
+    charge = [particles.charge(t.particle) for t in daughters]
+    result = VertexFit(np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 7, 7)), np.empty(n),
+                       np.empty(n, np.int64), np.empty(n))
+    for first in range(0, n, _CHUNK):
+        part = slice(first, min(first + _CHUNK, n))
+        size = part.stop - part.start
+        p4, position = np.empty((size, width, 4)), np.empty((size, width, 3))
+        cov, curvature = np.empty((size, width, 7, 7)), np.empty((size, width))
+        for j, table in enumerate(daughters):
+            chosen = rows[part, j]
+            p4[:, j], position[:, j], cov[:, j] = table["p4"][chosen], table["vertex"][chosen], table["cov"][chosen]
+            curvature[:, j] = -CURVATURE_TO_PT * charge[j] * table["sign"][chosen] * bz[part]
+        kernels.fit_candidates(
+            p4, position, cov, curvature, kind, np.ascontiguousarray(ip[part]), cross, flight < _PROMPT_FLIGHT,
+            MAX_ITERATIONS if fit else 0, result.p4[part], result.vertex[part], result.cov[part],
+            result.chi2[part], result.ndf[part], result.chiProb[part])
+    return result
+
+
+def fit_masses(
+    candidates: CandidateTable, daughters: Sequence[CandidateTable], batch: EventBatch,
+) -> VertexFit:
+    """Constrain the daughters' total four-momentum to the mother's mass (pi0 -> gamma gamma).
+
+    One degree of freedom. Vertex: the interaction point, with NaN position
+    covariance. Where the fit fails: p4 the plain sum, chi2 and chiProb NaN.
+    """
+    rows = candidates["daughters"]
+    total = np.zeros((len(candidates), 4))
+    cov = np.zeros((len(candidates), 4, 4))
+    for j, table in enumerate(daughters):
+        total += table["p4"][rows[:, j]]
+        cov += table["cov"][rows[:, j], :4, :4]
+    p4, cov4, chi2, probability = mass_fit(total, cov, mass=particles.mass(candidates.particle))
+    full = np.full((len(candidates), 7, 7), np.nan)
+    full[:, :4, :4] = cov4
+    vertex = batch.events["ip"][candidates.event_index].astype(np.float64)
+    return VertexFit(p4, vertex, full, chi2, np.isfinite(chi2).astype(np.int64), probability)
+
+
+def mass_fit(
+    p4: NDArray[np.float64], cov: NDArray[np.float64], *, mass: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Least-squares fit of four-momenta (n, 4) with covariance (n, 4, 4) to E^2 - p^2 = mass^2.
+
+    Only the sum of the daughters enters the constraint, so fitting the sum
+    with the summed covariance is the fit of the daughters. Returns p4, its
+    covariance, chi2 and chiProb (1 degree of freedom; NaN where it failed).
+
+    >>> p4, *_ = mass_fit(np.array([[0., 0., 1., 1.02]]), np.diag([1e-9, 1e-9, 1e-9, 1e-4])[None], mass=0.135)
+    >>> bool(abs(p4[0, 3] ** 2 - p4[0, 2] ** 2 - 0.135 ** 2) < 1e-9)
+    True
+    """
+    out_p4, out_cov, chi2, probability = np.empty_like(p4), np.empty_like(cov), np.empty(len(p4)), np.empty(len(p4))
+    kernels.fit_mass(p4, cov, mass, MAX_ITERATIONS, out_p4, out_cov, chi2, probability)
+    return out_p4, out_cov, chi2, probability
