@@ -82,9 +82,9 @@ def combine_channel(
     one_pass = config.self_conjugate or channel.unflavoured
     mother_signs = np.array([1] if one_pass else [1, -1], dtype=np.int64)
     where = channel.identifier
-    codes = np.array([_code(c.variable, where) for c in config.cuts], dtype=np.int64)
-    low = np.array([-np.inf if c.minimum is None else c.minimum for c in config.cuts])
-    high = np.array([np.inf if c.maximum is None else c.maximum for c in config.cuts])
+    codes = np.array([_code(c.variable, where) for c in channel.cuts], dtype=np.int64)
+    low = np.array([-np.inf if c.minimum is None else c.minimum for c in channel.cuts])
+    high = np.array([np.inf if c.maximum is None else c.maximum for c in channel.cuts])
     capacity = n_events * len(mother_signs) * config.best_pre
     event, sign, rank = (np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int8),
                          np.empty(capacity, dtype=np.int16))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
-from fei_lite.channels import Channel, ParticleConfig
+from fei_lite.channels import Channel, Cut, ParticleConfig
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch
@@ -42,18 +44,16 @@ def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBat
     make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
     table = make(config.name, batch)
     table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
-    if kind == "v0" and config.name == "gamma":
-        return table  # the FEI cuts on the energy of clusters only
-    return table.select(passes(table, config, batch))
+    return table.select(passes(table, channel.cuts, batch))
 
 
-def passes(table: CandidateTable, config: ParticleConfig, batch: EventBatch) -> NDArray[np.bool_]:
+def passes(table: CandidateTable, cuts: Sequence[Cut], batch: EventBatch) -> NDArray[np.bool_]:
     """Which candidates pass the user cuts; NaN fails. Regional cuts are alternatives."""
-    names = [cut.variable for cut in config.cuts]
+    names = [cut.variable for cut in cuts]
     values = feature_matrix(names, table, [], batch)
     keep = np.ones(len(table), dtype=bool)
     regional = np.zeros(len(table), dtype=bool)
-    for cut, value in zip(config.cuts, values.T, strict=True):
+    for cut, value in zip(cuts, values.T, strict=True):
         inside = np.ones(len(table), dtype=bool)
         if cut.minimum is not None:
             inside &= value > cut.minimum
@@ -63,7 +63,7 @@ def passes(table: CandidateTable, config: ParticleConfig, batch: EventBatch) -> 
             keep &= inside & ~np.isnan(value)
         else:
             regional |= inside & (batch.clusters["region"][table["object"]] == REGIONS[cut.region])
-    return keep & regional if any(cut.region for cut in config.cuts) else keep
+    return keep & regional if any(cut.region for cut in cuts) else keep
 
 
 def _offsets(offsets: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
