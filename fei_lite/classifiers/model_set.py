@@ -8,11 +8,11 @@ lists them with the reason, and the reconstruction leaves them out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,28 +22,8 @@ from fei_lite.classifiers.text import text_names, unpack
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.errors import ModelSetError, UnknownNameError, nearest
 
-
-class _Channel(Protocol):
-    @property
-    def identifier(self) -> str: ...
-    @property
-    def features(self) -> Iterable[str]: ...
-
-
-class _Particle(Protocol):
-    @property
-    def channels(self) -> Iterable[_Channel]: ...
-
-
-class ChannelSetLike(Protocol):
-    """What is asked of a channel set here."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def particles(self) -> Mapping[str, _Particle]: ...
+if TYPE_CHECKING:
+    from fei_lite.channels import ChannelSet
 
 
 @dataclass(frozen=True)
@@ -108,40 +88,39 @@ class ModelSet:
                 + (f": {reason}." if reason else f".{nearest(identifier, self.models)}")) from None
         return model.predict(features)
 
-    def check(self, channel_set: ChannelSetLike) -> None:
+    def check(self, channel_set: ChannelSet, *, other_cuts: bool = False) -> None:
         """Raise :class:`ModelSetError` listing everything in which the set does not fit.
 
         Identifiers, feature names and their order are compared: the trees know
-        columns by position only and would answer nonsense without a word.
+        columns by position only and would answer nonsense without a word. Cuts,
+        rankings and targets are compared as well (by hash), unless ``other_cuts``
+        says that the probabilities may be those of other candidates.
         """
         findings = self._findings(channel_set)
+        trained_for = self.manifest["channel_set"]
+        if not findings and not other_cuts and trained_for["hash"] != channel_set.hash:
+            findings = ["same channels and features, but other cuts, rankings, fits or targets (content hash "
+                        f"{trained_for['hash']} at the training, {channel_set.hash} now)"]
         if findings:
             shown = [f"  {finding}" for finding in findings[:20]]
             if len(findings) > 20:
                 shown.append(f"  ... and {len(findings) - 20} more")
             raise ModelSetError(
-                f"{self.source}: the model set '{self.name}' does not fit the channel set '{channel_set.name}':\n"
-                + "\n".join(shown) + "\nUse the channel set of the training, or train this one (fei-lite train).")
+                f"{self.source}: model set '{self.name}', trained for channel set '{trained_for['name']}', does not "
+                f"fit channel set '{channel_set.name}':\n" + "\n".join(shown)
+                + "\nUse the channel set of the training, or train a set for this one (fei-lite train).")
 
-    def _findings(self, channel_set: ChannelSetLike) -> list[str]:
-        trained_for = self.manifest["channel_set"]
-        channels = {channel.identifier: tuple(channel.features)
-                    for particle in channel_set.particles.values() for channel in particle.channels}
-        known = {**{i: m.features for i, m in self.models.items()},
-                 **{i: tuple(e["features"]) for i, e in self.manifest["untrained"].items()}}
+    def _findings(self, channel_set: ChannelSet) -> list[str]:
+        wanted = {channel.identifier: channel.features for channel in channel_set.channels()}
+        known = {**{identifier: model.features for identifier, model in self.models.items()},
+                 **{identifier: tuple(entry["features"]) for identifier, entry in self.manifest["untrained"].items()}}
         findings = []
-        if trained_for["name"] != channel_set.name:
-            findings.append(f"trained for channel set '{trained_for['name']}'")
-        for identifier, features in channels.items():
+        for identifier, features in wanted.items():
             if identifier not in known:
-                findings.append(f"{identifier}: unknown to the model set.{nearest(identifier, known)}")
+                findings.append(f"{identifier}: not in the model set.{nearest(identifier, known)}")
             elif known[identifier] != features:
                 findings.append(f"{identifier}: {_first_difference(known[identifier], features)}")
-        findings += [f"{identifier}: not in the channel set" for identifier in known if identifier not in channels]
-        if not findings and trained_for["hash"] != channel_set.hash:
-            findings.append(f"same channels and features, but other cuts, rankings or targets: hash "
-                            f"{trained_for['hash'][:12]} of the training, {channel_set.hash[:12]} now")
-        return findings
+        return findings + [f"{identifier}: not in the channel set" for identifier in known if identifier not in wanted]
 
 
 def _first_difference(models: tuple[str, ...], channels: tuple[str, ...]) -> str:

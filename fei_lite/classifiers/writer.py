@@ -83,12 +83,11 @@ class ModelSetWriter:
             temporary.write_text(dump_manifest(self._content), encoding="utf-8")
 
     def _file_name(self, identifier: str) -> str:
-        """A file name for a channel; a short hash keeps similar identifiers apart."""
-        taken = {Path(entry["file"]).name.casefold() for entry in self._content["channels"].values()}
-        plain = re.sub(r"[^A-Za-z0-9+-]+", "_", identifier.replace("*", "st")).strip("_")
-        name = f"{plain[:100]}.txt.gz"
-        if name.casefold() in taken:
-            name = f"{plain[:100]}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}.txt.gz"
+        """A portable file name for a channel."""
+        name = re.sub(r"[^A-Za-z0-9_+-]", "_", identifier) + ".txt.gz"
+        for other, entry in self._content["channels"].items():
+            if Path(entry["file"]).name.casefold() == name.casefold():  # some file systems ignore case
+                raise ModelSetError(f"{self.folder}: channels '{identifier}' and '{other}' would share the file {name}.")
         return name
 
 
