@@ -86,7 +86,7 @@ def covered(
 ) -> NDArray[np.bool_]:
     """Whether a tag of the set is there: one of its last particles (B+, B0) is covered; shape (n_events,)."""
     modes = covered_particles(channel_set, generated, acceptance=acceptance, missing_resonances=missing_resonances)
-    codes = [pdg_code(name) for name in tags(channel_set)]
+    codes = [pdg_code(name) for name in channel_set.tags]
     good = (modes >= 0) & np.isin(np.abs(generated["pdg"]), np.abs(codes))
     found = np.bincount(generated.event_index[good], minlength=len(generated.offsets) - 1)
     result: NDArray[np.bool_] = found > 0
@@ -98,12 +98,6 @@ def complete_in_acceptance(
 ) -> NDArray[np.bool_]:
     """:func:`covered`, with all final-state particles of the tag inside the detector; shape (n_events,)."""
     return covered(channel_set, generated, acceptance=acceptance or Acceptance())
-
-
-def tags(channel_set: ChannelSet) -> tuple[str, ...]:
-    """The particles that no channel of the set uses: what the set is for."""
-    graph = channel_set.graph
-    return tuple(name for name in channel_set.particles if graph.out_degree(name) == 0)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,11 @@ class ChannelSet:
         """Key in ``particles`` that makes ``name`` or its charge conjugate; None if there is none."""
         return resolve(name, self.particles)
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The particles that no channel of the set uses: what the set is for (B+, B0)."""
+        return tuple(name for name in self.particles if self.graph.out_degree(name) == 0)
+
     @cached_property
     def graph(self) -> networkx.DiGraph:
         """The decay graph: an edge from each daughter to its mother, node attribute ``stage``."""
