@@ -171,10 +171,15 @@ class _Stage:
     def _fit(self, table: CandidateTable, daughters: list[CandidateTable], channel: Channel) -> None:
         """Fill p4, vertex, cov, chiProb and M of a channel's candidates."""
         with self.watch("vertex"):
-            fit = (fit_masses if channel.fit == "mass" else fit_vertices)(
-                table, daughters, self.result.batch, **({} if channel.fit else {"fit": False}))
+            if channel.fit == "mass":
+                fit = fit_masses(table, daughters, self.result.batch)
+                # M stays the measured mass: after the fit it would be a constant
+                measured = sum(t["p4"][table["daughters"][:, j]] for j, t in enumerate(daughters))
+            else:
+                fit = fit_vertices(table, daughters, self.result.batch, fit=channel.fit == "vertex")
+                measured = fit.p4
             table.columns |= {"p4": fit.p4, "vertex": fit.vertex, "cov": fit.cov, "chiProb": fit.chiProb,
-                              "M": invariant_mass(fit.p4)}
+                              "M": invariant_mass(np.asarray(measured))}
         if channel.fit:
             self.count(channel.identifier, "fit undefined", int(np.count_nonzero(np.isnan(fit.chiProb))))
 
