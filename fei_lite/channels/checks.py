@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from fei_lite.channels import features
 from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft
-from fei_lite.channels.graph import decay_graph, find_cycles
-from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, resolve, same_final_state
+from fei_lite.channels.graph import decay_graph, find_cycles, resolve
+from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.particles import charge, conjugate, mass, pdg_code
 

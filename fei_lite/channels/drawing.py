@@ -45,8 +45,8 @@ def draw(channel_set: ChannelSet, path: Path) -> None:
     axes = figure.subplots()
     widths = [0.4 + 0.12 * n for n in (uses(channel_set)[edge] for edge in channel_set.graph.edges)]
     networkx.draw_networkx_edges(channel_set.graph, position, ax=axes, width=widths, alpha=0.35,
-                                 node_size=1400, connectionstyle="arc3,rad=0.08")
-    networkx.draw_networkx_nodes(channel_set.graph, position, ax=axes, node_size=1400, node_color="white",
+                                 node_size=2300, connectionstyle="arc3,rad=0.08")
+    networkx.draw_networkx_nodes(channel_set.graph, position, ax=axes, node_size=2300, node_color="white",
                                  edgecolors="black")
     labels = {n: f"{n}\n{len(p.channels)}" for n, p in channel_set.particles.items()}
     networkx.draw_networkx_labels(channel_set.graph, position, labels, ax=axes, font_size=8)

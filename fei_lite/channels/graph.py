@@ -1,18 +1,34 @@
-"""The decay graph: an edge from each daughter to its mother; stages and chains."""
+"""The decay graph: an edge from each daughter to its mother; its stages and cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fei_lite.channels.model import ChannelSet, resolve
-from fei_lite.particles import mass
+from fei_lite.errors import UnknownNameError
+from fei_lite.particles import conjugate, mass
 
 if TYPE_CHECKING:
     import networkx
 
 #: Decays of a particle: one list of daughters per channel.
 Decays = Mapping[str, Iterable[Sequence[str]]]
+
+
+def resolve(name: str, known: Collection[str]) -> str | None:
+    """The key of ``known`` that is ``name`` or its charge conjugate; ``:generic`` is no label.
+
+    >>> resolve("anti-D0:generic", {"D0"})
+    'D0'
+    """
+    name = name.removesuffix(":generic")
+    if name in known:
+        return name
+    try:
+        other = conjugate(name)
+    except UnknownNameError:
+        return None
+    return other if other in known else None
 
 
 def decay_graph(decays: Decays) -> networkx.DiGraph:
@@ -59,27 +75,3 @@ def find_cycles(graph: networkx.DiGraph) -> list[list[str]]:
 
     return [sorted(part) for part in networkx.strongly_connected_components(graph)
             if len(part) > 1 or any(graph.has_edge(name, name) for name in part)]
-
-
-def count_chains(channel_set: ChannelSet) -> dict[str, int]:
-    """Number of exclusive decay chains of each particle, down to the final state.
-
-    A channel has as many chains as there are ways to choose one chain for each
-    of its daughters: the product over the daughters. Every daughter counts for
-    itself, also where two are alike: in D+ -> K+ K_S0 K_S0 "first pi+ pi-, then
-    pi0 pi0" and the reverse are two. (Taken as one, the default set would have
-    13149 and 16340 instead of the FEI's 13515 and 17486.) The V0 list is
-    another source of the decay K_S0 -> pi+ pi-, not another decay: it counts
-    only for a particle without other channels.
-    """
-    chains: dict[str, int] = {}
-    for name, config in channel_set.particles.items():
-        listed = [c for c in config.channels if c.leaf != "V0"] or list(config.channels[:1])
-        total = 0
-        for channel in listed:
-            product = 1
-            for daughter in channel.daughters if channel.leaf is None else ():
-                product *= chains[channel_set.particle(daughter).name]
-            total += product
-        chains[name] = total
-    return chains

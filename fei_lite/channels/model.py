@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fei_lite.channels.graph import decay_graph, resolve
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.particles import conjugate
 
@@ -151,8 +152,6 @@ class ChannelSet:
     @cached_property
     def graph(self) -> networkx.DiGraph:
         """The decay graph: an edge from each daughter to its mother, node attribute ``stage``."""
-        from fei_lite.channels.graph import decay_graph
-
         return decay_graph({name: [c.daughters for c in p.channels] for name, p in self.particles.items()})
 
     @cached_property
@@ -160,22 +159,6 @@ class ChannelSet:
         """Hash of the content (not of the name, path or comments): 16 hexadecimal digits."""
         content = json.dumps([asdict(p) for p in self.particles.values()], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def resolve(name: str, known: Collection[str]) -> str | None:
-    """The key of ``known`` that is ``name`` or its charge conjugate; ``:generic`` is no label.
-
-    >>> resolve("anti-D0:generic", {"D0"})
-    'D0'
-    """
-    name = name.removesuffix(":generic")
-    if name in known:
-        return name
-    try:
-        other = conjugate(name)
-    except UnknownNameError:
-        return None
-    return other if other in known else None
 
 
 def same_final_state(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
