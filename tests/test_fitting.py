@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from fei_lite.classifiers.fitting import FEI_DEFAULT, FittedChannel, fit_channel
-from fei_lite.classifiers.quality import (expected_calibration_error, log_loss, measure_quality, reliability,
-                                          weighted_auc)
+from fei_lite.classifiers.quality import (
+    expected_calibration_error,
+    log_loss,
+    measure_quality,
+    reliability,
+    weighted_auc,
+)
 from fei_lite.errors import FeiLiteError, ModelSetError
 
 SHIFT = np.array([1.2, 0.8, 0.5, 0.0, 0.0, 0.0])

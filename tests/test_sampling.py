@@ -106,6 +106,20 @@ def test_resuming_goes_on_where_it_stopped(tmp_path: Path) -> None:
             np.testing.assert_array_equal(left, right)
 
 
+def test_seeds_and_classes_are_independent() -> None:
+    """Catches one choice for all channels: the same candidates' numbers would be kept everywhere."""
+    def chosen(seed: int) -> list[set[float]]:
+        sample = ChannelSample(1, seed=seed, cap=300, validation_cap=300)
+        number = np.arange(4000.0)
+        sample.add(number[:, None] // 4, number % 2 == 0, np.ones(4000), number % 4 < 2)
+        return [set(X[y == signal, 0]) for X, y, _ in sample.arrays() for signal in (False, True)]
+
+    samples = chosen(0) + chosen(1)
+    for i, one in enumerate(samples):
+        for other in samples[:i]:
+            assert 50 < len(one & other) < 130  # 90 expected of 300 out of 1000
+
+
 def test_memory_is_bounded() -> None:
     """Catches a sample that grows with the number of candidates."""
     part = ClassSample(n_features=1, cap=1000, seed=0)

@@ -78,6 +78,7 @@ def test_every_missing_type_and_default_side() -> None:
         return "decision_type=" + " ".join(map(str, kinds))
 
     text = re.sub(r"decision_type=(.*)", scramble, text)
+    text = re.sub(r"threshold=\S+ \S+", "threshold=0 -0", text)
     text = re.sub(r"tree_sizes=.*\n", "", text)
     booster = lightgbm.Booster(model_str=text)
     X = awkward_rows(booster)
@@ -105,7 +106,7 @@ def test_concise_text_is_a_model_for_lightgbm() -> None:
     np.testing.assert_array_equal(parse_trees(text, source="t").raw_score(X), again.predict(X, raw_score=True))
     np.testing.assert_allclose(again.predict(X, raw_score=True), booster.predict(X, raw_score=True), atol=1e-6)
     assert unpack(pack(text), source="t") == text
-    assert pack(text) == pack(text)
+    assert pack(text)[4:8] == bytes(4)  # gzip's time stamp: equal texts give equal files
 
 
 def test_feature_names_with_commas() -> None:
@@ -172,7 +173,7 @@ def test_no_truncation_goes_unnoticed() -> None:
 
 def test_categorical_training_is_refused() -> None:
     """Catches a categorical split taken for a numerical one."""
-    X, y = toy(2000, seed=1)
+    X = toy(2000, seed=1)[0]
     data = lightgbm.Dataset(X[:, 3:4], np.isin(X[:, 3], [1, 3]), categorical_feature=[0])
     booster = lightgbm.train({"objective": "binary", "verbosity": -1, "min_data_per_group": 1}, data, 3)
     with pytest.raises(ModelSetError, match="categorical"):

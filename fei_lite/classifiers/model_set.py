@@ -99,8 +99,8 @@ class ModelSet:
         findings = self._findings(channel_set)
         trained_for = self.manifest["channel_set"]
         if not findings and not other_cuts and trained_for["hash"] != channel_set.hash:
-            findings = ["same channels and features, but other cuts, rankings, fits or targets (content hash "
-                        f"{trained_for['hash']} at the training, {channel_set.hash} now)"]
+            findings = [("same channels and features, other cuts, rankings, fits or targets: content hash "
+                        f"{trained_for['hash']} at the training, {channel_set.hash} now")]
         if findings:
             shown = [f"  {finding}" for finding in findings[:20]]
             if len(findings) > 20:

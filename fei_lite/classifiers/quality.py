@@ -36,7 +36,7 @@ class Quality:
 
     def to_json(self) -> dict[str, float | int | None]:
         """The fields by name; undefined is None, because JSON has no NaN."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
+        return {key: None if np.isnan(value) else value for key, value in asdict(self).items()}
 
 
 def measure_quality(y: ArrayLike, p: ArrayLike | None = None, *, weight: ArrayLike | None = None) -> Quality:
@@ -132,7 +132,7 @@ def reliability(y: ArrayLike, p: ArrayLike, *, weight: ArrayLike | None = None,
     bins = np.unique(bins, return_inverse=True)[1]
 
     def sums(values: Floats) -> Floats:
-        return np.bincount(bins, weights=values)
+        return np.bincount(bins, weights=values).astype(np.float64)
 
     total = sums(w)
     filled = total > 0.0

@@ -10,12 +10,18 @@ forests are refused; fei-lite does not train them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import ModelSetError
+
+Array = NDArray[Any]
+#: A slot of the kernels: (feature, missing goes left, zero is missing).
+Slot = tuple[int, bool, bool]
 
 #: Deepest tree for the kernel that selects instead of walking.
 DEPTH = 3
@@ -51,8 +57,8 @@ class TreeModel:
     depth: int
     steepness: float
     source: str
-    _slots: tuple[NDArray, NDArray, NDArray] = field(repr=False)
-    _nodes: tuple[NDArray, ...] = field(repr=False)
+    _slots: tuple[Array, ...] = field(repr=False)
+    _nodes: tuple[Array, ...] = field(repr=False)
 
     def raw_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Sum of the trees, (n,), dimensionless (log-odds for the binary objective).
@@ -68,7 +74,7 @@ class TreeModel:
                 f"{self.source}: feature matrix of shape {X.shape}; expected (n, "
                 f"{len(self.feature_names)}), columns {', '.join(self.feature_names)}.")
         score = np.empty(len(X))
-        evaluate = sum_depth3 if self.depth <= DEPTH else sum_walking
+        evaluate: Callable[..., None] = sum_depth3 if self.depth <= DEPTH else sum_walking
         evaluate(X, *self._slots, *self._nodes, score)
         return score
 
@@ -171,7 +177,7 @@ def _read_tree(lines: list[str], start: int, n_features: int, source: str) -> tu
 
 
 def _numbers(values: dict[str, tuple[str, int]], key: str, kind: type, n: int, where: str,
-             source: str) -> list:
+             source: str) -> list[Any]:
     """The n numbers of a tree's line ``key``."""
     if key not in values:
         if n == 0:
@@ -210,8 +216,8 @@ def _check_tree(tree: Tree, n_features: int, where: str) -> None:
             raise ModelSetError(f"{where}: node {i}: unknown decision_type {tree.decision_type[i]}.")
 
 
-def _slot(tree: Tree, node: int) -> tuple[int, bool, bool]:
-    """(feature, missing goes left, zero is missing) of a node.
+def _slot(tree: Tree, node: int) -> Slot:
+    """The slot that a node compares.
 
     decision_type is a bit field: 2 missing goes left, 4 zero and NaN are missing,
     8 NaN is missing; without 4 and 8 NaN counts as zero.
@@ -232,7 +238,7 @@ def _depth(tree: Tree) -> int:
 
 def _lay_out(trees: list[Tree], names: tuple[str, ...], steepness: float, source: str) -> TreeModel:
     depth = max((_depth(tree) for tree in trees), default=0)
-    slots: dict[tuple[int, bool, bool], int] = {}
+    slots: dict[Slot, int] = {}
     for tree in trees:
         for node in range(len(tree.threshold)):
             slots.setdefault(_slot(tree, node), len(slots))
@@ -244,7 +250,7 @@ def _lay_out(trees: list[Tree], names: tuple[str, ...], steepness: float, source
     return TreeModel(names, len(trees), depth, steepness, source, columns, nodes)
 
 
-def _complete(trees: list[Tree], slots: dict[tuple[int, bool, bool], int]) -> tuple[NDArray, ...]:
+def _complete(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
     """(slot, threshold, leaf) of trees filled up to depth 3: below a leaf both sides agree."""
     slot = np.zeros((len(trees), 2**DEPTH - 1), np.int64)
     threshold = np.zeros((len(trees), 2**DEPTH - 1))
@@ -263,9 +269,14 @@ def _complete(trees: list[Tree], slots: dict[tuple[int, bool, bool], int]) -> tu
     return slot, threshold, leaf
 
 
-def _linked(trees: list[Tree], slots: dict[tuple[int, bool, bool], int]) -> tuple[NDArray, ...]:
+def _linked(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
     """(first node, slot, threshold, left, right, leaf) of trees of any depth, one after another."""
-    first, slot, threshold, left, right, leaf = [], [], [], [], [], []
+    first: list[int] = []
+    slot: list[int] = []
+    left: list[int] = []
+    right: list[int] = []
+    threshold: list[float] = []
+    leaf: list[float] = []
     for tree in trees:
         n_nodes, n_leaves = len(threshold), len(leaf)
         first.append(n_nodes if tree.threshold else ~n_leaves)

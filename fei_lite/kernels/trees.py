@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fei_lite.kernels.jit import inlined, kernel
 
@@ -32,7 +33,7 @@ def fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block):
             x = X[first + i, f]
             if abs(x) <= ZERO:
                 x = missing if zero_is_missing else 0.0
-            block[s, i] = missing if x != x else x
+            block[s, i] = missing if math.isnan(x) else x
 
 
 @kernel
@@ -92,7 +93,7 @@ def sum_walking(X, slot_feature, slot_missing, slot_zero, first_node, slot, thre
 
 
 @kernel
-def logistic(score, steepness, probability):
+def logistic(score: NDArray[np.float64], steepness: float, probability: NDArray[np.float64]) -> None:
     """Put 1 / (1 + exp(-steepness * score)) into ``probability``, as LightGBM does."""
     for i in range(len(score)):
         probability[i] = 1.0 / (1.0 + math.exp(-steepness * score[i]))

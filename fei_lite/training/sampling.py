@@ -73,8 +73,8 @@ class ClassSample:
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything needed to go on later, as arrays."""
         key, X, weight = self._reduce()
-        return {"key": key, "X": X, "weight": weight, "n_seen": np.int64(self.n_seen),
-                "weight_seen": np.float64(self.weight_seen), "limit": self._limit}
+        return {"key": key, "X": X, "weight": weight, "n_seen": np.array(self.n_seen),
+                "weight_seen": np.array(self.weight_seen), "limit": np.array(self._limit)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Undo :meth:`state`."""
