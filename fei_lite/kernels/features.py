@@ -53,12 +53,14 @@ def _of_daughters(code, first, second, q, q_lab, mass, beam_rest):
     if code == DECAY_ANGLE:
         return np.pi - angle(beam_rest[1], beam_rest[2 + first])
     if code == INVARIANT_MASS:
-        total = np.zeros(4)
+        px, py, pz, energy = 0.0, 0.0, 0.0, 0.0
         for s in range(1, n):
             if (first >> (s - 1)) & 1:
-                for a in range(4):
-                    total[a] += q_lab[s, a]
-        return rest_mass(total)
+                px += q_lab[s, 0]
+                py += q_lab[s, 1]
+                pz += q_lab[s, 2]
+                energy += q_lab[s, 3]
+        return rest_mass((px, py, pz, energy))
     if code == Q_VALUE:
         q_value = mass
         for s in range(1, n):

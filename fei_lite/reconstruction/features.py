@@ -45,6 +45,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,20 +54,19 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch
+from fei_lite.kernels import feature_codes as codes
 from fei_lite.kernels import features as kernels
-from fei_lite.kernels.feature_codes import (
-    ALL_DAUGHTERS, CMS, COLUMN, DECAY_ANGLE, DISTANCE, DX, INVARIANT_MASS, MBC, POINTING, Q_VALUE, REST,
-    Feature, known, parse_feature,
-)
+from fei_lite.kernels.feature_codes import Feature, known, parse_feature
 from fei_lite.particles import mass, pdg_code
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import perigee
 
-__all__ = ["feature_matrix", "known", "parse_feature"]
+__all__ = ["feature_matrix", "known", "likelihood_ratios", "parse_feature"]
 
 _PID = {f"{name}ID": i for i, name in enumerate(("electron", "muon", "pion", "kaon", "proton", "deuteron"))}
 _CLUSTER = {"clusterReg": "region", "clusterNHits": "n_hits", "clusterTiming": "timing",
             "clusterE9E25": "E9E21", "clusterE9E21": "E9E21"}
+_SIDE = {1: "positive", 2: "negative"}  # tracks of a V0 by subject
 _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
@@ -94,25 +94,24 @@ def feature_matrix(
     columns: list[NDArray[np.float64]] = []
     opcodes = np.array([_opcode(feature, rows, columns) for feature in features], dtype=np.int64)
     offset = np.array([_offset(feature, rows) for feature in features])
-    needs_place = any(DX <= f.code <= POINTING for f in features)
-    q_value = any(f.code == Q_VALUE for f in features)
+    used = {f.code for f in features}
     kernels.fill(
-        opcodes, offset, rows.p4(), rows.place() if needs_place else np.full((len(out), 1 + rows.n_daughters, 3), np.nan),
-        rows.table["M"].astype(np.float64) if q_value else np.empty(0), rows.event, batch.events["beam_p4"],
+        opcodes, offset, rows.p4(), rows.place(needed=any(codes.DX <= code <= codes.POINTING for code in used)),
+        rows.column("M", 0) if codes.Q_VALUE in used else np.empty(0), rows.event, batch.events["beam_p4"],
         np.stack(columns) if columns else np.empty((0, 0)),
-        any(f.frame == CMS or f.code >= MBC for f in features),
-        any(f.frame == REST or f.code == DECAY_ANGLE for f in features), out)
+        any(f.frame == codes.CMS or f.code in (codes.MBC, codes.DELTA_E) for f in features),
+        any(f.frame == codes.REST or f.code == codes.DECAY_ANGLE for f in features), out)
     return out
 
 
 def _opcode(feature: Feature, rows: _Rows, columns: list[NDArray[np.float64]]) -> tuple[int, ...]:
     """The kernel's row for a feature; appends the columns that it reads."""
     first, second = 0, 0
-    if feature.code == COLUMN:
+    if feature.code == codes.COLUMN:
         first = len(columns)
-        subjects = range(1, 1 + rows.n_daughters) if feature.subject == ALL_DAUGHTERS else (feature.subject,)
+        subjects = range(1, 1 + rows.n_daughters) if feature.subject == codes.ALL_DAUGHTERS else (feature.subject,)
         columns.extend(rows.column(feature.variable, subject) for subject in subjects)
-    elif feature.code == INVARIANT_MASS:
+    elif feature.code == codes.INVARIANT_MASS:
         first = sum(1 << i for i in feature.arguments)
     elif feature.arguments:
         first, second = feature.arguments[0], feature.arguments[-1]
@@ -134,17 +133,18 @@ class _Rows:
     daughters: Sequence[CandidateTable]
     batch: EventBatch
     event: NDArray[np.int64] = field(init=False)
+    identity: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # likelihood ratios by subject
 
     def __post_init__(self) -> None:
         self.event = self.table.event_index
         self.is_v0 = "v0_p4" in self.table.columns
         self.n_daughters = 2 if self.is_v0 else len(self.daughters)
 
-    def rows(self, subject: int) -> NDArray:
+    def rows(self, subject: int) -> NDArray[Any]:
         """Rows of the candidates' ``subject`` in its own table."""
         return self.table["daughters"][:, subject - 1]
 
-    def gather(self, name: str, subject: int) -> NDArray:
+    def gather(self, name: str, subject: int) -> NDArray[Any]:
         """A column of the candidates or of one of their daughters."""
         if subject == 0:
             return self.table[name]
@@ -161,10 +161,10 @@ class _Rows:
             out[:, s] = self.gather("p4", s)
         return out
 
-    def place(self) -> NDArray[np.float64]:
+    def place(self, *, needed: bool) -> NDArray[np.float64]:
         """Vertices, of tracks perigees, relative to the interaction point (n, 1 + daughters, 3)."""
-        out = np.empty((len(self.table), 1 + self.n_daughters, 3))
-        for s in range(1 + self.n_daughters):
+        out = np.full((len(self.table), 1 + self.n_daughters, 3), np.nan)
+        for s in range(1 + self.n_daughters if needed else 0):
             out[:, s] = self.place_of(s)
         return out
 
@@ -172,8 +172,7 @@ class _Rows:
         """Vertex or perigee of one subject relative to the interaction point (n, 3)."""
         ip = self.batch.events["ip"][self.event]
         if self.is_v0 and subject > 0:
-            side = "positive" if subject == 1 else "negative"
-            return _perigee_position(self.batch.v0s[f"{side}_helix"][self.table["object"]], ip)
+            return _perigee_position(self.batch.v0s[f"{_SIDE[subject]}_helix"][self.table["object"]], ip)
         if self.is_track(subject):
             return _perigee_position(self.batch.tracks["helix"][self.gather("object", subject)], ip)
         return np.asarray(self.gather("vertex", subject) - ip)
@@ -193,12 +192,12 @@ class _Rows:
 
     def column(self, name: str, subject: int) -> NDArray[np.float64]:
         """A ready value of the subject: a column of its table, or made from the batch."""
+        if name in _PID:
+            return self._pid(name, subject)
         if self.is_v0 and subject > 0:
             return self._v0_column(name, subject)
         if name == "dM":
             return self.column("M", subject) - self.nominal_mass(subject)
-        if name in _PID:
-            return self._pid(name, subject)
         if name in _CLUSTER:
             return self._cluster(_CLUSTER[name])
         if name == "significanceOfDistance":
@@ -206,26 +205,33 @@ class _Rows:
         return self.gather(name, subject).astype(np.float64)
 
     def _v0_column(self, name: str, subject: int) -> NDArray[np.float64]:
-        """Tracks of a V0 have a mass and an identity; they are neither ranked nor classified."""
+        """Tracks of a V0 have a mass, but are neither ranked nor classified."""
         if name == "M":
             return invariant_mass(self.table["v0_p4"][:, subject - 1])
         if name == "dM":
             return np.zeros(len(self.table))
-        if name in _PID:
-            index = self.batch.v0s[f"{'positive' if subject == 1 else 'negative'}_index"][self.table["object"]]
-            return _likelihood_ratio(self.batch.tracks["pid_logl"][index + self.batch.tracks.offsets[self.event]], name)
         return np.full(len(self.table), np.nan)
 
     def _pid(self, name: str, subject: int) -> NDArray[np.float64]:
-        if not self.is_track(subject):
-            return np.full(len(self.table), np.nan)
-        return _likelihood_ratio(self.batch.tracks["pid_logl"][self.gather("object", subject)], name)
+        """Likelihood ratio of a track; NaN for anything else."""
+        if subject not in self.identity:
+            self.identity[subject] = self._ratios(subject)
+        return self.identity[subject][:, _PID[name]]
+
+    def _ratios(self, subject: int) -> NDArray[np.float64]:
+        logl, tracks = self.batch.tracks["pid_logl"], self.batch.tracks
+        if self.is_v0 and subject > 0:
+            index = self.batch.v0s[f"{_SIDE[subject]}_index"][self.table["object"]]
+            return likelihood_ratios(logl[index + tracks.offsets[self.event]])
+        if self.is_track(subject):
+            return likelihood_ratios(logl[self.gather("object", subject)])
+        return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
 
     def _cluster(self, column: str) -> NDArray[np.float64]:
         """A cluster's column; NaN for candidates that are not clusters."""
         if self.is_v0 or pdg_code(self.table.particle) != 22:
             return np.full(len(self.table), np.nan)
-        return self.batch.clusters[column][self.table["object"]].astype(np.float64)
+        return np.asarray(self.batch.clusters[column][self.table["object"]], dtype=np.float64)
 
     def _significance(self, subject: int) -> NDArray[np.float64]:
         out = np.empty(len(self.table))
@@ -245,14 +251,16 @@ def _perigee_position(helix: NDArray[np.float64], ip: NDArray[np.float64]) -> ND
     return np.stack([moved[:, 0] * np.sin(moved[:, 1]), -moved[:, 0] * np.cos(moved[:, 1]), moved[:, 3]], axis=1)
 
 
-def _likelihood_ratio(logl: NDArray, name: str) -> NDArray[np.float64]:
-    """L / sum of L over the six hypotheses (n, 6); NaN where there is no likelihood.
+def likelihood_ratios(logl: NDArray[Any]) -> NDArray[np.float64]:
+    """L / sum of L over the six hypotheses, for each of them: (n, 6) to (n, 6).
 
-    The greatest is taken out first: log-likelihoods of -1000 would underflow.
+    Particle identification with equal priors. NaN where there is no
+    likelihood. The greatest is taken out first: log-likelihoods of -1000 would
+    underflow.
 
-    >>> _likelihood_ratio(np.log([[0.2, 0.1, 0.4, 0.1, 0.1, 0.1]]), "pionID").round(3).tolist()
-    [0.4]
+    >>> likelihood_ratios(np.log([[0.2, 0.1, 0.4, 0.1, 0.1, 0.1]]) - 1000)[0, 2].round(3).item()
+    0.4
     """
     with np.errstate(invalid="ignore"):
         likelihood = np.exp(logl - logl.max(axis=1, keepdims=True), dtype=np.float64)
-        return np.asarray(likelihood[:, _PID[name]] / likelihood.sum(axis=1))
+        return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))
