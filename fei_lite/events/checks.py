@@ -58,7 +58,7 @@ def select(objects: Jagged, keep: NDArray[np.bool_]) -> tuple[Jagged, NDArray[np
 
 def _finite(*columns: NDArray[Any]) -> NDArray[np.bool_]:
     finite: NDArray[np.bool_] = np.logical_and.reduce(
-        [np.isfinite(c).reshape(len(c), -1).all(axis=1) for c in columns])
+        [np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
     return finite
 
 

@@ -149,7 +149,8 @@ def _version(source: RootSource | ParquetSource) -> tuple[int, dict[str, str | i
         stored = json.loads(source.metadata)
         version, metadata = int(stored["schema_version"]), dict(stored["metadata"])
     except (ValueError, KeyError, TypeError):
-        raise EventFileError(f"{source.path}: metadata unreadable: found {source.metadata[:80]!r}, {expected}.") from None
+        raise EventFileError(f"{source.path}: metadata unreadable: found {source.metadata[:80]!r}, "
+                             f"{expected}.") from None
     if version != schema.VERSION:
         raise EventFileError(f"{source.path}: found schema version {version}, {expected}. "
                              "Make the file again with this version of fei-lite, or read it with the one that made it.")
@@ -196,6 +197,12 @@ def _jagged(path: PathLike, name: str, arrays: _Read) -> Jagged:
 def _read(source: RootSource | ParquetSource, lists: tuple[str, ...], start: int, stop: int) -> EventBatch:
     wanted: tuple[Branch, ...] = tuple(b for name in ("events", *lists) for b in branches(name))
     arrays = source.read(wanted, start, stop)
+    for b in wanted:
+        offsets, values = arrays[b.name]
+        found = len(values) if offsets is None else len(offsets) - 1
+        if found != stop - start:
+            raise EventFileError(f"{source.path}: branch '{b.name}': found {found} entries in {start} to {stop}, "
+                                 f"expected {stop - start}: damaged. Copy or make the file again.")
     events = join("events", {b.name: arrays[b.name][1] for b in branches("events")})
     parts = {name: _jagged(source.path, name, arrays) for name in lists}
     return clean(EventBatch(events, parts["tracks"], parts["clusters"], parts["klm"], parts["v0s"],

@@ -116,7 +116,6 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
     fits = tree.values("Tracks", "m_trackFitIndices").astype(np.int64)
     offsets = tree.offsets("Tracks", "m_trackFitIndices")
     counts = np.diff(offsets)
-    fits = fits.reshape(len(fits), -1)
     preference = [h for h in _FIT_PREFERENCE if h < fits.shape[1]]
     ordered = fits[:, preference]
     chosen = ordered[np.arange(len(fits)), np.argmax(ordered >= 0, axis=1)] if len(fits) else np.zeros(0, np.int64)
@@ -127,7 +126,7 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
     event = np.repeat(np.arange(len(counts)), counts)
     columns = _fit_columns(tree, event, chosen)
     likelihoods = tree.values("PIDLikelihoods", "m_logl")
-    summed = likelihoods.reshape(len(likelihoods), -1, 6).sum(axis=1, dtype=np.float64)
+    summed = likelihoods.reshape(len(likelihoods), int(np.prod(likelihoods.shape[1:])) // 6, 6).sum(axis=1, dtype=np.float64)
     n_pid = np.diff(tree.offsets("PIDLikelihoods", "m_logl"))
     related = tree.relation("Tracks", "PIDLikelihoods", counts, n_pid)
     columns["pid_logl"] = _take(summed, n_pid, event, related, np.nan).astype(np.float32)

@@ -25,9 +25,11 @@ def damage_reported(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
 
     try:
         yield
+    except EventFileError:
+        raise
     except FileNotFoundError:
         raise EventFileError(f"{path}: no such file.") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0][:200]
         raise EventFileError(f"{path}: damaged, truncated or not Parquet: {doing} failed ({detail}). "
                              "Copy or make the file again.") from error
@@ -44,7 +46,8 @@ class ParquetSink:
         fields += [pa.field(b.name, pa.list_(pa.from_numpy_dtype(b.dtype)))
                    for name in lists for b in branches(name)]
         self._schema = pa.schema(fields, metadata={METADATA: metadata.encode()})
-        self._writer = pq.ParquetWriter(path, self._schema, compression="lz4", use_dictionary=False)
+        self._writer = pq.ParquetWriter(path, self._schema, compression="lz4", use_dictionary=False,
+                                       write_page_checksum=True)
 
     def write(self, events: dict[str, NDArray[Any]], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
         """Append events: event-level branches and, per list, offsets and branches."""
@@ -80,14 +83,14 @@ class ParquetSource:
 
         self.path = path
         with damage_reported(path, "opening it"):
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
             arrow = self._file.schema_arrow
             self.n_events = self._file.metadata.num_rows
-        self.kinds = {field.name: _kind(field.type) for field in arrow}
-        self.type_names = {field.name: str(field.type) for field in arrow}
-        stored = (arrow.metadata or {}).get(METADATA)
-        self.metadata = None if stored is None else stored.decode()
-        rows = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+            self.kinds = {field.name: _kind(field.type) for field in arrow}
+            self.type_names = {field.name: str(field.type) for field in arrow}
+            stored = (arrow.metadata or {}).get(METADATA)
+            self.metadata = None if stored is None else stored.decode()
+            rows = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         self._edges = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
 
     def __enter__(self) -> Self:

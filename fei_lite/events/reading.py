@@ -9,7 +9,7 @@ from fei_lite.events import files, mdst
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike
 from fei_lite.events.mdst_tree import TREE as MDST_TREE
-from fei_lite.events.rootio import TREE, damage_reported, open_root
+from fei_lite.events.rootio import TREE, contents, damage_reported, in_words, open_root
 
 
 def kind_of_file(path: PathLike) -> str:
@@ -20,13 +20,13 @@ def kind_of_file(path: PathLike) -> str:
     if files.is_parquet(path):
         return "events"
     with open_root(path) as file, damage_reported(path, "listing its content"):
-        trees = sorted({key for key, kind in file.classnames(cycle=False).items() if kind == "TTree"})
-    if TREE in trees:
+        found = contents(file)
+    if found.get(TREE) == "TTree":
         return "events"
-    if MDST_TREE in trees:
+    if found.get(MDST_TREE) == "TTree":
         return "mdst"
     raise EventFileError(f"{path}: expected a TTree '{TREE}' (fei-lite) or '{MDST_TREE}' (Belle II mDST), "
-                         f"found {', '.join(trees) or 'no TTree at all'}.")
+                         f"found {in_words(found)}.")
 
 
 def count_events(path: PathLike) -> int:

@@ -69,14 +69,27 @@ def open_root(path: str | os.PathLike[str]) -> Any:
                            array_cache=None)
 
 
+def contents(file: Any) -> dict[str, str]:
+    """Names and classes of the objects in an open file."""
+    return {str(name): str(kind) for name, kind in file.classnames(cycle=False).items()}
+
+
+def in_words(found: dict[str, str]) -> str:
+    """What a file holds, for an error message.
+
+    >>> in_words({"Events": "TTree", "h": "TH1D"}), in_words({})
+    ("'Events' (TTree), 'h' (TH1D)", 'nothing')
+    """
+    return ", ".join(f"'{name}' ({kind})" for name, kind in list(found.items())[:8]) or "nothing"
+
+
 def get_tree(file: Any, path: str | os.PathLike[str], name: str) -> Any:
     """TTree ``name`` of an open file; :class:`EventFileError` names what is there instead."""
     with damage_reported(path, f"reading the TTree '{name}'"):
-        if name in file and file.classname_of(name) == "TTree":
+        found = contents(file)
+        if found.get(name) == "TTree":
             return file[name]
-        trees = sorted({key for key, kind in file.classnames(cycle=False).items() if kind == "TTree"})
-    found = ", ".join(trees) or "no TTree at all"
-    raise EventFileError(f"{path}: expected a TTree '{name}', found {found}.{nearest(name, trees)}")
+    raise EventFileError(f"{path}: expected a TTree '{name}', found {in_words(found)}.{nearest(name, found)}")
 
 
 def kind_of(branch: Any) -> Kind | None:
