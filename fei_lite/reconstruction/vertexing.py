@@ -31,8 +31,9 @@ class VertexFit:
     ``p4`` (n, 4) and ``vertex`` (n, 3) at the decay vertex with ``cov``
     (n, 7, 7) of (px, py, pz, E, x, y, z); ``chi2``, ``chiProb`` (n,) and
     ``ndf`` (n,). Where there is no fit, or it failed: chi2 and chiProb NaN, ndf
-    0, p4 the plain sum, vertex the best guess; the position part of ``cov``
-    is NaN unless the vertex is measured.
+    0, p4 the plain sum (for long-lived mothers, of the momenta at the guessed
+    vertex), vertex the best guess; the position part of ``cov`` is NaN unless
+    the vertex is measured.
     """
 
     p4: NDArray[np.float64]

@@ -1,0 +1,403 @@
+"""Vertex and mass fits against toys with known truth and a naive scipy fit."""
+
+from __future__ import annotations
+
+import doctest
+
+import naive_vertex as naive
+import numpy as np
+import pytest
+from scipy import stats
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.events import EventBatch
+from fei_lite.kernels.linalg import chi2_survival, invert_symmetric3
+from fei_lite.reconstruction import vertexing
+from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
+
+BZ = 1.5
+IP = np.array([0.04, 0.02, -0.1])
+MASS = {"e+": 0.000511, "pi+": 0.1395704, "K+": 0.493677, "p+": 0.938272, "D+": 1.86966, "K_S0": 0.497611, "D0": 1.86484}
+N = 50_000
+
+
+# --- toys ------------------------------------------------------------------------------------------
+
+def batch_of(n):
+    """n events of one candidate each, without objects: the fit needs the field and the IP."""
+    events = {"event": np.arange(n), "bz": np.full(n, BZ), "ip": np.tile(IP, (n, 1))}
+    return EventBatch(events, None, None, None, None)  # type: ignore[arg-type]
+
+
+def table(name, n, **columns):
+    return CandidateTable(name, np.arange(n + 1), columns)
+
+
+def directions(rng, n):
+    """Isotropic, but inside the acceptance (17 to 150 degrees)."""
+    cos, phi = rng.uniform(-0.85, 0.95, n), rng.uniform(-np.pi, np.pi, n)
+    sin = np.sqrt(1 - cos**2)
+    return np.stack([sin * np.cos(phi), sin * np.sin(phi), cos], axis=1)
+
+
+def smear(rng, helix, scale=1.0):
+    """Measured helices with a full covariance of Belle II's size; (helix, packed, full)."""
+    pt = naive.C * BZ / np.abs(helix[:, 2])
+    sigma = scale * np.stack([0.001 + 0.003 / pt, 0.0003 + 0.001 / pt, 0.003 * np.abs(helix[:, 2]) / np.minimum(pt, 1),
+                              0.002 + 0.004 / pt, 0.0004 + 0.001 / pt], axis=1)
+    correlation = np.eye(5)
+    for (i, j), rho in {(0, 1): -0.8, (3, 4): -0.7, (1, 2): 0.3, (0, 2): -0.2, (0, 3): 0.05}.items():
+        correlation[i, j] = correlation[j, i] = rho
+    full = sigma[:, :, None] * sigma[:, None, :] * correlation
+    noise = rng.normal(size=helix.shape) @ np.linalg.cholesky(correlation).T
+    return helix + sigma * noise, full[:, naive.UPPER[0], naive.UPPER[1]], full
+
+
+def track_table(rng, name, p3, x3, sign, scale=1.0):
+    """Measured tracks of true momentum ``p3`` at ``x3``."""
+    n = len(p3)
+    sign = np.broadcast_to(sign, n)
+    helix, packed, full = smear(rng, naive.helix_of(p3, x3, sign, BZ), scale)
+    p4, vertex, cov = track_kinematics(helix, packed, BZ, MASS[name])
+    return table(name, n, sign=sign.astype(np.int8), p4=p4, vertex=vertex, cov=cov, helix=helix, full=full)
+
+
+def decay(rng, p4, masses):
+    """Isotropic two-body decay of four-momenta (n, 4); momenta of both in the laboratory."""
+    m = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
+    m1, m2 = masses
+    q = np.sqrt((m**2 - (m1 + m2) ** 2) * (m**2 - (m1 - m2) ** 2)) / (2 * m)
+    cos, phi = rng.uniform(-1, 1, len(m)), rng.uniform(-np.pi, np.pi, len(m))
+    sin = np.sqrt(1 - cos**2)
+    rest = q[:, None] * np.stack([sin * np.cos(phi), sin * np.sin(phi), cos], axis=1)
+    out = []
+    for side, mass in ((1, m1), (-1, m2)):
+        energy = np.sqrt(q**2 + mass**2)
+        along = side * np.sum(rest * p4[:, :3], axis=1) / m
+        out.append(side * rest + p4[:, :3] * ((along / (p4[:, 3] + m) + energy / m)[:, None]))
+    return out
+
+
+def prompt_toy(rng, k, n=N, scale=1.0):
+    """k tracks from a point near the IP; (true p3 sum, true vertex, tables)."""
+    vertex = IP + rng.normal(size=(n, 3)) * [0.01, 0.01, 0.03]
+    tables, total = [], np.zeros((n, 3))
+    for name in ("K+", "pi+", "pi+", "pi+")[:k]:
+        p3 = directions(rng, n) * rng.uniform(0.4, 2.0, (n, 1))
+        total += p3
+        tables.append(track_table(rng, name, p3, vertex, rng.choice([-1, 1], n), scale))
+    return total, vertex, tables
+
+
+def fit(mother, tables, n=None, **options):
+    n = len(tables[0]) if n is None else n
+    rows = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, len(tables)))
+    candidates = table(mother, n, daughters=rows)
+    return vertexing.fit_vertices(candidates, tables, batch_of(n), **options)
+
+
+def check_pulls(result, p3, vertex, failures=0.001, far=0.0):
+    """Pulls of the fitted; at most ``failures`` unfitted, at most ``far`` beyond six standard deviations."""
+    ok = ~np.isnan(result.chiProb)
+    assert np.mean(~ok) <= failures
+    sigma = np.sqrt(np.einsum("nii->ni", result.cov))
+    off = np.abs(result.vertex - vertex).max(axis=1) > 6 * sigma[:, 4:].max(axis=1)
+    assert np.mean(off) <= far
+    ok &= ~off
+    sigma = np.sqrt(np.einsum("nii->ni", result.cov[ok]))
+    pulls = np.concatenate([(result.p4[ok, :3] - p3[ok]) / sigma[:, :3],
+                            (result.vertex[ok] - vertex[ok]) / sigma[:, 4:]], axis=1)
+    assert np.abs(pulls.mean(axis=0)).max() < 0.02, pulls.mean(axis=0)
+    assert np.abs(pulls.std(axis=0) - 1).max() < 0.05, pulls.std(axis=0)
+    # the whole covariance, correlations included: chi2 of the six components is that of 6 degrees of freedom
+    keep = [0, 1, 2, 4, 5, 6]
+    delta = np.concatenate([result.p4[:, :3] - p3, result.vertex - vertex], axis=1)[ok]
+    cov = result.cov[ok][:, keep][:, :, keep]
+    distance = np.einsum("ni,ni->n", delta, np.linalg.solve(cov, delta[..., None])[..., 0])
+    assert np.median(distance) == pytest.approx(stats.chi2(6).median(), rel=0.03)
+    assert stats.kstest(result.chiProb[ok], "uniform").pvalue > 0.001
+    return ok
+
+
+# --- known truth -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_prompt_vertices(k):
+    """Biased vertices or momenta, wrong errors or correlations, a wrong number of degrees of freedom."""
+    p3, vertex, tables = prompt_toy(np.random.default_rng(100 + k), k)
+    result = fit("D0" if k % 2 == 0 else "D+", tables)
+    ok = check_pulls(result, p3, vertex)
+    assert set(result.ndf[ok]) == {2 * k - 3}
+
+
+@pytest.mark.parametrize("mother", ["K_S0", "Lambda0"])
+def test_displaced_vertices(mother):
+    """A wrong crossing of the two circles, a momentum not turned to the vertex, no relinearisation."""
+    rng = np.random.default_rng(5)
+    mass = 0.497611 if mother == "K_S0" else 1.115683
+    names = ("pi+", "pi+") if mother == "K_S0" else ("p+", "pi+")
+    direction = directions(rng, N)
+    p3 = direction * rng.uniform(0.5, 2.5, (N, 1))
+    vertex = IP + direction * rng.uniform(1, 20, (N, 1))
+    p4 = np.concatenate([p3, np.sqrt(np.sum(p3**2, axis=1) + mass**2)[:, None]], axis=1)
+    pair = decay(rng, p4, [MASS[m] for m in names])
+    seen = np.all([np.hypot(q[:, 0], q[:, 1]) > 0.08 for q in pair], axis=0)
+    tables = [track_table(rng, name, q[seen], vertex[seen], s)
+              for name, q, s in zip(names, pair, (1, -1), strict=True)]
+    result = fit(mother, tables)
+    # coplanar decays cross twice: the wrong crossing is taken for a few
+    check_pulls(result, p3[seen], vertex[seen], failures=0.001, far=0.001)
+    measured = np.sqrt(result.p4[:, 3] ** 2 - np.sum(result.p4[:, :3] ** 2, axis=1))
+    assert np.nanmedian(measured) == pytest.approx(mass, abs=0.0002)
+
+
+def b_to_d_pi(rng, n, scale=1.0):
+    """B -> D+ pi-, D+ -> K- pi+ pi+ with flight; the D+ candidates fitted."""
+    vertex = IP + rng.normal(size=(n, 3)) * [0.01, 0.01, 0.03]
+    p_d = directions(rng, n) * rng.uniform(1.5, 2.5, (n, 1))
+    flight = rng.exponential(0.03, n)
+    p_at_d, x_d = np.empty((n, 3)), np.empty((n, 3))
+    for i in range(n):
+        path = flight[i] * np.hypot(p_d[i, 0], p_d[i, 1]) / np.linalg.norm(p_d[i])
+        p_at_d[i], x_d[i] = naive.follow(p_d[i], vertex[i], 1, BZ, path)
+    p4 = np.concatenate([p_at_d, np.sqrt(np.sum(p_at_d**2, axis=1) + MASS["D+"] ** 2)[:, None]], axis=1)
+    kaon, rest = decay(rng, p4, (MASS["K+"], 0.8))
+    p3 = [kaon, *decay(rng, np.concatenate([rest, np.sqrt(np.sum(rest**2, axis=1) + 0.64)[:, None]], axis=1),
+                       (MASS["pi+"], MASS["pi+"]))]
+    seen = np.all([(np.hypot(p[:, 0], p[:, 1]) > 0.15) & (np.abs(p[:, 2]) < 2 * np.hypot(p[:, 0], p[:, 1]))
+                   for p in p3], axis=0)  # inside the acceptance: helices of slow tracks are not Gaussian
+    p_d, vertex, p_at_d, x_d, p3 = p_d[seen], vertex[seen], p_at_d[seen], x_d[seen], [p[seen] for p in p3]
+    n = len(p_d)
+    parts = [track_table(rng, name, p, x_d, s, scale)
+             for name, p, s in zip(("K+", "pi+", "pi+"), p3, (-1, 1, 1), strict=True)]
+    fitted = fit("D+", parts)
+    d = table("D+", n, sign=np.ones(n, np.int8), p4=fitted.p4, vertex=fitted.vertex, cov=fitted.cov)
+    p_pi = directions(rng, n) * rng.uniform(1.5, 2.5, (n, 1))
+    return p_d + p_pi, vertex, [d, track_table(rng, "pi+", p_pi, vertex, -1, scale)], fitted, (p_at_d, x_d)
+
+
+def test_composite_daughter():
+    """A composite followed without its covariance, on a straight line, or with a wrong charge."""
+    p3, vertex, tables, fitted, truth = b_to_d_pi(np.random.default_rng(9), N)
+    check_pulls(fitted, *truth)
+    check_pulls(fit("B0", tables), p3, vertex)
+
+
+# --- naive twin ------------------------------------------------------------------------------------
+
+def compare(result, i, twin, rel=2e-3):
+    vertex, p4, cov, chi2 = twin
+    sigma = np.sqrt(np.diag(cov))
+    assert result.chi2[i] == pytest.approx(chi2, rel=rel, abs=rel)
+    assert np.abs((result.vertex[i] - vertex) / sigma[4:]).max() < 10 * rel
+    assert np.abs((result.p4[i] - p4) / sigma[:4]).max() < 10 * rel
+    np.testing.assert_allclose(result.cov[i] / np.outer(sigma, sigma), cov / np.outer(sigma, sigma), atol=5 * rel)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_naive_twin_of_tracks(k):
+    """Any wrong derivative: the fit differs from the minimum of chi2 in helix parameters."""
+    _, _, tables = prompt_toy(np.random.default_rng(k), k, n=12, scale=0.1)
+    result = fit("D0" if k % 2 == 0 else "D+", tables)
+    for i in range(12):
+        tracks = [(t["helix"][i], t["full"][i], MASS[t.particle]) for t in tables]
+        compare(result, i, naive.fit(tracks, [], BZ, IP))
+
+
+def test_naive_twin_of_composites():
+    """The same with a charged composite, whose measured energy has a covariance of its own."""
+    _, _, tables, _, _ = b_to_d_pi(np.random.default_rng(2), 40, scale=0.1)
+    result = fit("B0", tables)
+    d, pion = tables
+    for i in range(12):
+        measured = np.concatenate([d["p4"][i], d["vertex"][i]])
+        twin = naive.fit([(pion["helix"][i], pion["full"][i], MASS["pi+"])], [(measured, d["cov"][i], 1)], BZ, IP)
+        compare(result, i, twin)
+
+
+# --- what cannot be fitted -------------------------------------------------------------------------
+
+def photon_table(n, energy=0.2):
+    p4, vertex, cov = photon_kinematics(np.full(n, energy), np.full(n, 1.2), np.full(n, 0.4), np.full(n, 130.0),
+                                        np.full((n, 3), 0.01), IP)
+    return table("gamma", n, sign=np.ones(n, np.int8), p4=p4, vertex=vertex, cov=cov)
+
+
+def test_photons_add_momentum_only():
+    """A photon that moves the vertex, or whose momentum or covariance is lost."""
+    _, _, tables = prompt_toy(np.random.default_rng(4), 2, n=50)
+    photons = photon_table(50)
+    bare, full = fit("D0", tables), fit("D0", [tables[0], photons, tables[1]])
+    np.testing.assert_array_equal(full.vertex, bare.vertex)
+    np.testing.assert_array_equal(full.chiProb, bare.chiProb)
+    np.testing.assert_allclose(full.p4, bare.p4 + photons["p4"])
+    np.testing.assert_allclose(full.cov[:, :4, :4], bare.cov[:, :4, :4] + photons["cov"][:, :4, :4], atol=1e-15)
+
+
+def test_too_few_vertices():
+    """A made-up chiProb or position error with one or no daughter that has a vertex."""
+    _, _, (kaon, pion) = prompt_toy(np.random.default_rng(4), 2, n=5)
+    one = fit("D0", [kaon, photon_table(5)])
+    assert np.isnan(one.chiProb).all() and np.isnan(one.cov[:, 4:]).all() and (one.ndf == 0).all()
+    np.testing.assert_array_equal(one.vertex, kaon["vertex"])
+    np.testing.assert_allclose(one.p4, kaon["p4"] + photon_table(5)["p4"])
+    none = fit("D0", [photon_table(5), photon_table(5)])
+    np.testing.assert_array_equal(none.vertex, np.tile(IP, (5, 1)))
+    skipped = fit("D0", [kaon, pion], fit=False)
+    assert np.isnan(skipped.chiProb).all()
+    np.testing.assert_allclose(skipped.p4, kaon["p4"] + pion["p4"])
+
+
+def test_a_resonance_hands_on_its_only_vertex():
+    """B+ -> anti-D*0 pi+, anti-D*0 -> anti-D0 gamma left without a fit because the D*0 has one daughter with a vertex."""
+    p3, vertex, tables, _, _ = b_to_d_pi(np.random.default_rng(8), 3000)
+    n = len(p3)
+    # the D+ serves as the daughter of a D*+ -> D+ gamma
+    star = fit("D*+", [tables[0], photon_table(n, 0.14)])
+    assert np.isnan(star.chiProb).all() and np.isfinite(star.cov).all()
+    d_star = table("D*+", n, sign=np.ones(n, np.int8), p4=star.p4, vertex=star.vertex, cov=star.cov)
+    result = fit("B0", [d_star, tables[1]])
+    pull = (result.vertex - vertex) / np.sqrt(np.einsum("nii->ni", result.cov)[:, 4:])
+    assert np.nanmean(np.isnan(result.chiProb)) < 0.01
+    np.testing.assert_allclose(np.nanstd(pull, axis=0), 1.0, atol=0.1)
+
+
+def test_bad_input_is_nan_not_an_error():
+    """An exception or an invented number for NaN daughters, zero covariances or parallel tracks."""
+    _, _, (kaon, pion) = prompt_toy(np.random.default_rng(6), 2, n=6)
+    for column in ("p4", "cov"):
+        pion.columns[column] = pion[column].copy()
+    pion["p4"][0], pion["vertex"][0], pion["cov"][0] = np.nan, np.nan, np.nan
+    kaon["cov"][1], pion["cov"][1] = 0.0, 0.0
+    for name in ("p4", "vertex", "cov"):
+        pion[name][2] = kaon[name][2]
+    pion["sign"][2] = kaon["sign"][2]
+    pion["p4"][3], kaon["p4"][3] = 0.0, 0.0
+    pion["cov"][4] = np.inf
+    result = fit("D0", [kaon, pion])
+    assert np.isnan(result.chiProb[:5]).all() and np.isnan(result.chi2[:5]).all()
+    assert np.isfinite(result.chiProb[5])
+    assert np.isnan(result.p4[0]).all()
+    np.testing.assert_allclose(result.p4[1:5], kaon["p4"][1:5] + pion["p4"][1:5])
+
+
+def test_converted_photon():
+    """Tracks parallel at the vertex: something raised, or the momenta of failed fits left at the perigees."""
+    rng = np.random.default_rng(12)
+    direction = directions(rng, 2000)
+    vertex = IP + direction * rng.uniform(1, 12, (2000, 1))
+    share = rng.uniform(0.3, 0.7, (2000, 1))
+    tables = [track_table(rng, "e+", 1.5 * direction * f, vertex, s) for f, s in ((share, 1), (1 - share, -1))]
+    result = fit("gamma", tables)
+    assert np.mean(~np.isnan(result.chiProb)) > 0.5
+    phi = np.arctan2(result.p4[:, 1], result.p4[:, 0]) - np.arctan2(direction[:, 1], direction[:, 0])
+    assert np.percentile(np.abs((phi + np.pi) % (2 * np.pi) - np.pi), 90) < 0.02
+
+
+def test_unused_rows_and_order():
+    """Daughter rows taken in the wrong order, or a result that depends on the order of daughters."""
+    _, _, tables = prompt_toy(np.random.default_rng(3), 3, n=30)
+    rows = np.random.default_rng(1).permutation(30).astype(np.int32)
+    candidates = table("D+", 30, daughters=np.tile(rows[:, None], (1, 3)))
+    mixed = vertexing.fit_vertices(candidates, tables, batch_of(30))
+    straight = fit("D+", tables)
+    np.testing.assert_array_equal(mixed.vertex, straight.vertex[rows])
+    swapped = fit("D+", tables[::-1])
+    np.testing.assert_allclose(swapped.vertex, straight.vertex, atol=1e-9)
+    np.testing.assert_allclose(swapped.chi2, straight.chi2, rtol=1e-7, atol=1e-9)
+    assert len(fit("D+", tables, n=0).chiProb) == 0
+
+
+# --- mass fit and linear algebra -------------------------------------------------------------------
+
+def pi0_toy(rng, n, scale=1.0):
+    direction = directions(rng, n)
+    p3 = direction * rng.uniform(0.2, 2.0, (n, 1))
+    mass = 0.1349768
+    p4 = np.concatenate([p3, np.sqrt(np.sum(p3**2, axis=1) + mass**2)[:, None]], axis=1)
+    tables, summary = [], []
+    for q in decay(rng, p4, (1e-9, 1e-9)):
+        energy = np.linalg.norm(q, axis=1)
+        true = np.stack([energy, np.arccos(q[:, 2] / energy), np.arctan2(q[:, 1], q[:, 0])], axis=1)
+        errors = scale * np.stack([0.01 * energy, np.full(n, 0.002), np.full(n, 0.002) / np.sin(true[:, 1])], axis=1)
+        seen = true + errors * rng.normal(size=(n, 3))
+        # from a far cluster, so that it is seen from the IP as from the origin
+        g4, x, cov = photon_kinematics(*seen.T, np.full(n, 1e9), errors, IP)
+        tables.append(table("gamma", n, sign=np.ones(n, np.int8), p4=g4, vertex=x, cov=cov))
+        summary.append((seen, errors))
+    return p4, tables, summary
+
+
+def test_mass_fit_pulls():
+    """Biased pi0 momenta, wrong errors, a chiProb that is not flat for true pi0."""
+    n = N
+    p4, tables, _ = pi0_toy(np.random.default_rng(21), n)
+    rows = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, 2))
+    result = vertexing.fit_masses(table("pi0", n, daughters=rows), tables, batch_of(n))
+    pulls = (result.p4 - p4) / np.sqrt(np.einsum("nii->ni", result.cov)[:, :4])
+    assert np.abs(pulls.mean(axis=0)).max() < 0.03 and np.abs(pulls.std(axis=0) - 1).max() < 0.05
+    assert stats.kstest(result.chiProb, "uniform").pvalue > 0.001
+    mass = np.sqrt(result.p4[:, 3] ** 2 - np.sum(result.p4[:, :3] ** 2, axis=1))
+    np.testing.assert_allclose(mass, 0.1349768, atol=1e-6)
+    assert np.isnan(result.cov[:, 4:]).all() and (result.ndf == 1).all()
+
+
+def test_mass_fit_naive():
+    """A fit of the sum that is not the fit of both photons' energies and angles."""
+    from scipy.optimize import minimize
+
+    _, tables, summary = pi0_toy(np.random.default_rng(22), 8, scale=0.1)
+    rows = np.tile(np.arange(8, dtype=np.int32)[:, None], (1, 2))
+    result = vertexing.fit_masses(table("pi0", 8, daughters=rows), tables, batch_of(8))
+
+    def photon(e, t, f):
+        return e * np.array([np.sin(t) * np.cos(f), np.sin(t) * np.sin(f), np.cos(t), 1.0])
+
+    for i in range(8):
+        seen, errors = (np.concatenate([s[k][i] for s in summary]) for k in (0, 1))
+
+        def total(z, seen=seen, errors=errors):
+            values = seen + errors * z
+            return photon(*values[:3]) + photon(*values[3:])
+
+        def off_shell(z, total=total):
+            p = total(z)
+            return (p[3] ** 2 - p[:3] @ p[:3]) / 0.1349768**2 - 1
+
+        best = minimize(lambda z: z @ z, np.zeros(6), constraints={"type": "eq", "fun": off_shell},
+                        method="SLSQP", options={"ftol": 1e-14})
+        sigma = np.sqrt(np.einsum("ii->i", result.cov[i])[:4])
+        assert result.chi2[i] == pytest.approx(best.fun, rel=0.01, abs=1e-3)
+        assert np.abs((result.p4[i] - total(best.x)) / sigma).max() < 0.05
+
+
+def test_mass_fit_of_nothing():
+    """An exception, or a probability, for NaN photons or a zero covariance."""
+    p4 = np.array([[np.nan] * 4, [0.1, 0.0, 0.3, 0.4]])
+    cov = np.zeros((2, 4, 4))
+    out, _, chi2, probability = vertexing.mass_fit(p4, cov, mass=0.135)
+    assert np.isnan(chi2).all() and np.isnan(probability).all()
+    np.testing.assert_array_equal(out, p4)
+
+
+def test_doctests():
+    """A number in a docstring that is no longer what the code gives."""
+    assert doctest.testmod(vertexing).failed == 0
+
+
+@pytest.mark.parametrize("ndf", [1, 2, 3, 4, 5, 7, 10, 21])
+def test_chi2_survival(ndf):
+    """A wrong closed form; compare with scipy's incomplete gamma function."""
+    x = np.concatenate([[0.0, 1e-8], np.geomspace(1e-3, 500, 40)])
+    np.testing.assert_allclose([chi2_survival(v, ndf) for v in x], stats.chi2(ndf).sf(x), rtol=1e-11, atol=1e-300)
+    assert np.isnan(chi2_survival(np.nan, ndf)) and np.isnan(chi2_survival(1.0, 0))
+
+
+def test_inverse():
+    """A wrong cofactor; singular, indefinite or NaN matrices taken for good ones."""
+    root = np.random.default_rng(0).normal(size=(3, 3))
+    matrix, out = root @ root.T, np.empty((3, 3))
+    assert invert_symmetric3(matrix, out)
+    np.testing.assert_allclose(out @ matrix, np.eye(3), atol=1e-9)
+    for bad in (np.ones((3, 3)), np.diag([1.0, -1.0, 1.0]), np.full((3, 3), np.nan), np.zeros((3, 3))):
+        assert not invert_symmetric3(bad, out)
