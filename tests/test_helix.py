@@ -50,7 +50,7 @@ def test_lorentz_force(helices):
 
 def test_closure_from_anywhere_on_the_helix(helices):
     """Momentum or position at the perigee that do not lead back to the helix, from any of its points."""
-    p4, x, _ = kinematics.track_kinematics(helices, np.zeros((len(helices), 15)), BZ, PI)
+    p4, _, _ = kinematics.track_kinematics(helices, np.zeros((len(helices), 15)), BZ, PI)
     for arc in (0.0, 5.0, -5.0, 40.0):
         turn = -helices[:, 2] * arc
         p3 = np.stack([p4[:, 0] * np.cos(turn) - p4[:, 1] * np.sin(turn),

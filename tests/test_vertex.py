@@ -1,4 +1,4 @@
-"""Vertex and mass fits against toys with known truth and a naive scipy fit."""
+"""The vertex fit against toys with known truth and a naive scipy fit."""
 
 from __future__ import annotations
 
@@ -8,93 +8,28 @@ import naive_vertex as naive
 import numpy as np
 import pytest
 from scipy import stats
+from vertex_toys import (
+    BZ,
+    IP,
+    MASS,
+    b_to_d_pi,
+    batch_of,
+    decay,
+    directions,
+    fit,
+    photon_table,
+    prompt_toy,
+    table,
+    track_table,
+)
 
-from fei_lite.candidates import CandidateTable
-from fei_lite.events import EventBatch
 from fei_lite.kernels.linalg import chi2_survival, invert_symmetric3
 from fei_lite.reconstruction import vertexing
-from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
 
-BZ = 1.5
-IP = np.array([0.04, 0.02, -0.1])
-MASS = {"e+": 0.000511, "pi+": 0.1395704, "K+": 0.493677, "p+": 0.938272, "D+": 1.86966, "K_S0": 0.497611, "D0": 1.86484}
 N = 50_000
 
 
-# --- toys ------------------------------------------------------------------------------------------
-
-def batch_of(n):
-    """n events of one candidate each, without objects: the fit needs the field and the IP."""
-    events = {"event": np.arange(n), "bz": np.full(n, BZ), "ip": np.tile(IP, (n, 1))}
-    return EventBatch(events, None, None, None, None)  # type: ignore[arg-type]
-
-
-def table(name, n, **columns):
-    return CandidateTable(name, np.arange(n + 1), columns)
-
-
-def directions(rng, n):
-    """Isotropic, but inside the acceptance (17 to 150 degrees)."""
-    cos, phi = rng.uniform(-0.85, 0.95, n), rng.uniform(-np.pi, np.pi, n)
-    sin = np.sqrt(1 - cos**2)
-    return np.stack([sin * np.cos(phi), sin * np.sin(phi), cos], axis=1)
-
-
-def smear(rng, helix, scale=1.0):
-    """Measured helices with a full covariance of Belle II's size; (helix, packed, full)."""
-    pt = naive.C * BZ / np.abs(helix[:, 2])
-    sigma = scale * np.stack([0.001 + 0.003 / pt, 0.0003 + 0.001 / pt, 0.003 * np.abs(helix[:, 2]) / np.minimum(pt, 1),
-                              0.002 + 0.004 / pt, 0.0004 + 0.001 / pt], axis=1)
-    correlation = np.eye(5)
-    for (i, j), rho in {(0, 1): -0.8, (3, 4): -0.7, (1, 2): 0.3, (0, 2): -0.2, (0, 3): 0.05}.items():
-        correlation[i, j] = correlation[j, i] = rho
-    full = sigma[:, :, None] * sigma[:, None, :] * correlation
-    noise = rng.normal(size=helix.shape) @ np.linalg.cholesky(correlation).T
-    return helix + sigma * noise, full[:, naive.UPPER[0], naive.UPPER[1]], full
-
-
-def track_table(rng, name, p3, x3, sign, scale=1.0):
-    """Measured tracks of true momentum ``p3`` at ``x3``."""
-    n = len(p3)
-    sign = np.broadcast_to(sign, n)
-    helix, packed, full = smear(rng, naive.helix_of(p3, x3, sign, BZ), scale)
-    p4, vertex, cov = track_kinematics(helix, packed, BZ, MASS[name])
-    return table(name, n, sign=sign.astype(np.int8), p4=p4, vertex=vertex, cov=cov, helix=helix, full=full)
-
-
-def decay(rng, p4, masses):
-    """Isotropic two-body decay of four-momenta (n, 4); momenta of both in the laboratory."""
-    m = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
-    m1, m2 = masses
-    q = np.sqrt((m**2 - (m1 + m2) ** 2) * (m**2 - (m1 - m2) ** 2)) / (2 * m)
-    cos, phi = rng.uniform(-1, 1, len(m)), rng.uniform(-np.pi, np.pi, len(m))
-    sin = np.sqrt(1 - cos**2)
-    rest = q[:, None] * np.stack([sin * np.cos(phi), sin * np.sin(phi), cos], axis=1)
-    out = []
-    for side, mass in ((1, m1), (-1, m2)):
-        energy = np.sqrt(q**2 + mass**2)
-        along = side * np.sum(rest * p4[:, :3], axis=1) / m
-        out.append(side * rest + p4[:, :3] * ((along / (p4[:, 3] + m) + energy / m)[:, None]))
-    return out
-
-
-def prompt_toy(rng, k, n=N, scale=1.0):
-    """k tracks from a point near the IP; (true p3 sum, true vertex, tables)."""
-    vertex = IP + rng.normal(size=(n, 3)) * [0.01, 0.01, 0.03]
-    tables, total = [], np.zeros((n, 3))
-    for name in ("K+", "pi+", "pi+", "pi+")[:k]:
-        p3 = directions(rng, n) * rng.uniform(0.4, 2.0, (n, 1))
-        total += p3
-        tables.append(track_table(rng, name, p3, vertex, rng.choice([-1, 1], n), scale))
-    return total, vertex, tables
-
-
-def fit(mother, tables, n=None, **options):
-    n = len(tables[0]) if n is None else n
-    rows = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, len(tables)))
-    candidates = table(mother, n, daughters=rows)
-    return vertexing.fit_vertices(candidates, tables, batch_of(n), **options)
-
+# --- known truth -----------------------------------------------------------------------------------
 
 def check_pulls(result, p3, vertex, failures=0.001, far=0.0):
     """Pulls of the fitted; at most ``failures`` unfitted, at most ``far`` beyond six standard deviations."""
@@ -119,12 +54,10 @@ def check_pulls(result, p3, vertex, failures=0.001, far=0.0):
     return ok
 
 
-# --- known truth -----------------------------------------------------------------------------------
-
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_prompt_vertices(k):
     """Biased vertices or momenta, wrong errors or correlations, a wrong number of degrees of freedom."""
-    p3, vertex, tables = prompt_toy(np.random.default_rng(100 + k), k)
+    p3, vertex, tables = prompt_toy(np.random.default_rng(100 + k), k, n=N)
     result = fit("D0" if k % 2 == 0 else "D+", tables)
     ok = check_pulls(result, p3, vertex)
     assert set(result.ndf[ok]) == {2 * k - 3}
@@ -149,31 +82,6 @@ def test_displaced_vertices(mother):
     check_pulls(result, p3[seen], vertex[seen], failures=0.001, far=0.001)
     measured = np.sqrt(result.p4[:, 3] ** 2 - np.sum(result.p4[:, :3] ** 2, axis=1))
     assert np.nanmedian(measured) == pytest.approx(mass, abs=0.0002)
-
-
-def b_to_d_pi(rng, n, scale=1.0):
-    """B -> D+ pi-, D+ -> K- pi+ pi+ with flight; the D+ candidates fitted."""
-    vertex = IP + rng.normal(size=(n, 3)) * [0.01, 0.01, 0.03]
-    p_d = directions(rng, n) * rng.uniform(1.5, 2.5, (n, 1))
-    flight = rng.exponential(0.03, n)
-    p_at_d, x_d = np.empty((n, 3)), np.empty((n, 3))
-    for i in range(n):
-        path = flight[i] * np.hypot(p_d[i, 0], p_d[i, 1]) / np.linalg.norm(p_d[i])
-        p_at_d[i], x_d[i] = naive.follow(p_d[i], vertex[i], 1, BZ, path)
-    p4 = np.concatenate([p_at_d, np.sqrt(np.sum(p_at_d**2, axis=1) + MASS["D+"] ** 2)[:, None]], axis=1)
-    kaon, rest = decay(rng, p4, (MASS["K+"], 0.8))
-    p3 = [kaon, *decay(rng, np.concatenate([rest, np.sqrt(np.sum(rest**2, axis=1) + 0.64)[:, None]], axis=1),
-                       (MASS["pi+"], MASS["pi+"]))]
-    seen = np.all([(np.hypot(p[:, 0], p[:, 1]) > 0.15) & (np.abs(p[:, 2]) < 2 * np.hypot(p[:, 0], p[:, 1]))
-                   for p in p3], axis=0)  # inside the acceptance: helices of slow tracks are not Gaussian
-    p_d, vertex, p_at_d, x_d, p3 = p_d[seen], vertex[seen], p_at_d[seen], x_d[seen], [p[seen] for p in p3]
-    n = len(p_d)
-    parts = [track_table(rng, name, p, x_d, s, scale)
-             for name, p, s in zip(("K+", "pi+", "pi+"), p3, (-1, 1, 1), strict=True)]
-    fitted = fit("D+", parts)
-    d = table("D+", n, sign=np.ones(n, np.int8), p4=fitted.p4, vertex=fitted.vertex, cov=fitted.cov)
-    p_pi = directions(rng, n) * rng.uniform(1.5, 2.5, (n, 1))
-    return p_d + p_pi, vertex, [d, track_table(rng, "pi+", p_pi, vertex, -1, scale)], fitted, (p_at_d, x_d)
 
 
 def test_composite_daughter():
@@ -217,12 +125,6 @@ def test_naive_twin_of_composites():
 
 # --- what cannot be fitted -------------------------------------------------------------------------
 
-def photon_table(n, energy=0.2):
-    p4, vertex, cov = photon_kinematics(np.full(n, energy), np.full(n, 1.2), np.full(n, 0.4), np.full(n, 130.0),
-                                        np.full((n, 3), 0.01), IP)
-    return table("gamma", n, sign=np.ones(n, np.int8), p4=p4, vertex=vertex, cov=cov)
-
-
 def test_photons_add_momentum_only():
     """A photon that moves the vertex, or whose momentum or covariance is lost."""
     _, _, tables = prompt_toy(np.random.default_rng(4), 2, n=50)
@@ -249,7 +151,7 @@ def test_too_few_vertices():
 
 
 def test_a_resonance_hands_on_its_only_vertex():
-    """B+ -> anti-D*0 pi+, anti-D*0 -> anti-D0 gamma left without a fit because the D*0 has one daughter with a vertex."""
+    """B+ -> anti-D*0 pi+, anti-D*0 -> anti-D0 gamma left without a fit, as the D*0 has one daughter with a vertex."""
     p3, vertex, tables, _, _ = b_to_d_pi(np.random.default_rng(8), 3000)
     n = len(p3)
     # the D+ serves as the daughter of a D*+ -> D+ gamma
@@ -308,77 +210,7 @@ def test_unused_rows_and_order():
     assert len(fit("D+", tables, n=0).chiProb) == 0
 
 
-# --- mass fit and linear algebra -------------------------------------------------------------------
-
-def pi0_toy(rng, n, scale=1.0):
-    direction = directions(rng, n)
-    p3 = direction * rng.uniform(0.2, 2.0, (n, 1))
-    mass = 0.1349768
-    p4 = np.concatenate([p3, np.sqrt(np.sum(p3**2, axis=1) + mass**2)[:, None]], axis=1)
-    tables, summary = [], []
-    for q in decay(rng, p4, (1e-9, 1e-9)):
-        energy = np.linalg.norm(q, axis=1)
-        true = np.stack([energy, np.arccos(q[:, 2] / energy), np.arctan2(q[:, 1], q[:, 0])], axis=1)
-        errors = scale * np.stack([0.01 * energy, np.full(n, 0.002), np.full(n, 0.002) / np.sin(true[:, 1])], axis=1)
-        seen = true + errors * rng.normal(size=(n, 3))
-        # from a far cluster, so that it is seen from the IP as from the origin
-        g4, x, cov = photon_kinematics(*seen.T, np.full(n, 1e9), errors, IP)
-        tables.append(table("gamma", n, sign=np.ones(n, np.int8), p4=g4, vertex=x, cov=cov))
-        summary.append((seen, errors))
-    return p4, tables, summary
-
-
-def test_mass_fit_pulls():
-    """Biased pi0 momenta, wrong errors, a chiProb that is not flat for true pi0."""
-    n = N
-    p4, tables, _ = pi0_toy(np.random.default_rng(21), n)
-    rows = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, 2))
-    result = vertexing.fit_masses(table("pi0", n, daughters=rows), tables, batch_of(n))
-    pulls = (result.p4 - p4) / np.sqrt(np.einsum("nii->ni", result.cov)[:, :4])
-    assert np.abs(pulls.mean(axis=0)).max() < 0.03 and np.abs(pulls.std(axis=0) - 1).max() < 0.05
-    assert stats.kstest(result.chiProb, "uniform").pvalue > 0.001
-    mass = np.sqrt(result.p4[:, 3] ** 2 - np.sum(result.p4[:, :3] ** 2, axis=1))
-    np.testing.assert_allclose(mass, 0.1349768, atol=1e-6)
-    assert np.isnan(result.cov[:, 4:]).all() and (result.ndf == 1).all()
-
-
-def test_mass_fit_naive():
-    """A fit of the sum that is not the fit of both photons' energies and angles."""
-    from scipy.optimize import minimize
-
-    _, tables, summary = pi0_toy(np.random.default_rng(22), 8, scale=0.1)
-    rows = np.tile(np.arange(8, dtype=np.int32)[:, None], (1, 2))
-    result = vertexing.fit_masses(table("pi0", 8, daughters=rows), tables, batch_of(8))
-
-    def photon(e, t, f):
-        return e * np.array([np.sin(t) * np.cos(f), np.sin(t) * np.sin(f), np.cos(t), 1.0])
-
-    for i in range(8):
-        seen, errors = (np.concatenate([s[k][i] for s in summary]) for k in (0, 1))
-
-        def total(z, seen=seen, errors=errors):
-            values = seen + errors * z
-            return photon(*values[:3]) + photon(*values[3:])
-
-        def off_shell(z, total=total):
-            p = total(z)
-            return (p[3] ** 2 - p[:3] @ p[:3]) / 0.1349768**2 - 1
-
-        best = minimize(lambda z: z @ z, np.zeros(6), constraints={"type": "eq", "fun": off_shell},
-                        method="SLSQP", options={"ftol": 1e-14})
-        sigma = np.sqrt(np.einsum("ii->i", result.cov[i])[:4])
-        assert result.chi2[i] == pytest.approx(best.fun, rel=0.01, abs=1e-3)
-        assert np.abs((result.p4[i] - total(best.x)) / sigma).max() < 0.05
-
-
-def test_mass_fit_of_nothing():
-    """An exception, or a probability, for NaN photons or a zero covariance."""
-    p4 = np.array([[np.nan] * 4, [0.1, 0.0, 0.3, 0.4]])
-    cov = np.zeros((2, 4, 4))
-    out, _, chi2, probability = vertexing.mass_fit(p4, cov, mass=0.135)
-    assert np.isnan(chi2).all() and np.isnan(probability).all()
-    np.testing.assert_array_equal(out, p4)
-
+# --- building blocks --------------------------------------------------------------------------------
 
 def test_doctests():
     """A number in a docstring that is no longer what the code gives."""

@@ -19,6 +19,10 @@ from fei_lite.kernels.jit import kernel
 _ROW = (0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4)
 _COLUMN = (0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 4, 3, 4, 4)
 
+# Choice between two crossings that agree in z: cost in cm for a mother that flies backward, and per
+# cm of flight. Tuned on toys: wrong for 1 in 10 000 true K_S0 and 5 in 10 000 Lambda at 1-20 cm.
+_BACKWARD, _PER_FLIGHT = 1.0, 0.01
+
 
 @kernel
 def _jacobian(d0, omega, sin_phi, cos_phi, pt, tan_lambda, energy, jacobian):
@@ -122,3 +126,58 @@ def position_at(helix, arc, out):
         out[i, 0] = helix[i, 0] * math.sin(helix[i, 1]) + chord * math.cos(phi)
         out[i, 1] = -helix[i, 0] * math.cos(helix[i, 1]) + chord * math.sin(phi)
         out[i, 2] = helix[i, 3] + arc[i] * helix[i, 4]
+
+
+@kernel
+def _circle(alpha, a, centre):
+    """Centre of the transverse circle into ``centre``; its radius."""
+    centre[0] = alpha[4] - alpha[1] / a
+    centre[1] = alpha[5] + alpha[0] / a
+    return math.sqrt(alpha[0] * alpha[0] + alpha[1] * alpha[1]) / abs(a)
+
+
+@kernel
+def _height(alpha, a, v):
+    """z of the trajectory beside the point ``v``."""
+    dx, dy = v[0] - alpha[4], v[1] - alpha[5]
+    s = alpha[0] * dx + alpha[1] * dy
+    far = alpha[0] ** 2 + alpha[1] ** 2 - a * (alpha[0] * dy - alpha[1] * dx)
+    return alpha[6] + alpha[2] * math.atan2(a * s, far) / a
+
+
+@kernel
+def crossing(first, a1, second, a2, v):
+    """Move ``v`` to where two charged tracks that come from near ``v`` cross in the transverse plane.
+
+    Of the two crossings the one where they are closer in z, as long as the
+    momenta point away from ``v``; where the circles miss each other, the middle
+    of the gap. Keeps ``v`` for concentric circles.
+    """
+    c1, c2, trial = np.empty(2), np.empty(2), np.empty(3)
+    r1, r2 = _circle(first, a1, c1), _circle(second, a2, c2)
+    dx, dy = c2[0] - c1[0], c2[1] - c1[1]
+    distance = math.sqrt(dx * dx + dy * dy)
+    if not distance > 0.0:
+        return
+    nx, ny = dx / distance, dy / distance
+    along = 0.5 * (distance + (r1 - r2) * (r1 + r2) / distance)
+    across2 = r1 * r1 - along * along
+    across = math.sqrt(across2) if across2 > 0.0 else 0.0
+    if across2 <= 0.0 and distance > r1 + r2:
+        along = 0.5 * (r1 + distance - r2)
+    elif across2 <= 0.0:  # one inside the other
+        along = 0.5 * (r1 + distance + r2) if r1 > r2 else 0.5 * (distance - r2 - r1)
+    best = np.inf
+    x0, y0 = v[0], v[1]
+    px, py = first[0] + second[0], first[1] + second[1]
+    for side in (1.0, -1.0):
+        trial[0] = c1[0] + along * nx - side * across * ny
+        trial[1] = c1[1] + along * ny + side * across * nx
+        z1, z2 = _height(first, a1, trial), _height(second, a2, trial)
+        flight_x, flight_y = trial[0] - x0, trial[1] - y0
+        score = abs(z1 - z2) + _PER_FLIGHT * math.sqrt(flight_x * flight_x + flight_y * flight_y)
+        if px * flight_x + py * flight_y < 0.0:
+            score += _BACKWARD
+        if score < best:
+            best = score
+            v[0], v[1], v[2] = trial[0], trial[1], 0.5 * (z1 + z2)

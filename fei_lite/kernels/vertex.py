@@ -1,4 +1,4 @@
-"""Vertex and mass fits by least squares with Lagrange multipliers.
+"""Vertex fits by least squares with Lagrange multipliers.
 
 Each daughter is a measured (px, py, pz, E, x, y, z) with a covariance of any
 rank. That its trajectory passes through the vertex v are two equations (P.
@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from fei_lite.kernels.helix import crossing
 from fei_lite.kernels.jit import kernel
 from fei_lite.kernels.linalg import chi2_survival, invert_symmetric2, invert_symmetric3
 
@@ -25,11 +26,6 @@ COMPOSITE, TRACK = 0, 1
 
 _TOLERANCE = 1e-3  # of chi2, relative above 1
 _FAR = 1e4         # cm; a vertex beyond is a fit that ran away
-
-# Choice between two crossings that agree in z: cost in cm for a mother that flies backward, and per
-# cm of flight. Tuned on toys: wrong for 1 in 10 000 true K_S0 and 5 in 10 000 Lambda at 1-20 cm.
-_BACKWARD, _PER_FLIGHT = 1.0, 0.01
-
 
 @kernel
 def _linearise(alpha, v, a, jac_a, jac_b, h):
@@ -193,58 +189,42 @@ def _mother(measured, cov, a, kind, used, n_used, v, alpha, jac_b, half, weight,
 
 
 @kernel
-def _circle(alpha, a, centre):
-    """Centre of the transverse circle into ``centre``; its radius."""
-    centre[0] = alpha[4] - alpha[1] / a
-    centre[1] = alpha[5] + alpha[0] / a
-    return math.sqrt(alpha[0] * alpha[0] + alpha[1] * alpha[1]) / abs(a)
+def _sum(p4, position, cov, measured, used, out_p4, out_cov):
+    """Copy the daughters of a candidate to ``measured``, add up momenta and covariances.
 
-
-@kernel
-def _height(alpha, a, v):
-    """z of the trajectory beside the point ``v``."""
-    dx, dy = v[0] - alpha[4], v[1] - alpha[5]
-    s = alpha[0] * dx + alpha[1] * dy
-    far = alpha[0] ** 2 + alpha[1] ** 2 - a * (alpha[0] * dy - alpha[1] * dx)
-    return alpha[6] + alpha[2] * math.atan2(a * s, far) / a
-
-
-@kernel
-def _crossing(first, a1, second, a2, v):
-    """Move ``v`` to where two charged tracks that come from near ``v`` cross in the transverse plane.
-
-    Of the two crossings the one where they are closer in z, as long as the
-    momenta point away from ``v``; where the circles miss each other, the middle
-    of the gap. Keeps ``v`` for concentric circles.
+    Lists in ``used`` the daughters whose position is measured; returns their number.
     """
-    c1, c2, trial = np.empty(2), np.empty(2), np.empty(3)
-    r1, r2 = _circle(first, a1, c1), _circle(second, a2, c2)
-    dx, dy = c2[0] - c1[0], c2[1] - c1[1]
-    distance = math.sqrt(dx * dx + dy * dy)
-    if not distance > 0.0:
-        return
-    nx, ny = dx / distance, dy / distance
-    along = 0.5 * (distance + (r1 - r2) * (r1 + r2) / distance)
-    across2 = r1 * r1 - along * along
-    across = math.sqrt(across2) if across2 > 0.0 else 0.0
-    if across2 <= 0.0 and distance > r1 + r2:
-        along = 0.5 * (r1 + distance - r2)
-    elif across2 <= 0.0:  # one inside the other
-        along = 0.5 * (r1 + distance + r2) if r1 > r2 else 0.5 * (distance - r2 - r1)
-    best = np.inf
-    x0, y0 = v[0], v[1]
-    px, py = first[0] + second[0], first[1] + second[1]
-    for side in (1.0, -1.0):
-        trial[0] = c1[0] + along * nx - side * across * ny
-        trial[1] = c1[1] + along * ny + side * across * nx
-        z1, z2 = _height(first, a1, trial), _height(second, a2, trial)
-        flight_x, flight_y = trial[0] - x0, trial[1] - y0
-        score = abs(z1 - z2) + _PER_FLIGHT * math.sqrt(flight_x * flight_x + flight_y * flight_y)
-        if px * flight_x + py * flight_y < 0.0:
-            score += _BACKWARD
-        if score < best:
-            best = score
-            v[0], v[1], v[2] = trial[0], trial[1], 0.5 * (z1 + z2)
+    n_used = 0
+    out_p4[:] = 0.0
+    out_cov[:] = np.nan
+    out_cov[:4, :4] = 0.0
+    for j in range(p4.shape[0]):
+        for c in range(4):
+            measured[j, c] = p4[j, c]
+            out_p4[c] += p4[j, c]
+            for d in range(4):
+                out_cov[c, d] += cov[j, c, d]
+        for c in range(3):
+            measured[j, 4 + c] = position[j, c]
+        if not np.isnan(cov[j, 4, 4]):
+            used[n_used] = j
+            n_used += 1
+    return n_used
+
+
+@kernel
+def _unfitted(position, cov, curvature, used, n_used, cross, prompt, v, out_p4, out_cov):
+    """Best guess without a fit: ``v`` is where the fit started."""
+    if n_used == 1:
+        v[:] = position[used[0]]
+        if prompt:
+            out_cov[4:, :] = cov[used[0], 4:, :]
+            out_cov[:4, 4:] = cov[used[0], :4, 4:]
+    elif cross and n_used == 2:  # momenta where the tracks meet are better than those at their perigees
+        for i in range(2):
+            j = used[i]
+            out_p4[0] -= curvature[j] * (v[1] - position[j, 1])
+            out_p4[1] += curvature[j] * (v[0] - position[j, 0])
 
 
 @kernel
@@ -264,93 +244,30 @@ def fit_candidates(p4, position, cov, curvature, kind, start, cross, prompt, max
     normal, inverse, gain = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
     used, v = np.empty(k, np.int64), np.empty(3)
     for i in range(n):
-        n_used = 0
-        out_p4[i] = 0.0
-        out_cov[i] = np.nan
-        out_cov[i, :4, :4] = 0.0
-        for j in range(k):
-            for c in range(4):
-                measured[j, c] = p4[i, j, c]
-                out_p4[i, c] += p4[i, j, c]
-                for d in range(4):
-                    out_cov[i, c, d] += cov[i, j, c, d]
-            for c in range(3):
-                measured[j, 4 + c] = position[i, j, c]
-            if not np.isnan(cov[i, j, 4, 4]):
-                used[n_used] = j
-                n_used += 1
+        a = curvature[i]
+        n_used = _sum(p4[i], position[i], cov[i], measured, used, out_p4[i], out_cov[i])
         v[:] = start[i]
-        chi2 = np.nan
-        converged = False
-        if n_used >= 2 and max_iterations > 0 and np.isfinite(out_p4[i, 3]):
-            if cross and n_used == 2:
-                j, m = used[0], used[1]
-                if curvature[i, j] != 0.0 and curvature[i, m] != 0.0:
-                    _crossing(measured[j], curvature[i, j], measured[m], curvature[i, m], v)
-            out_vertex[i] = v
+        if cross and n_used == 2 and a[used[0]] != 0.0 and a[used[1]] != 0.0:
+            crossing(measured[used[0]], a[used[0]], measured[used[1]], a[used[1]], v)
+        out_vertex[i] = v
+        chi2, converged = np.nan, False
+        if n_used >= 2 and np.isfinite(out_p4[i, 3]):
             alpha[:] = measured
             for _ in range(max_iterations):
                 before = chi2
-                chi2 = _iterate(measured, cov[i], curvature[i], used, n_used, v, alpha,
+                chi2 = _iterate(measured, cov[i], a, used, n_used, v, alpha,
                                 jac_a, jac_b, half, weight, rest, normal, inverse)
                 if not (chi2 < np.inf and abs(v[0]) + abs(v[1]) + abs(v[2]) < _FAR):
                     break
                 if abs(chi2 - before) < _TOLERANCE * max(1.0, chi2):
                     converged = True
                     break
-            if cross and not converged:  # the momenta where the tracks meet are better than at their perigees
-                for q in range(n_used):
-                    j = used[q]
-                    out_p4[i, 0] -= curvature[i, j] * (out_vertex[i, 1] - position[i, j, 1])
-                    out_p4[i, 1] += curvature[i, j] * (out_vertex[i, 0] - position[i, j, 0])
-        elif n_used == 1:
-            out_vertex[i] = position[i, used[0]]
-            if prompt:
-                out_cov[i, 4:, :] = cov[i, used[0], 4:, :]
-                out_cov[i, :4, 4:] = cov[i, used[0], :4, 4:]
-        else:
-            out_vertex[i] = v
         if converged:
             out_vertex[i] = v
-            _mother(measured, cov[i], curvature[i], kind, used, n_used, v, alpha, jac_b, half, weight,
+            _mother(measured, cov[i], a, kind, used, n_used, v, alpha, jac_b, half, weight,
                     inverse, gain, out_p4[i], out_cov[i])
+        else:
+            _unfitted(position[i], cov[i], a, used, n_used, cross, prompt, out_vertex[i], out_p4[i], out_cov[i])
         out_chi2[i] = chi2 if converged else np.nan
         out_ndf[i] = 2 * n_used - 3 if converged else 0
         out_prob[i] = chi2_survival(out_chi2[i], out_ndf[i])
-
-
-@kernel
-def fit_mass(p4, cov, mass, max_iterations, out_p4, out_cov, out_chi2, out_prob):
-    """Pull the four-momenta (n, 4) with covariance (n, 4, 4) to the invariant mass ``mass``."""
-    half = np.zeros(4)
-    for i in range(p4.shape[0]):
-        out_p4[i] = p4[i]
-        chi2, variance, done = np.nan, np.nan, False
-        for step in range(max_iterations + 1):
-            s = out_p4[i]
-            h = s[3] * s[3] - s[0] * s[0] - s[1] * s[1] - s[2] * s[2] - mass * mass
-            done = step > 0 and abs(h) < 1e-10 * s[3] * s[3]
-            if done or not np.isfinite(h) or step == max_iterations:
-                break
-            variance = 0.0
-            r = h
-            for c in range(4):
-                half[c] = 2.0 * (cov[i, c, 3] * s[3] - cov[i, c, 0] * s[0] - cov[i, c, 1] * s[1]
-                                 - cov[i, c, 2] * s[2])
-            for c in range(4):
-                d = 2.0 * (s[3] if c == 3 else -s[c])
-                variance += d * half[c]
-                r += d * (p4[i, c] - s[c])
-            if not variance > 0.0:
-                break
-            for c in range(4):
-                out_p4[i, c] = p4[i, c] - half[c] * r / variance
-            chi2 = r * r / variance
-        fitted = chi2 < np.inf and done
-        out_chi2[i] = chi2 if fitted else np.nan
-        out_prob[i] = chi2_survival(out_chi2[i], 1)
-        for c in range(4):
-            if not fitted:
-                out_p4[i, c] = p4[i, c]
-            for d in range(4):
-                out_cov[i, c, d] = cov[i, c, d] - (half[c] * half[d] / variance if fitted else 0.0)

@@ -13,6 +13,7 @@ from fei_lite import particles
 from fei_lite.candidates import CandidateTable
 from fei_lite.constants import CURVATURE_TO_PT, PID_HYPOTHESES
 from fei_lite.events import EventBatch
+from fei_lite.kernels import massfit
 from fei_lite.kernels import vertex as kernels
 
 #: Linearisations before a fit counts as not converged (a few are usual).
@@ -41,7 +42,7 @@ class VertexFit:
     cov: NDArray[np.float64]
     chi2: NDArray[np.float64]
     ndf: NDArray[np.int64]
-    chiProb: NDArray[np.float64]  # noqa: N815 - basf2's name
+    chiProb: NDArray[np.float64]
 
 
 @cache
@@ -139,5 +140,5 @@ def mass_fit(
     True
     """
     out_p4, out_cov, chi2, probability = np.empty_like(p4), np.empty_like(cov), np.empty(len(p4)), np.empty(len(p4))
-    kernels.fit_mass(p4, cov, mass, MAX_ITERATIONS, out_p4, out_cov, chi2, probability)
+    massfit.fit_mass(p4, cov, mass, MAX_ITERATIONS, out_p4, out_cov, chi2, probability)
     return out_p4, out_cov, chi2, probability
