@@ -45,7 +45,8 @@ def message(path):
 def test_missing_empty_and_foreign_files(tmp_path):
     """Would catch a traceback of uproot, or an empty result, for a file that is no event file."""
     assert "no such file" in message(tmp_path / "missing.root")
-    for name, content, expected in (("empty.root", b"", "empty (0 bytes)"), ("a.root", b"hello world", "not a ROOT file"),
+    for name, content, expected in (("empty.root", b"", "empty (0 bytes)"),
+                                    ("a.root", b"hello world", "not a ROOT file"),
                                     ("short.root", b"root", "truncated"), ("b.parquet", b"PAR1xx", "damaged")):
         (tmp_path / name).write_bytes(content)
         assert expected in message(tmp_path / name)
@@ -122,12 +123,15 @@ DEFECTS = {
     "misspelled branch": (lambda a, _: a.update(tracks_phi=a.pop("tracks_phi0")),
                           ["'tracks_phi0' is missing", "Nearest known: 'tracks_phi'"]),
     "some truth missing": (pop("generated_mother"), ["'generated_mother' is missing"]),
-    "double as float": (cast("tracks_omega", "float32"), ["'tracks_omega': found float", "expected a list of float64"]),
+    "double as float": (cast("tracks_omega", "float32"),
+                        ["'tracks_omega': found float", "expected a list of float64"]),
     "int as double": (cast("tracks_charge", "float64"), ["'tracks_charge': found double", "int8"]),
-    "list as number": (lambda a, _: a.update(clusters_E=np.zeros(10, "f4")), ["'clusters_E': found float", "a list of"]),
+    "list as number": (lambda a, _: a.update(clusters_E=np.zeros(10, "f4")),
+                       ["'clusters_E': found float", "a list of"]),
     "number as list": (lambda a, _: a.update(run=ak.Array([[np.int32(1)]] * 10)), ["'run'", "expected int32"]),
     "other lengths": (lambda a, _: a.update(klm_z=a["klm_z"][:, :0]), ["'klm_z'", "different numbers of objects"]),
-    "newer version": (lambda _, m: m.update(schema_version=99), ["found schema version 99", "expected schema version 1"]),
+    "newer version": (lambda _, m: m.update(schema_version=99),
+                      ["found schema version 99", "expected schema version 1"]),
     "odd metadata": (lambda _, m: m.pop("schema_version"), ["metadata unreadable"]),
 }
 

@@ -139,7 +139,8 @@ def test_open_mixes_files_and_formats(tmp_path):
     second = write(tmp_path / "no_suffix_needed", toy_batch(3, seed=2))
     third = write(tmp_path / "c.parquet", toy_batch(4, seed=3))
     found = [(b.source, b.start, b.n_events) for b in fei_lite.open([first, second, third], batch_size=3)]
-    assert found == [(str(first), 0, 3), (str(first), 3, 2), (str(second), 0, 3), (str(third), 0, 3), (str(third), 3, 1)]
+    assert found == [(str(first), 0, 3), (str(first), 3, 2), (str(second), 0, 3),
+                     (str(third), 0, 3), (str(third), 3, 1)]
     (only,) = fei_lite.open(first, entry_range=(1, 4))
     assert_same(only, toy_batch(5, seed=1).slice(1, 4))
     with pytest.raises(ValueError, match="exactly one file"):

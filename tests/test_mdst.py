@@ -246,7 +246,8 @@ def test_matched_neutral_pions_peak_at_their_mass(batches):
     for batch in batches.values():
         rows, truth = matched(batch, "clusters")
         generated, clusters = batch.generated, batch.clusters
-        photon = (generated["pdg"][truth] == 22) & (clusters["is_photon"][rows] == 1) & (clusters["is_track"][rows] == 0)
+        photon = (clusters["is_photon"][rows] == 1) & (clusters["is_track"][rows] == 0)
+        photon &= generated["pdg"][truth] == 22
         rows, truth = rows[photon], truth[photon]
         order = np.lexsort((-clusters["E"][rows], truth))  # the largest cluster of a photon stands for it
         truth, first_of = np.unique(truth[order], return_index=True)
@@ -281,10 +282,11 @@ def test_true_k_shorts_carry_their_hypothesis(batches):
         for plus, minus, pdg, e in zip(*rows, v0s["pdg"], event, strict=True):
             indices = tracks["mc_index"][[plus, minus]]
             mothers = generated["mother"][generated.offsets[e] + indices]
-            if (indices >= 0).all() and mothers[0] == mothers[1] >= 0:
-                if generated["pdg"][generated.offsets[e] + mothers[0]] == 310:
-                    true += 1
-                    hypotheses += pdg == 310
+            if (indices < 0).any() or mothers[0] != mothers[1] or mothers[0] < 0:
+                continue
+            if generated["pdg"][generated.offsets[e] + mothers[0]] == 310:
+                true += 1
+                hypotheses += pdg == 310
     assert true >= 4 and hypotheses >= 0.4 * true
 
 

@@ -126,7 +126,8 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
     event = np.repeat(np.arange(len(counts)), counts)
     columns = _fit_columns(tree, event, chosen)
     likelihoods = tree.values("PIDLikelihoods", "m_logl")
-    summed = likelihoods.reshape(len(likelihoods), int(np.prod(likelihoods.shape[1:])) // 6, 6).sum(axis=1, dtype=np.float64)
+    n_detectors = int(np.prod(likelihoods.shape[1:])) // 6
+    summed = likelihoods.reshape(len(likelihoods), n_detectors, 6).sum(axis=1, dtype=np.float64)
     n_pid = np.diff(tree.offsets("PIDLikelihoods", "m_logl"))
     related = tree.relation("Tracks", "PIDLikelihoods", counts, n_pid)
     columns["pid_logl"] = _take(summed, n_pid, event, related, np.nan).astype(np.float32)

@@ -49,7 +49,8 @@ class ParquetSink:
         self._writer = pq.ParquetWriter(path, self._schema, compression="lz4", use_dictionary=False,
                                        write_page_checksum=True)
 
-    def write(self, events: dict[str, NDArray[Any]], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
+    def write(self, events: dict[str, NDArray[Any]],
+              lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
         """Append events: event-level branches and, per list, offsets and branches."""
         import pyarrow as pa
 

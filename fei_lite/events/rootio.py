@@ -134,7 +134,8 @@ class RootSink:
         record = ak.contents.RecordArray(contents, names, length=int(offsets[-1]))
         return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), record))
 
-    def write(self, events: dict[str, NDArray[Any]], lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
+    def write(self, events: dict[str, NDArray[Any]],
+              lists: dict[str, tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]) -> None:
         """Append events: event-level branches and, per list, offsets and branches."""
         records = {name: self._record(name, offsets, arrays) for name, (offsets, arrays) in lists.items()}
         self._tree.extend({**events, **records})

@@ -43,9 +43,11 @@ EVENT = (
 
 TRACKS = (
     Column("charge", "i1", "e", "electric charge"),
-    Column("helix", "f8", "cm, rad, 1/cm, cm, 1", "d0, phi0, omega, z0, tanLambda at the perigee to the origin, basf2's signs: "
+    Column("helix", "f8", "cm, rad, 1/cm, cm, 1",
+           "d0, phi0, omega, z0, tanLambda at the perigee to the origin, basf2's signs: "
            "x = d0 sin(phi0), y = -d0 cos(phi0), omega has the sign of the charge", (5,)),
-    Column("helix_cov", "f8", "products of the above", "covariance, packed upper triangle by rows (00 01 02 03 04 11 12 ... 44)", (15,)),
+    Column("helix_cov", "f8", "products of the above",
+           "covariance, packed upper triangle by rows (00 01 02 03 04 11 12 ... 44)", (15,)),
     Column("pid_logl", "f4", "", "log-likelihoods for e, mu, pi, K, p, deuteron (sum over detectors)", (6,)),
     Column("p_value", "f4", "", "p-value of the track fit (basf2 chiProb of a track)"),
     Column("n_cdc_hits", "i2", "", "drift-chamber hits"),
@@ -88,7 +90,8 @@ V0S = (
     Column("pdg", "i4", "", "PDG code of the hypothesis: 310 K_S0, 3122 / -3122 (anti-)Lambda0, 22 converted photon"),
     Column("positive_index", "i4", "", "index of the positive track in the event's tracks"),
     Column("negative_index", "i4", "", "index of the negative track in the event's tracks"),
-    Column("positive_helix", "f8", "as tracks", "helix of the positive track, refitted without the inner material", (5,)),
+    Column("positive_helix", "f8", "as tracks",
+           "helix of the positive track, refitted without the inner material", (5,)),
     Column("positive_cov", "f8", "as tracks", "its covariance", (15,)),
     Column("negative_helix", "f8", "as tracks", "helix of the negative track", (5,)),
     Column("negative_cov", "f8", "as tracks", "its covariance", (15,)),

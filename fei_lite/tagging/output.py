@@ -119,7 +119,7 @@ class _ParquetTable:
 
         table = pa.table({name: self._arrow(column) for name, column in columns.items()})
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", write_page_checksum=True)
         self._writer.write_table(table)
 
     def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
@@ -275,7 +275,8 @@ def _read_parquet(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, C
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with parquetio.damage_reported(path, "reading the candidates"), pq.ParquetFile(path) as file:
+    with parquetio.damage_reported(path, "reading the candidates"), \
+            pq.ParquetFile(path, page_checksum_verification=True) as file:
         stored = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
         metadata = _metadata(path, stored.get(METADATA))
         names = _chosen(path, wanted, file.schema_arrow.names)
