@@ -18,7 +18,6 @@ _ALIASES = {"pi0": 111, "K_S0": 310, "K_L0": 130, "J/psi": 443, "gamma": 22}
 @cache
 def _tables() -> tuple[dict[str, int], dict[int, str]]:
     from particle import Particle  # takes a third of a second: only when needed
-    from particle.converters import EvtGenName2PDGIDBiMap  # noqa: F401
 
     codes: dict[str, int] = {}
     for entry in Particle.all():
@@ -33,7 +32,7 @@ def _tables() -> tuple[dict[str, int], dict[int, str]]:
 
 
 def pdg_code(name: str) -> int:
-    """PDG code of a particle name; labels (``:V0``) are ignored.
+    """PDG code of a particle name; labels (``D0:generic``, ``K_S0:V0``) are ignored.
 
     Raises :class:`UnknownNameError` with the nearest known name.
 
@@ -49,6 +48,8 @@ def pdg_code(name: str) -> int:
 
 def particle_name(code: int) -> str:
     """Name of a PDG code.
+
+    Raises :class:`UnknownNameError` for a code without an EvtGen name.
 
     >>> particle_name(-2212)
     'anti-p-'
@@ -67,7 +68,7 @@ def _entry(code: int):  # type: ignore[no-untyped-def]
 
 
 def mass(name: str | int) -> float:
-    """Nominal (PDG) mass in GeV.
+    """Nominal (PDG) mass in GeV; 0 where the PDG gives none (photon, neutrinos).
 
     >>> round(mass("pi+"), 5)
     0.13957
@@ -107,3 +108,28 @@ def conjugate(name: str) -> str:
     code = pdg_code(base)
     other = base if is_self_conjugate(code) else particle_name(-code)
     return other + colon + label
+
+
+def flavours(name: str | int) -> tuple[int, int, int]:
+    """Strangeness, charm and bottomness, from the digits of the PDG code.
+
+    Signs are those of the PDG's review: an s or b quark counts -1, a c quark
+    +1. K_S0 and K_L0 are mixtures without a strangeness; it is given as 0.
+    Leptons, photons and excited states alike: the last three quark digits count.
+
+    >>> flavours("K+"), flavours("D_s+"), flavours("anti-B0"), flavours("Lambda_c+")
+    ((1, 0, 0), (1, 1, 0), (0, 0, -1), (0, 1, 0))
+    """
+    code = name if isinstance(name, int) else pdg_code(name)
+    digits = [abs(code) // 10**k % 10 for k in (3, 2, 1)]
+    count = dict.fromkeys(range(10), 0)
+    sign = 1 if code > 0 else -1
+    if abs(code) >= 100 and code not in (130, 310):
+        if digits[0]:  # a baryon: three quarks
+            for quark in digits:
+                count[quark] += sign
+        else:  # a meson: the heavier flavour is a quark if it is of up type, else an antiquark
+            heavy = sign if digits[1] % 2 == 0 else -sign
+            count[digits[1]] += heavy
+            count[digits[2]] -= heavy
+    return -count[3], count[4], -count[5]

@@ -9,7 +9,7 @@ from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft
 from fei_lite.channels.graph import decay_graph, find_cycles, resolve
 from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
-from fei_lite.particles import charge, conjugate, mass, pdg_code
+from fei_lite.particles import charge, conjugate, flavours, mass, pdg_code
 
 #: Which particles the lists of an event hold.
 LISTS = {
@@ -71,8 +71,6 @@ def _check_particle(draft: ParticleDraft, drafts: Sequence[ParticleDraft], findi
             return False
     if draft.target not in features.TARGETS:
         findings.error(f"{where}: target", f"unknown target '{draft.target}'.{nearest(draft.target, features.TARGETS)}")
-    if not draft.channels:
-        findings.error(f"{where}: channel", "no channels. Give at least one [[channel]].")
     leaves = {leaf_of(c.daughters) is not None for c in draft.channels}
     if draft.rank_by:
         _check_variable(draft.rank_by, f"{where}: rank.by", composite=False in leaves, findings=findings)
@@ -179,10 +177,25 @@ def _check_conservation(draft: ParticleDraft, channel: ChannelDraft, by_name: di
                        f"of '{draft.name}'.")
     if len(daughters) == 1:
         findings.error(where, f"one daughter, '{daughters[0]}'. Give two or more, or a list like '{draft.name}:FSP'.")
+    if _suppressed(draft.name, daughters):
+        findings.warn(where, f"{draft.name} -> {' '.join(daughters)} is flavour-suppressed.")
     least = sum(_window(by_name[found])[0] for d in daughters if (found := resolve(d, by_name)) is not None)
     most = _window(draft, channel.cuts)[1]
     if least > most:
         findings.error(where, f"the daughters have at least {least:.3f} GeV, '{draft.name}' at most {most:.3f} GeV.")
+
+
+def _suppressed(mother: str, daughters: Sequence[str]) -> bool:
+    """Whether a weak decay gives the charm or strangeness of the wrong sign.
+
+    A B+ (anti-b) changes the charm by -1 or 0, a D0 (c) the strangeness by -1
+    or 0. K_S0 and K_L0 leave the strangeness open.
+    """
+    before, after = flavours(mother), [flavours(d) for d in daughters]
+    strange, charm, bottom = (sum(f[i] for f in after) - before[i] for i in range(3))
+    if bottom:
+        return charm * bottom < 0
+    return strange * charm < 0 and not {"K_S0", "K_L0"} & set(daughters)
 
 
 def _window(draft: ParticleDraft, cuts: Sequence[Cut] | None = None) -> tuple[float, float]:

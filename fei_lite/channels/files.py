@@ -124,6 +124,8 @@ class _Reader:
             self.findings.error(self.where, f"cannot be read as TOML: {error}")
             return None
         self._keys("", content, _KEYS, optional=_OPTIONAL)
+        if content.get("channel") == []:
+            self._wrong("channel", "at least one [[channel]]", [])
         if not isinstance(content.get("particle"), str):
             if "particle" in content:
                 self._wrong("particle", "a name", content["particle"])
