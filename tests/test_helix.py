@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import os
+from pathlib import Path
 
 import naive_vertex as naive
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
+from fei_lite.events.mdst import read_mdst
 from fei_lite.reconstruction import kinematics
 
 BZ = 1.5
@@ -150,6 +153,31 @@ def test_photon_points_from_the_interaction_point():
     jacobian = np.stack(columns, axis=2) * errors[:, None, :]
     np.testing.assert_allclose(cov[:, :4, :4], jacobian @ jacobian.transpose(0, 2, 1), atol=1e-9)
     assert np.isnan(cov[:, 4:]).all()
+
+
+def test_signs_are_those_of_basf2():
+    """A sign of the helix that is not basf2's: primary tracks of mDST files against their generated particles."""
+    folder = os.environ.get("FEI_LITE_TEST_DATA")
+    files = sorted(Path(folder, "basf2_mdst").glob("*.root")) if folder else []
+    if not files:
+        pytest.skip("FEI_LITE_TEST_DATA is not set, or has no basf2_mdst/*.root")
+    pulls = []
+    for file in files:
+        batch = read_mdst(file)
+        tracks, event = batch.tracks, batch.tracks.event_index
+        seen = np.flatnonzero(tracks["mc_index"] >= 0)
+        row = tracks["mc_index"][seen] + batch.generated.offsets[event[seen]]
+        p4, vertex = batch.generated["p4"][row], batch.generated["vertex"][row]
+        keep = (np.hypot(vertex[:, 0], vertex[:, 1]) < 0.5) & (np.abs(batch.generated["pdg"][row]) == 211)
+        seen, p4, vertex = seen[keep], p4[keep], vertex[keep]
+        true = kinematics.helix_from_cartesian(p4[:, :3], vertex, charge=tracks["charge"][seen],
+                                               bz=batch.events["bz"][event[seen]])
+        delta = tracks["helix"][seen] - true
+        delta[:, 1] = (delta[:, 1] + np.pi) % (2 * np.pi) - np.pi
+        pulls.append(delta / np.sqrt(tracks["helix_cov"][seen][:, [0, 5, 9, 12, 14]]))
+    low, middle, high = np.percentile(np.concatenate(pulls), [16, 50, 84], axis=0)
+    assert np.abs(middle).max() < 0.3  # 250 tracks: 0.08 expected, and a simulation that is not ideal
+    assert np.all((high - low > 1.6) & (high - low < 2.8))
 
 
 def test_empty():

@@ -164,6 +164,12 @@ def test_a_resonance_hands_on_its_only_vertex():
     np.testing.assert_allclose(np.nanstd(pull, axis=0), 1.0, atol=0.1)
 
 
+def test_only_a_collinear_daughter_hands_on_its_vertex():
+    """K*+ -> K+ pi0 put on a straight line through the kaon's perigee, where it never was."""
+    _, _, (kaon, _) = prompt_toy(np.random.default_rng(4), 2, n=5)
+    assert np.isnan(fit("K*+", [kaon, photon_table(5)]).cov[:, 4:]).all()
+
+
 def test_bad_input_is_nan_not_an_error():
     """An exception or an invented number for NaN daughters, zero covariances or parallel tracks."""
     _, _, (kaon, pion) = prompt_toy(np.random.default_rng(6), 2, n=6)

@@ -213,11 +213,11 @@ def _sum(p4, position, cov, measured, used, out_p4, out_cov):
 
 
 @kernel
-def _unfitted(position, cov, curvature, used, n_used, cross, prompt, v, out_p4, out_cov):
+def _unfitted(position, cov, curvature, used, n_used, cross, hands_on, v, out_p4, out_cov):
     """Best guess without a fit: ``v`` is where the fit started."""
     if n_used == 1:
         v[:] = position[used[0]]
-        if prompt:
+        if hands_on[used[0]]:
             out_cov[4:, :] = cov[used[0], 4:, :]
             out_cov[:4, 4:] = cov[used[0], :4, 4:]
     elif cross and n_used == 2:  # momenta where the tracks meet are better than those at their perigees
@@ -228,14 +228,14 @@ def _unfitted(position, cov, curvature, used, n_used, cross, prompt, v, out_p4, 
 
 
 @kernel
-def fit_candidates(p4, position, cov, curvature, kind, start, cross, prompt, max_iterations,
+def fit_candidates(p4, position, cov, curvature, kind, start, cross, hands_on, max_iterations,
                    out_p4, out_vertex, out_cov, out_chi2, out_ndf, out_prob):
     """Fit each of n candidates of k daughters; see ``fit_vertices`` for the meaning.
 
     ``p4`` (n, k, 4), ``position`` (n, k, 3), ``cov`` (n, k, 7, 7), ``curvature``
     (n, k) = -c q Bz, ``kind`` (k,), ``start`` (n, 3). ``cross`` starts pairs of
-    tracks at their crossing. ``prompt`` gives an unfitted mother the position
-    covariance of its only daughter with a position. ``max_iterations`` 0: no fit.
+    tracks at their crossing. ``hands_on`` (k,): this daughter gives its position
+    covariance to an unfitted mother if no other has one. ``max_iterations`` 0: no fit.
     """
     n, k = p4.shape[0], p4.shape[1]
     measured, alpha = np.empty((k, 7)), np.empty((k, 7))
@@ -267,7 +267,7 @@ def fit_candidates(p4, position, cov, curvature, kind, start, cross, prompt, max
             _mother(measured, cov[i], a, kind, used, n_used, v, alpha, jac_b, half, weight,
                     inverse, gain, out_p4[i], out_cov[i])
         else:
-            _unfitted(position[i], cov[i], a, used, n_used, cross, prompt, out_vertex[i], out_p4[i], out_cov[i])
+            _unfitted(position[i], cov[i], a, used, n_used, cross, hands_on, out_vertex[i], out_p4[i], out_cov[i])
         out_chi2[i] = chi2 if converged else np.nan
         out_ndf[i] = 2 * n_used - 3 if converged else 0
         out_prob[i] = chi2_survival(out_chi2[i], out_ndf[i])

@@ -21,6 +21,7 @@ MAX_ITERATIONS = 10
 
 _CHUNK = 4096           # candidates gathered at a time, to stay in the processor's cache
 _PROMPT_FLIGHT = 1e-3   # cm; c tau below which a particle decays where it is made
+_COLLINEAR_MASS = 0.9   # share of the mother's mass above which a daughter flies along with it
 _DISPLACED_FLIGHT = 1.0  # cm; c tau above which the fit starts from the tracks' crossing
 _GAMMA = 22
 
@@ -73,9 +74,10 @@ def fit_vertices(
     With fewer than two of them, a singular matrix or no convergence, chiProb
     is NaN. The vertex is then that of the only daughter that has one, else the
     starting point: the interaction point (for long-lived mothers, and photons,
-    the crossing of the two tracks). A resonance that decays where it is made
-    (D*0 -> D0 pi0) takes over the only daughter's position covariance as well,
-    so that its mother can still be fitted. ``fit=False`` fits nothing.
+    the crossing of the two tracks). A resonance that decays where it is made,
+    and whose only daughter with a vertex flies along with it (D*0 -> D0 pi0),
+    takes over the position covariance as well, so that its mother can still be
+    fitted. ``fit=False`` fits nothing.
     """
     n = len(candidates)
     width = len(daughters)
@@ -85,6 +87,8 @@ def fit_vertices(
     bz, ip = batch.events["bz"][event], batch.events["ip"][event]
     flight = _flight(mother)
     cross = flight > _DISPLACED_FLIGHT or particles.pdg_code(mother) == _GAMMA
+    collinear = _COLLINEAR_MASS * particles.mass(mother) if flight < _PROMPT_FLIGHT else np.inf
+    hands_on = np.array([particles.mass(t.particle) > collinear for t in daughters], np.bool_)
     kind = np.array([kernels.TRACK if _is_track(t.particle) else kernels.COMPOSITE for t in daughters], np.int64)
     charge = [particles.charge(t.particle) for t in daughters]
     result = VertexFit(np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 7, 7)), np.empty(n),
@@ -99,7 +103,7 @@ def fit_vertices(
             p4[:, j], position[:, j], cov[:, j] = table["p4"][chosen], table["vertex"][chosen], table["cov"][chosen]
             curvature[:, j] = -CURVATURE_TO_PT * charge[j] * table["sign"][chosen] * bz[part]
         kernels.fit_candidates(
-            p4, position, cov, curvature, kind, np.ascontiguousarray(ip[part]), cross, flight < _PROMPT_FLIGHT,
+            p4, position, cov, curvature, kind, np.ascontiguousarray(ip[part]), cross, hands_on,
             MAX_ITERATIONS if fit else 0, result.p4[part], result.vertex[part], result.cov[part],
             result.chi2[part], result.ndf[part], result.chiProb[part])
     return result
