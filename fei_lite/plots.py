@@ -40,12 +40,14 @@ class Stack:
     """One histogram with its truth: sums of weights per bin, entries outside not counted.
 
     ``edges`` (n + 1,) in the unit of the axis; ``signal`` and ``background``
-    (n,). Without truth all entries are in ``background``.
+    (n,). Without truth all entries are in ``background``. ``variance`` (n,) is
+    the sum of the squared weights of both.
     """
 
     edges: NDArray[np.float64]
     signal: NDArray[np.float64]
     background: NDArray[np.float64]
+    variance: NDArray[np.float64]
 
 
 def plot_mbc(
@@ -129,7 +131,7 @@ def plot_reliability(
     for page in range(max(1, math.ceil(len(names) / (columns * rows)))):
         part = names[page * columns * rows : (page + 1) * columns * rows]
         across = max(1, min(columns, len(part)))
-        figure = _figure(max(1, math.ceil(len(part) / across)), across, size=(2.4, 2.4))
+        figure = _figure(max(1, math.ceil(len(part) / across)), across, size=(2.3, 2.5))
         for axes, name in zip(figure.axes, part, strict=False):
             _draw_reliability(axes, panels[name], name)
         for axes in figure.axes[len(part) :]:
@@ -167,7 +169,8 @@ def _stack(x: NDArray[np.float64], signal: NDArray[np.bool_] | None, weight: NDA
            edges: NDArray[np.float64]) -> Stack:
     """Histogram of ``x``, with truth if there is any; NaN is nowhere."""
     true = np.zeros(len(x), dtype=bool) if signal is None else signal
-    return Stack(edges, *(np.histogram(x[part], edges, weights=weight[part])[0] for part in (true, ~true)))
+    signals, backgrounds = (np.histogram(x[part], edges, weights=weight[part])[0] for part in (true, ~true))
+    return Stack(edges, signals, backgrounds, np.histogram(x, edges, weights=weight**2)[0])
 
 
 def _figure(rows: int, columns: int, *, size: tuple[float, float] = (5.0, 3.8)) -> Figure:
@@ -214,14 +217,14 @@ def _draw_stack(axes: Axes, stack: Stack, values: NDArray[np.float64], signal: N
 
     if signal is None:
         n = stack.background
-        mplhep.histplot(n, stack.edges, ax=axes, histtype="errorbar", yerr=np.sqrt(n), color=_INK, markersize=4,
-                        label=f"all: {n.sum():.0f}")
+        mplhep.histplot(n, stack.edges, ax=axes, histtype="errorbar", yerr=np.sqrt(stack.variance), color=_INK,
+                        markersize=4, label=f"all: {n.sum():.0f}")
         return
     inside = values[signal & (values >= stack.edges[0]) & (values <= stack.edges[-1])]
     text = f"true: {stack.signal.sum():.0f}"
     if len(inside) > 10:
         low, middle, high = np.quantile(inside, [0.16, 0.5, 0.84])
-        text += f"\n(median {middle:.4f},\n half of 68 % {500 * (high - low):.1f} MeV)"
+        text += f"\nmedian {middle:.4f} GeV\n68 % in $\\pm$ {500 * (high - low):.1f} MeV"
     mplhep.histplot([stack.background, stack.signal], stack.edges, ax=axes, stack=True, histtype="fill", edgecolor=_INK,
                     linewidth=0.4, color=[_BACKGROUND, _SIGNAL], label=[f"false: {stack.background.sum():.0f}", text])
 
@@ -238,13 +241,16 @@ def _draw_reliability(axes: Axes, bins: Reliability, name: str) -> None:
     positive = np.concatenate([bins.predicted[bins.predicted > 0.0], bins.observed[bins.observed > 0.0]])
     lowest = min(0.5 * float(positive.min()), 0.1) if len(positive) else 0.01
     low = max(10 ** (math.floor(4 * math.log10(lowest)) / 4), 1e-7)
-    seen = bins.observed > 0.0
+    at, seen = np.maximum(bins.predicted, low), bins.observed > 0.0
     axes.plot([low, 1], [low, 1], color=_INK, linewidth=0.7)
-    axes.fill_between(bins.predicted, np.maximum(bins.predicted - bins.uncertainty, low),
+    axes.fill_between(at, np.maximum(bins.predicted - bins.uncertainty, low),
                       np.minimum(bins.predicted + bins.uncertainty, 1.5), color=_BACKGROUND, alpha=0.6, linewidth=0)
-    axes.plot(bins.predicted[seen], bins.observed[seen], "o", color=_SIGNAL, markersize=3)
-    axes.plot(bins.predicted[~seen], np.full(np.count_nonzero(~seen), low), "o", markerfacecolor="none",
-              color=_SIGNAL, markersize=3, clip_on=False)
-    axes.set(xscale="log", yscale="log", xlim=(low, 1.5), ylim=(low, 1.5), aspect="equal")
+    axes.plot(at[seen], np.maximum(bins.observed[seen], low), "o", color=_SIGNAL, markersize=3)
+    if not seen.all():  # unclipped, and without a point, it would upset the layout of the page
+        axes.plot(at[~seen], np.full(np.count_nonzero(~seen), low), "o", markerfacecolor="none",
+                  color=_SIGNAL, markersize=3, clip_on=False)
+    if not len(at):
+        axes.text(0.5, 0.1, "no entries", transform=axes.transAxes, ha="center", fontsize=7)
+    axes.set(xscale="log", yscale="log", xlim=(low, 1.5), ylim=(low, 1.5), box_aspect=1)
     axes.set_title(name, fontsize=7)
     axes.tick_params(labelsize=6)

@@ -78,6 +78,7 @@ def test_mass_peak(tmp_path):
     assert stack.signal.sum() + stack.background.sum() == 500 and is_png(tmp_path / "d0.png")
 
 
+@pytest.mark.filterwarnings("error")
 def test_reliability_pages(tmp_path):
     """145 classifiers go to as many pages as needed, each a file, none lost."""
     rng = np.random.default_rng(2)
