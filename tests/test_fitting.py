@@ -84,6 +84,22 @@ def test_validation_ends_the_training_and_is_not_reused() -> None:
     assert without.training.auc > 0.8  # what the FEI's fixed 400 trees learn by heart
 
 
+def test_small_leaves_and_unequal_weights_do_not_end_the_training() -> None:
+    """LightGBM's "Check failed: left_count > 0": a lower limit per leaf, or the second try, avoids it."""
+    toy = Toy(600, 20_000, 1e-4, 17)
+    for limit in (0.0, 1e-5):
+        fitted = toy.fit(parameters={"min_data_in_leaf": 5, "min_information_in_leaf": limit})
+        assert fitted.trained and fitted.training.auc > 0.85
+
+
+def test_impossible_parameters_are_named() -> None:
+    """Catches a raw LightGBM error, and a set without models because of a typing mistake."""
+    with pytest.raises(ModelSetError, match=r"LightGBM cannot train with .*'num_leaves': -1"):
+        Toy(600, 600, 0.5, 18).fit(parameters={"num_leaves": -1})
+    with pytest.raises(ModelSetError, match="unknown to LightGBM: learning_rat"):
+        Toy(600, 600, 0.5, 18).fit(parameters={"learning_rat": 0.2, "n_trees": 1})
+
+
 def test_same_seed_same_text() -> None:
     """Catches randomness outside the seed."""
     toy = Toy(600, 600, 0.5, 6)

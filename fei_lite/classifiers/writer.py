@@ -87,7 +87,8 @@ class ModelSetWriter:
         name = re.sub(r"[^A-Za-z0-9_+-]", "_", identifier) + ".txt.gz"
         for other, entry in self._content["channels"].items():
             if Path(entry["file"]).name.casefold() == name.casefold():  # some file systems ignore case
-                raise ModelSetError(f"{self.folder}: channels '{identifier}' and '{other}' would share the file {name}.")
+                raise ModelSetError(f"{self.folder}: channels '{identifier}' and '{other}' "
+                                    f"would share the file {name}.")
         return name
 
 
