@@ -160,15 +160,22 @@ def test_expansion_against_itertools():
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("Mm", "unknown variable 'Mm'"), ("daughter(2,p)", "'2' is no daughter"), ("daughter(p,0)", "'p' is no daughter"),
-    ("daughterAngle(0,0)", "twice"), ("daughterAngle(0)", "takes 2 arguments"), ("abs(dM", "closing bracket"),
+    ("Mm", "unknown variable 'Mm'"), ("daughter(2,p)", "'daughter(2,p)' needs 3 daughters, the channel has 2."),
+    ("daughterAngle(0,0)", "must differ"), ("daughterAngle(0)", "takes 2"), ("abs(dM", "not closed"),
     ("useRestframe(p)", "Nearest known: 'useRestFrame'"), ("useRestFrame(daughter(0,q))", "unknown variable 'q'"),
-    ("decayAngle({})", "'{}' is no daughter"), ("abs()", "unknown variable ''"), ("daughter(0,p))", "unknown variable"),
+    ("decayAngle({})", "expected the number of a daughter"),
 ])
 def test_bad_features(name, message):
     """Would catch a typing error that only the reconstruction would meet, hours later."""
     with pytest.raises(UnknownNameError, match=re.escape(message)):
         features.check(name, 2)
+
+
+def test_combination_variables_are_those_of_the_kernel():
+    """Would catch a cut that the check allows and the combination cannot make, or the reverse."""
+    from fei_lite.kernels.combine import VARIABLES
+
+    assert set(features.COMBINATION_VARIABLES) == set(VARIABLES)
 
 
 # Hand-made sets, each with one defect.
@@ -237,7 +244,7 @@ DEFECTS = {
     "feature": ({"D0": toml("D0", ["K-", "pi+"], feature='"M", "chiprob"')},
                 "D0.toml: features[1]: unknown variable 'chiprob'. Nearest known: 'chiProb'."),
     "feature twice": ({"D0": toml("D0", ["K-", "pi+"], feature='"M", "M"')}, "features[1]: 'M' is there already"),
-    "feature beyond": ({"pi0": toml("pi0", ["gamma", "gamma"], feature='"daughterAngle(0,2)"')}, "'2' is no daughter"),
+    "feature beyond": ({"pi0": toml("pi0", ["gamma", "gamma"], feature='"daughterAngle(0,2)"')}, "'daughterAngle(0,2)' needs 3 daughters, the channel has 2."),
     "no feature": ({"D0": toml("D0", ["K-", "pi+"], feature="")}, "D0.toml: features: no features."),
     "cut variable": ({"D0": toml("D0", ["K-", "pi+"], cuts='[{ variable = "chiProb", minimum = 0.1 }]')},
                      "cuts[0].variable: 'chiProb' is not known before the vertex fit."),
@@ -251,7 +258,8 @@ DEFECTS = {
                     "unknown region 'barel'. Nearest known: 'barrel'."),
     "ranking": ({"D0": toml("D0", ["K-", "pi+"], rank="abs(DM)")}, "rank.by: 'abs(DM)' is not known before the vertex fit. "
                 "Nearest known: 'abs(dM)'."),
-    "ranking order": ({"D0": toml("D0", ["K-", "pi+"]).replace('"lowest"', '"low"')}, "rank.keep: expected one of highest, lowest"),
+    "ranking order": ({"D0": toml("D0", ["K-", "pi+"]).replace('"lowest"', '"low"')},
+                      "rank.keep: expected one of highest, lowest"),
     "number": ({"D0": toml("D0", ["K-", "pi+"]).replace("best = 20", "best = 0")}, "rank.best: expected a whole number"),
     "number type": ({"D0": toml("D0", ["K-", "pi+"]).replace("best = 10", "best = true")}, "post.best: expected a whole number"),
     "probability": ({"D0": toml("D0", ["K-", "pi+"]).replace("{ best", "{ min_signal_probability = 1.5, best")},
@@ -261,7 +269,8 @@ DEFECTS = {
     "wrong list": ({"D0": toml("D0", ["D0:FSP"])}, "events have no list 'D0:FSP'."),
     "other list": ({"pi": toml("pi+", ["K+:FSP"], rank="p", feature='"p"')}, "the list 'K+:FSP' makes 'K+', not 'pi+'."),
     "list as daughter": ({"D0": toml("D0", ["K-:FSP", "pi+"])}, "the list 'K-:FSP' can only be the one daughter"),
-    "daughters type": ({"D0": toml("D0", ["K-", "pi+"]).replace('["K-", "pi+"]', '"K- pi+"')}, "expected a list of names, got 'K- pi+'."),
+    "daughters type": ({"D0": toml("D0", ["K-", "pi+"]).replace('["K-", "pi+"]', '"K- pi+"')},
+                       "expected a list of names, got 'K- pi+'."),
     "particle type": ({"D0": toml("D0", ["K-", "pi+"]).replace('"D0"', "421")}, "D0.toml: particle: expected a name, got 421."),
     "syntax": ({"D0": "particle = \n"}, "D0.toml: cannot be read as TOML: Invalid value (at line 1, column 12)"),
 }
@@ -365,8 +374,9 @@ def test_command_list_and_draw(capsys, tmp_path):
     """Would catch a lost channel or edge, and a figure or text that is not written."""
     listed = json.loads(command(capsys, "list", "--format", "json")[1].out)
     assert len(listed) == 145
-    assert next(entry for entry in listed if entry["identifier"] == "D0_K-_pi+_pi+_pi-") == {"particle": "D0", "decayModeID": 3, "daughters": ["K-", "pi+", "pi+", "pi-"], "stage": 3,
-                          "n_features": 49, "fit": "vertex", "unflavoured": False, "identifier": "D0_K-_pi+_pi+_pi-"}
+    entry = next(entry for entry in listed if entry["identifier"] == "D0_K-_pi+_pi+_pi-")
+    assert entry == {"particle": "D0", "decayModeID": 3, "daughters": ["K-", "pi+", "pi+", "pi-"], "stage": 3,
+                     "n_features": 49, "fit": "vertex", "unflavoured": False, "identifier": "D0_K-_pi+_pi+_pi-"}
     assert len(command(capsys, "list")[1].out.splitlines()) == 146
     dot = command(capsys, "draw")[1].out
     assert dot.count("->") == SET.graph.number_of_edges()
