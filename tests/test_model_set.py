@@ -60,7 +60,7 @@ def open_writer(folder: Path, **changes: object) -> ModelSetWriter:
 def folder(tmp_path: Path, fitted: FittedChannel, too_small: FittedChannel) -> Path:
     output = open_writer(tmp_path / "set")
     output.add(TRAINED, fitted, stage=0)
-    output.add(UNTRAINED, too_small, stage=0)
+    output.add(UNTRAINED, too_small, stage=0, sampled={"training signal": {"seen": 40, "kept": 40, "weight": 40.0}})
     return tmp_path / "set"
 
 
@@ -81,6 +81,7 @@ def test_channels_without_a_model(folder: Path) -> None:
     assert "fewer than 500" in models.untrained[UNTRAINED]
     sizes = models.manifest["untrained"][UNTRAINED]["training"]
     assert sizes["n_signal"] + sizes["n_background"] == 100
+    assert models.manifest["untrained"][UNTRAINED]["sampled"]["training signal"]["seen"] == 40
     with pytest.raises(UnknownNameError, match="fewer than 500"):
         models.predict(UNTRAINED, np.zeros((1, 4)))
     with pytest.raises(UnknownNameError, match=re.escape(f"Nearest known: '{TRAINED}'")):
@@ -136,7 +137,7 @@ def test_training_resumes_and_equals_an_uninterrupted_one(
     first.add(TRAINED, fitted, stage=0)
     second = open_writer(tmp_path / "again", date="2026-02-02")
     assert second.finished == {TRAINED}
-    second.add(UNTRAINED, too_small, stage=0)
+    second.add(UNTRAINED, too_small, stage=0, sampled={"training signal": {"seen": 40, "kept": 40, "weight": 40.0}})
     for path in folder.rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
 

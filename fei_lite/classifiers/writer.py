@@ -51,12 +51,18 @@ class ModelSetWriter:
         """Identifiers of the channels that are done, with or without a model."""
         return {*self._content["channels"], *self._content["untrained"]}
 
-    def add(self, identifier: str, fitted: FittedChannel, *, stage: int) -> None:
-        """Write a channel's model, or note why it has none."""
+    def add(self, identifier: str, fitted: FittedChannel, *, stage: int,
+            sampled: Mapping[str, Any] | None = None) -> None:
+        """Write a channel's model, or note why it has none.
+
+        ``sampled``: candidates seen and kept (``ChannelSample.counts()``).
+        """
         self._content["channels"].pop(identifier, None)
         self._content["untrained"].pop(identifier, None)
         entry: dict[str, Any] = {
             "stage": stage, "features": list(fitted.names), "training": fitted.training.to_json()}
+        if sampled is not None:
+            entry["sampled"] = dict(sampled)
         if fitted.trained:
             packed = pack(fitted.text)
             file = f"models/{self._file_name(identifier)}"
