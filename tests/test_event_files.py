@@ -67,7 +67,8 @@ def test_root_file_as_uproot_sees_it(tmp_path):
     ):
         np.testing.assert_array_equal(ak.flatten(tree[name].array()), expected, err_msg=name)
     np.testing.assert_array_equal(tree["beam_pz"].array(), batch.events["beam_p4"][:, 2])
-    np.testing.assert_array_equal(tree["ip_cov_yz"].array(), batch.events["ip_cov"][:, 4])
+    for index, name in enumerate(("xx", "xy", "xz", "yy", "yz", "zz")):  # the order of the schema's text
+        np.testing.assert_array_equal(tree[f"ip_cov_{name}"].array(), batch.events["ip_cov"][:, index])
 
 
 def test_parquet_file_as_pyarrow_sees_it(tmp_path):

@@ -219,6 +219,26 @@ def test_multiplicities_and_field(batches, path):
 
 @needs_data
 @each_file
+def test_photon_hypothesis_and_angular_errors(batches, path):
+    """Would catch neutral-hadron clusters taken for photons, and the errors of theta and phi swapped.
+
+    Hypotheses are counted from the raw member. A shower is round: sigma(phi) sin(theta) = sigma(theta).
+    """
+    clusters = batches[path].clusters
+    raw = uproot.open(path)["tree"]["ECLClusters"]
+    if "ECLClusters.m_hypotheses" in raw.keys():
+        photon = (ak.flatten(raw["ECLClusters.m_hypotheses"].array()).to_numpy() // 16) % 2
+    else:
+        photon = ak.flatten(raw["ECLClusters.m_hypothesisId"].array()).to_numpy() == 5
+    np.testing.assert_array_equal(clusters["is_photon"], photon)
+    theta, theta_error, phi_error = (clusters[c][photon == 1] for c in ("theta", "theta_error", "phi_error"))
+    assert (theta_error > 0).all() and np.isnan(clusters["theta_error"][photon == 0]).all()
+    roundness = phi_error * np.sin(theta) / theta_error
+    assert 0.9 < np.median(roundness) < 1.15
+
+
+@needs_data
+@each_file
 def test_mothers_conserve_charge_and_momentum(batches, path):
     """Would catch mothers off by one: primary daughters carry the charge and momentum of their mother.
 

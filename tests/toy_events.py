@@ -40,6 +40,7 @@ def toy_batch(n_events=5, *, seed=0, truth=True, means=MEANS, counts=None):
     tracks["helix_cov"] = random_covariances(rng, len(tracks["charge"]))
     for name in ("E", "E_error", "theta_error", "phi_error"):
         clusters[name] = np.abs(clusters[name]) + np.float32(1e-3)
+    clusters["is_photon"][:] = 1
     n_tracks = lists["tracks"].counts[lists["v0s"].event_index]
     for side, sign in (("positive", 1), ("negative", -1)):
         v0s[f"{side}_helix"][:, 2] = sign * np.abs(v0s[f"{side}_helix"][:, 2])

@@ -94,8 +94,9 @@ def _good_clusters(clusters: Jagged, notes: dict[str, int]) -> NDArray[np.bool_]
     sieve.require(clusters["E"] > 0, "energy not positive")
     sieve.require(_finite(*(clusters[c] for c in ("theta", "phi", "r"))), "position not finite")
     errors = [clusters[c] for c in ("E_error", "theta_error", "phi_error")]
-    sieve.require(_finite(*errors), "errors not finite")
-    sieve.require(np.logical_and.reduce([e >= 0 for e in errors]), "negative errors")
+    other = clusters["is_photon"] == 0  # Belle II determines the errors of photons only
+    sieve.require(_finite(*errors) | other, "errors not finite")
+    sieve.require(~np.logical_or.reduce([e < 0 for e in errors]), "negative errors")
     return sieve.keep
 
 

@@ -170,6 +170,9 @@ def _clusters(tree: MdstTree, n_generated: NDArray[np.int64]) -> Jagged:
     energy = np.exp(stored) if kind == "m_logEnergy" else stored**2
     kind, hypothesis = tree.member("ECLClusters", "m_hypotheses", "m_hypothesisId")
     photon = hypothesis & _PHOTON_BIT != 0 if kind == "m_hypotheses" else hypothesis == _PHOTON_ID
+    # the file holds 0 for the errors of clusters without the photon hypothesis: they are not determined
+    errors = {name: np.where(photon, get(member), np.float32(np.nan)) for name, member in (
+        ("E_error", "m_sqrtcovmat_00"), ("theta_error", "m_sqrtcovmat_22"), ("phi_error", "m_sqrtcovmat_11"))}
     theta = get("m_theta")
     region = tree.values("ECLClusters", "m_detectorRegion") if tree.has("ECLClusters", "m_detectorRegion") \
         else cluster_region(theta)
@@ -177,8 +180,7 @@ def _clusters(tree: MdstTree, n_generated: NDArray[np.int64]) -> Jagged:
     matched = tree.relation("ECLClusters", "MCParticles", np.diff(offsets), n_generated)
     return Jagged(offsets, {
         "E": energy.astype(np.float32), "theta": theta, "phi": get("m_phi"), "r": get("m_r"),
-        "E_error": get("m_sqrtcovmat_00"), "theta_error": get("m_sqrtcovmat_22"), "phi_error": get("m_sqrtcovmat_11"),
-        "region": region.astype(np.int8), "n_hits": get("m_numberOfCrystals"), "E9E21": get("m_E9oE21", "m_E9oE25"),
+        **errors, "region": region.astype(np.int8), "n_hits": get("m_numberOfCrystals"), "E9E21": get("m_E9oE21", "m_E9oE25"),
         "timing": get("m_time"), "timing_error": get("m_deltaTime99"), "min_track_distance": get("m_minTrkDistance"),
         "is_track": tree.values("ECLClusters", "m_isTrack").astype(np.int8), "is_photon": photon.astype(np.int8),
         "mc_index": matched.astype(np.int32),

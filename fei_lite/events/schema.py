@@ -61,7 +61,7 @@ CLUSTERS = (
     Column("theta", "f4", "rad", "polar angle of the cluster seen from the origin"),
     Column("phi", "f4", "rad", "azimuth of the cluster seen from the origin, -pi..pi"),
     Column("r", "f4", "cm", "distance of the cluster from the origin"),
-    Column("E_error", "f4", "GeV", "standard deviation of E"),
+    Column("E_error", "f4", "GeV", "standard deviation of E (as the two below: NaN allowed if not is_photon)"),
     Column("theta_error", "f4", "rad", "standard deviation of theta"),
     Column("phi_error", "f4", "rad", "standard deviation of phi"),
     Column("region", "i1", "", "clusterReg: 1 forward, 2 barrel, 3 backward, 11/13 gaps"),
