@@ -227,7 +227,7 @@ def test_lookup_by_name(folder: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_packing_is_checked() -> None:
     """Catches a raw zlib error for a damaged file whose manifest was rewritten to fit."""
     for data in (b"tree", b"\x1f\x8b" + b"0" * 30, pack("tree\n" * 100)[:-9]):
-        with pytest.raises(ModelSetError, match="D0.gz: not a gzipped text model"):
+        with pytest.raises(ModelSetError, match=r"D0\.gz: not a gzipped text model"):
             unpack(data, source="D0.gz")
 
 
