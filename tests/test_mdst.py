@@ -18,8 +18,9 @@ from particle.pdgid import charge
 import fei_lite
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.errors import EventFileError
-from fei_lite.events import concatenate, count_events, mdst
+from fei_lite.events import concatenate, count_events
 from fei_lite.events.mdst import cluster_region, iterate_mdst, read_mdst
+from fei_lite.events.mdst_conditions import FIELD, conditions_of, field_of
 from fei_lite.events.mdst_tree import MdstTree, cdc_hits, pxd_hits, svd_hits
 from fei_lite.events.schema import LISTS, STATUS
 from fei_lite.particles import mass
@@ -109,6 +110,53 @@ def test_relations_against_plain_loops():
                           for x in (origin, target, weight)))
     np.testing.assert_array_equal(tree.relation("A", "B", n_a, n_b), best)
     assert (tree.relation("A", "C", n_a, n_b) == -1).all()  # no such relation: data
+
+
+class FakeTruth:
+    """Generated particles of two events held in memory: an electron, a positron and a virtual photon each."""
+
+    def __init__(self, scale, resonance):
+        electron, positron = np.array([0.2905, 0, 6.998, 7.004]), np.array([0.1661, 0, -3.9985, 4.002])
+        p4 = scale * np.array([electron, positron, electron + positron])
+        pdg = [11, -11, 300553 if resonance else 10022]
+        self.columns = {"m_pdg": pdg * 2, "m_status": [33, 33, 1] * 2, "m_mother": [0, 0, 0] * 2}
+        self.columns |= dict(zip(("m_momentum_x", "m_momentum_y", "m_momentum_z", "m_energy"), np.tile(p4.T, 2),
+                                 strict=True))
+        for axis, value in (("x", 0.05), ("y", 0.01), ("z", 0.2)):
+            self.columns[f"m_productionVertex_{axis}"] = [0, 0, value] * 2
+
+    def has(self, *_):
+        return True
+
+    def values(self, _, member):
+        return np.array(self.columns[member])
+
+    def offsets(self, *_):
+        return np.array([0, 3, 6])
+
+
+@pytest.mark.parametrize("resonance", [True, False])
+def test_beams_and_luminous_region(resonance):
+    """Would catch the event's true beams taken for the nominal ones, or off-resonance energies ignored."""
+    nominal = conditions_of(FakeTruth(1.0, resonance), 1.5)
+    np.testing.assert_array_equal(nominal.beam_p4, [0.457, 0, 2.999, 11.005])
+    np.testing.assert_allclose(nominal.ip, [0.05, 0.01, 0.2])
+    off = conditions_of(FakeTruth(1 - 0.06 / 10.58, resonance), 1.5).beam_p4
+    assert np.sqrt(off[3] ** 2 - off[:3] @ off[:3]) == pytest.approx(10.58 - 0.06, abs=0.003)
+
+
+@pytest.mark.parametrize(("release", "field"), [("release-00-09-01", 1.484), ("release-01-02-00", 1.484),
+                                                ("release-02-00-00", 1.4534), ("release-09-00-00", 1.4534),
+                                                ("light-2106-rhine", 1.4534)])
+def test_field_by_release(tmp_path, release, field):
+    """Would catch old files read with the field of the new ones: momenta 2 % off."""
+    name = ak.Array([release])
+    with uproot.recreate(tmp_path / "file.root") as file:
+        file.mktree("persistent", {"m_release": name.type.content}).extend({"m_release": name})
+    notes = {}
+    with uproot.open(tmp_path / "file.root") as file:
+        assert field_of(file, notes) == field
+    assert bool(notes) == release.startswith("light")
 
 
 # --- with files ---------------------------------------------------------------------------------------------------
@@ -205,7 +253,7 @@ def test_multiplicities_and_field(batches, path):
     """Would catch a reader that takes every hypothesis for a cluster of its own, or the wrong field."""
     batch = batches[path]
     assert 9 < batch.tracks.counts.mean() < 14 and 20 < batch.clusters.counts.mean() < 45
-    assert (batch.events["bz"] == mdst.FIELD).all()
+    assert (batch.events["bz"] == FIELD).all()
     hits = batch.tracks["n_svd_hits"]
     assert np.median(hits) in (7, 8) and hits.max() < 20  # four layers of two sides
     assert 0 <= np.median(batch.tracks["n_pxd_hits"]) <= 2 and 30 < np.median(batch.tracks["n_cdc_hits"]) < 70
@@ -226,7 +274,7 @@ def test_photon_hypothesis_and_angular_errors(batches, path):
     """
     clusters = batches[path].clusters
     raw = uproot.open(path)["tree"]["ECLClusters"]
-    if "ECLClusters.m_hypotheses" in raw.keys():
+    if "ECLClusters.m_hypotheses" in set(raw.keys()):
         photon = (ak.flatten(raw["ECLClusters.m_hypotheses"].array()).to_numpy() // 16) % 2
     else:
         photon = ak.flatten(raw["ECLClusters.m_hypothesisId"].array()).to_numpy() == 5

@@ -1,25 +1,12 @@
 """Belle II mDST files as :class:`EventBatch`, with uproot alone.
 
-What an mDST file does not hold is chosen here, and said here:
-
-* ``beam_p4`` is the nominal four-momentum of the Belle II preset, as basf2
-  uses it in an analysis; the event's true one would narrow Mbc. If the beams
-  of the simulation (Upsilon(4S) or e+ e-) are elsewhere by more than 20 MeV,
-  the median of the file's first 1000 events takes its place.
-* ``ip`` is the centre of the luminous region: the median of the generated
-  primary vertices of the file's first 1000 events (near 0 up to format
-  generation v05, near (-0.05, 0.017, -0.02) cm in later ones), the origin
-  without truth. ``ip_cov`` is diagonal: the preset widths, or the spread of
-  those vertices where it is larger.
-* ``bz`` is 1.4534 T at the interaction point, 1.484 T in the format
-  generations v00 and v01; the release that made the file tells.
+The beams, the luminous region and the field are in no mDST file:
+:mod:`fei_lite.events.mdst_conditions` says where they come from.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,16 +16,9 @@ from fei_lite.errors import EventFileError
 from fei_lite.events.batch import EventBatch, Jagged
 from fei_lite.events.checks import clean
 from fei_lite.events.files import BASKET, PathLike, entry_bounds
+from fei_lite.events.mdst_conditions import Conditions, conditions_of, field_of, generated_vectors
 from fei_lite.events.mdst_tree import TREE, MdstTree, cdc_hits, pxd_hits, svd_hits
 from fei_lite.events.rootio import damage_reported, get_tree, open_root
-from fei_lite.events.schema import STATUS
-
-#: Nominal four-momentum of e+ e- in the laboratory, GeV (Belle II preset, Upsilon(4S)).
-NOMINAL_BEAM = np.array([0.457, 0.0, 2.999, 11.005])
-#: Standard deviations of the luminous region in x, y, z, cm (preset; y: assumed, includes its alignment).
-LUMINOUS_REGION = np.array([12.5e-4, 1.0e-4, 300e-4])
-#: Solenoid field at the interaction point, T; before format generation v02 the field map was another.
-FIELD, FIELD_V00_V01 = 1.4534, 1.484
 
 #: Fit hypotheses in the order of preference: pion, then the nearest mass (mu, e, K, p, deuteron).
 _FIT_PREFERENCE = (2, 1, 0, 3, 4, 5)
@@ -51,16 +31,6 @@ _REGION_EDGES = (0.2164208, 0.5480334, 0.561996, 2.2462387, 2.2811453, 2.7070057
 _REGIONS = np.array([0, 1, 11, 2, 13, 3, 0], dtype=np.int8)
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """Numbers that hold for a whole file: beams (4,), luminous region (3,) and (6,), field (T)."""
-
-    beam_p4: NDArray[np.float64]
-    ip: NDArray[np.float64]
-    ip_cov: NDArray[np.float64]
-    bz: float
-
-
 def cluster_region(theta: NDArray[Any]) -> NDArray[np.int8]:
     """Calorimeter region of a polar angle: 1 forward, 2 barrel, 3 backward, 11 and 13 gaps, 0 outside.
 
@@ -69,47 +39,6 @@ def cluster_region(theta: NDArray[Any]) -> NDArray[np.int8]:
     """
     region: NDArray[np.int8] = _REGIONS[np.digitize(theta, _REGION_EDGES)]
     return region
-
-
-def _field(file: Any, notes: dict[str, int]) -> float:
-    release = ""
-    if "persistent" in file:
-        names = [b for b in file["persistent"].keys(recursive=True) if b.endswith("m_release")]
-        release = str(file["persistent"][names[0]].array()[0]) if names else ""
-    found = re.search(r"release-(\d+)", release)
-    if not found:
-        notes["mdst: release unknown, field of 1.4534 T assumed"] = 1
-        return FIELD
-    return FIELD_V00_V01 if int(found.group(1)) < 2 else FIELD
-
-
-def _primary(tree: MdstTree) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(p4, vertex) of the generated Upsilon(4S) of each event that has one, else of its beam pair's sum."""
-    pdg, status, mother = (tree.values("MCParticles", m) for m in ("m_pdg", "m_status", "m_mother"))
-    p4, vertex = _generated_vectors(tree)
-    resonance = pdg == 300553
-    if resonance.any():
-        return p4[resonance], vertex[resonance]
-    offsets = tree.offsets("MCParticles", "m_pdg")
-    event = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    beam = (status & STATUS["initial"] != 0) & (mother == 0) & (np.abs(pdg) == 11)
-    total = np.zeros((len(offsets) - 1, 4))
-    np.add.at(total, event[beam], p4[beam])
-    first = np.flatnonzero((mother == 0) & ~beam & (status & STATUS["primary"] != 0))
-    return total[np.bincount(event[beam], minlength=len(total)) == 2], vertex[first]
-
-
-def _conditions(tree: MdstTree, bz: float) -> Conditions:
-    beam, ip, spread = NOMINAL_BEAM, np.zeros(3), LUMINOUS_REGION
-    if tree.has("MCParticles"):
-        p4, vertex = _primary(tree)
-        if len(p4) and np.abs(np.median(p4, axis=0) - NOMINAL_BEAM).max() > 0.02:
-            beam = np.median(p4, axis=0)
-        if len(vertex):
-            ip = np.median(vertex, axis=0)
-            spread = np.maximum(spread, np.std(vertex, axis=0))
-    x, y, z = spread**2
-    return Conditions(beam, ip, np.array([x, 0, 0, y, 0, z]), bz)
 
 
 def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int]) -> Jagged:
@@ -180,7 +109,8 @@ def _clusters(tree: MdstTree, n_generated: NDArray[np.int64]) -> Jagged:
     matched = tree.relation("ECLClusters", "MCParticles", np.diff(offsets), n_generated)
     return Jagged(offsets, {
         "E": energy.astype(np.float32), "theta": theta, "phi": get("m_phi"), "r": get("m_r"),
-        **errors, "region": region.astype(np.int8), "n_hits": get("m_numberOfCrystals"), "E9E21": get("m_E9oE21", "m_E9oE25"),
+        **errors, "region": region.astype(np.int8),
+        "n_hits": get("m_numberOfCrystals"), "E9E21": get("m_E9oE21", "m_E9oE25"),
         "timing": get("m_time"), "timing_error": get("m_deltaTime99"), "min_track_distance": get("m_minTrkDistance"),
         "is_track": tree.values("ECLClusters", "m_isTrack").astype(np.int8), "is_photon": photon.astype(np.int8),
         "mc_index": matched.astype(np.int32),
@@ -225,18 +155,10 @@ def _v0s(tree: MdstTree, n_events: int, notes: dict[str, int]) -> Jagged:
     return Jagged(offsets, {"pdg": pdg, **columns})
 
 
-def _generated_vectors(tree: MdstTree) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(p4, production vertex) of all generated particles, (n, 4) and (n, 3)."""
-    names = ("m_momentum_x", "m_momentum_y", "m_momentum_z", "m_energy")
-    p4 = np.stack([tree.values("MCParticles", m).astype(np.float64) for m in names], axis=1)
-    vertex = np.stack([tree.values("MCParticles", f"m_productionVertex_{c}").astype(np.float64) for c in "xyz"], axis=1)
-    return p4, vertex
-
-
 def _generated(tree: MdstTree) -> Jagged | None:
     if not tree.has("MCParticles"):
         return None
-    p4, vertex = _generated_vectors(tree)
+    p4, vertex = generated_vectors(tree)
     return Jagged(tree.offsets("MCParticles", "m_energy"), {
         "pdg": tree.values("MCParticles", "m_pdg").astype(np.int32),
         "mother": tree.values("MCParticles", "m_mother").astype(np.int32) - 1,
@@ -286,8 +208,8 @@ def iterate_mdst(path: PathLike, *, batch_size: int = BASKET, entry_start: int |
         first, last = entry_bounds(path, n_events, entry_start, entry_stop)
         notes: dict[str, int] = {}
         with damage_reported(path, "reading its metadata"):
-            bz = _field(file, notes)
-        conditions = _conditions(MdstTree(tree, path, 0, min(n_events, 1000)), bz)
+            bz = field_of(file, notes)
+        conditions = conditions_of(MdstTree(tree, path, 0, min(n_events, 1000)), bz)
         for start in range(first, last, batch_size):
             yield _batch(MdstTree(tree, path, start, min(start + batch_size, last)), conditions, notes)
             notes = {}
