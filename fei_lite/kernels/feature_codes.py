@@ -120,7 +120,7 @@ def _parse(whole: str, name: str, outer: Feature) -> Feature:
         return _variable(whole, inner, outer)
     if function in _FRAMES:
         if outer.frame != LAB or outer.subject != 0:
-            raise UnknownNameError(f"feature '{whole}': {function} must be outside of daughter(...) and of other frames.")
+            raise UnknownNameError(f"feature '{whole}': {function} must be outside of daughter(...) and other frames.")
         return _parse(whole, inner, outer._replace(frame=_FRAMES[function]))
     if outer.subject != 0:
         raise UnknownNameError(f"feature '{whole}': {function} of a daughter is out of reach.")

@@ -45,13 +45,13 @@ def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s):
 
 
 @kernel
-def _of_daughters(code, first, second, q, q_lab, mass, beam_rest):
+def _of_daughters(code, first, second, q, q_lab, q_rest, mass, beam_rest):
     """A variable of several daughters, or of the candidate and its daughters."""
     n = q.shape[0]
     if code == DAUGHTER_ANGLE:
         return angle(q[1 + first], q[1 + second])
     if code == DECAY_ANGLE:
-        return np.pi - angle(beam_rest[1], beam_rest[2 + first])
+        return np.pi - angle(beam_rest, q_rest[1 + first])
     if code == INVARIANT_MASS:
         px, py, pz, energy = 0.0, 0.0, 0.0, 0.0
         for s in range(1, n):
@@ -70,6 +70,32 @@ def _of_daughters(code, first, second, q, q_lab, mass, beam_rest):
 
 
 @kernel
+def _see_from_frames(p4, place, beam, sqrt_s, need_cms, need_rest, q, r, beam_rest):
+    """Momenta ``q`` (3, s, 4) and places ``r`` (3, s, 3) of one row in each frame that is needed.
+
+    In the rest frame places are relative to the candidate's; ``beam_rest`` is
+    the beams' momentum there.
+    """
+    n_subjects = p4.shape[0]
+    q[LAB] = p4
+    r[LAB] = place
+    if need_cms:
+        for s in range(n_subjects):
+            boost(p4[s], beam, sqrt_s, q[CMS, s])
+            contract(place[s], beam, sqrt_s, r[CMS, s])
+    if need_rest:
+        own = rest_mass(p4[0])
+        if own == 0.0:
+            own = np.nan  # a photon is nowhere at rest
+        boost(beam, p4[0], own, beam_rest)
+        for s in range(n_subjects):
+            boost(p4[s], p4[0], own, q[REST, s])
+            for a in range(3):
+                r[REST, s, a] = place[s, a] - place[0, a]
+            contract(r[REST, s], p4[0], own, r[REST, s])
+
+
+@kernel
 def fill(opcodes, offset, p4, place, mass, event, beam_p4, columns, need_cms, need_rest, out):
     """Write every feature of every candidate.
 
@@ -83,35 +109,18 @@ def fill(opcodes, offset, p4, place, mass, event, beam_p4, columns, need_cms, ne
     n, n_subjects = p4.shape[0], p4.shape[1]
     q = np.full((3, n_subjects, 4), np.nan)
     r = np.full((3, n_subjects, 3), np.nan)
-    beam_rest = np.full((n_subjects + 1, 4), np.nan)
-    difference = np.empty(3)
+    beam_rest = np.full(4, np.nan)
     for i in range(n):
         beam = beam_p4[event[i]]
         sqrt_s = rest_mass(beam)
-        for s in range(n_subjects):
-            q[LAB, s] = p4[i, s]
-            r[LAB, s] = place[i, s]
-            if need_cms:
-                boost(p4[i, s], beam, sqrt_s, q[CMS, s])
-                contract(place[i, s], beam, sqrt_s, r[CMS, s])
-        if need_rest:
-            own = rest_mass(p4[i, 0])
-            if not own > 0.0:
-                own = np.nan
-            boost(beam, p4[i, 0], own, beam_rest[1])
-            for s in range(n_subjects):
-                boost(p4[i, s], p4[i, 0], own, q[REST, s])
-                for a in range(3):
-                    difference[a] = place[i, s, a] - place[i, 0, a]
-                contract(difference, p4[i, 0], own, r[REST, s])
-                if s > 0:
-                    beam_rest[1 + s] = q[REST, s]
+        _see_from_frames(p4[i], place[i], beam, sqrt_s, need_cms, need_rest, q, r, beam_rest)
         for f in range(opcodes.shape[0]):
             code, frame, subject = opcodes[f, 0], opcodes[f, 1], opcodes[f, 2]
             if code == COLUMN and subject != ALL_DAUGHTERS:
                 value = columns[opcodes[f, 3], i]
             elif code >= DAUGHTER_ANGLE or code == Q_VALUE:
-                value = _of_daughters(code, opcodes[f, 3], opcodes[f, 4], q[frame], q[LAB], mass[i], beam_rest)
+                value = _of_daughters(code, opcodes[f, 3], opcodes[f, 4], q[frame], q[LAB], q[REST],
+                                      mass[i], beam_rest)
             elif subject == ALL_DAUGHTERS:
                 value = 1.0
                 for s in range(1, n_subjects):
