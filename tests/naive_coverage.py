@@ -56,7 +56,7 @@ def modes_of_event(channel_set, pdg, mother, status, usable, *, look_through=Tru
                 result.setdefault(multiset, n + known)
         return result
 
-    for i, m in enumerate(mother):
-        if m < 0 and not status[i] & FSR:
+    for i in range(len(pdg)):  # also what is below a final-state particle (secondaries)
+        if not status[i] & FSR:
             alternatives(i)
     return modes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from naive_coverage import modes_of_event
@@ -197,3 +200,23 @@ def test_no_events_and_loops():
     loop = Jagged(np.array([0, 2], np.int64), {
         "pdg": np.array([521, -421]), "mother": np.array([1, 0]), "status": np.ones(2, np.int32), "p4": np.ones((2, 4))})
     assert covered_particles(SET, loop).tolist() == [-1, -1]
+
+
+@pytest.mark.skipif("FEI_LITE_TEST_DATA" not in os.environ, reason="FEI_LITE_TEST_DATA is not set: no mDST files")
+def test_truth_of_belle2_events():
+    """Would catch what our own events do not have: secondaries of the detector simulation, basf2's order and status."""
+    from fei_lite.events.reading import open_events
+
+    found = sorted(Path(os.environ["FEI_LITE_TEST_DATA"]).rglob("mdst*.root"))
+    if not found:
+        pytest.skip("no mDST files in FEI_LITE_TEST_DATA")
+    for path in found:
+        for batch in open_events(path):
+            generated = batch.generated
+            modes = covered_particles(SET, generated)
+            for e in range(batch.n_events):
+                a, b = generated.offsets[e], generated.offsets[e + 1]
+                lists = [generated[c][a:b].tolist() for c in ("pdg", "mother", "status")]
+                assert modes[a:b].tolist() == modes_of_event(SET, *lists, np.ones(b - a, bool))
+            pi0 = generated["pdg"] == 111
+            assert (modes[pi0] == 0).mean() > 0.95  # 98.8 % decay to two photons
