@@ -12,7 +12,8 @@ from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinemati
 
 BZ = 1.5
 IP = np.array([0.04, 0.02, -0.1])
-MASS = {"e+": 0.000511, "pi+": 0.1395704, "K+": 0.493677, "p+": 0.938272, "D+": 1.86966}
+MASS = {"e+": 0.000511, "pi+": 0.1395704, "K+": 0.493677, "p+": 0.938272, "D+": 1.86966,
+        "K_S0": 0.497611, "Lambda0": 1.115683}
 
 
 def batch_of(n):
@@ -79,6 +80,20 @@ def prompt_toy(rng, k, *, n, scale=1.0):
         total += p3
         tables.append(track_table(rng, name, p3, vertex, rng.choice([-1, 1], n), scale))
     return total, vertex, tables
+
+
+def v0_toy(rng, mother, *, n, scale=1.0):
+    """K_S0 or Lambda that fly 1-20 cm; (true p3, true vertex, tables)."""
+    names = ("pi+", "pi+") if mother == "K_S0" else ("p+", "pi+")
+    direction = directions(rng, n)
+    p3 = direction * rng.uniform(0.5, 2.5, (n, 1))
+    vertex = IP + direction * rng.uniform(1, 20, (n, 1))
+    p4 = np.concatenate([p3, np.sqrt(np.sum(p3**2, axis=1) + MASS[mother] ** 2)[:, None]], axis=1)
+    pair = decay(rng, p4, [MASS[name] for name in names])
+    seen = np.all([np.hypot(q[:, 0], q[:, 1]) > 0.08 for q in pair], axis=0)
+    tables = [track_table(rng, name, q[seen], vertex[seen], s, scale)
+              for name, q, s in zip(names, pair, (1, -1), strict=True)]
+    return p3[seen], vertex[seen], tables
 
 
 def fit(mother, tables, n=None, **options):

@@ -21,9 +21,6 @@ from fei_lite.kernels.helix import crossing
 from fei_lite.kernels.jit import kernel
 from fei_lite.kernels.linalg import chi2_survival, invert_symmetric2, invert_symmetric3
 
-#: Kind of a daughter: composite (its energy is measured) or track (its mass is known).
-COMPOSITE, TRACK = 0, 1
-
 _TOLERANCE = 1e-3  # of chi2, relative above 1
 _FAR = 1e4         # cm; a vertex beyond is a fit that ran away
 
@@ -126,7 +123,7 @@ def _iterate(measured, cov, a, used, n_used, v, alpha, jac_a, jac_b, half, weigh
 
 
 @kernel
-def _mother(measured, cov, a, kind, used, n_used, v, alpha, jac_b, half, weight, inverse, gain, p4, out):
+def _mother(measured, cov, a, used, n_used, v, alpha, jac_b, half, weight, inverse, gain, p4, out):
     """Sum of the fitted daughters at the vertex: ``p4``, and its covariance with ``v`` in ``out``.
 
     With K = M V A^T W per daughter (M takes the momentum at the vertex), and
@@ -140,12 +137,7 @@ def _mother(measured, cov, a, kind, used, n_used, v, alpha, jac_b, half, weight,
         p4[0] += f[0] - aj * (v[1] - f[5]) - measured[j, 0]
         p4[1] += f[1] + aj * (v[0] - f[4]) - measured[j, 1]
         p4[2] += f[2] - measured[j, 2]
-        energy = f[3]
-        if kind[j] == TRACK:
-            m = measured[j]
-            energy = math.sqrt(m[3] * m[3] - m[0] * m[0] - m[1] * m[1] - m[2] * m[2]
-                               + f[0] * f[0] + f[1] * f[1] + f[2] * f[2])
-        p4[3] += energy - measured[j, 3]
+        p4[3] += f[3] - measured[j, 3]
         gain[0, 1] += aj  # -dp/dv
         gain[1, 0] -= aj
         for r in range(4):
@@ -228,12 +220,12 @@ def _unfitted(position, cov, curvature, used, n_used, cross, hands_on, v, out_p4
 
 
 @kernel
-def fit_candidates(p4, position, cov, curvature, kind, start, cross, hands_on, max_iterations,
+def fit_candidates(p4, position, cov, curvature, start, cross, hands_on, max_iterations,
                    out_p4, out_vertex, out_cov, out_chi2, out_ndf, out_prob):
     """Fit each of n candidates of k daughters; see ``fit_vertices`` for the meaning.
 
     ``p4`` (n, k, 4), ``position`` (n, k, 3), ``cov`` (n, k, 7, 7), ``curvature``
-    (n, k) = -c q Bz, ``kind`` (k,), ``start`` (n, 3). ``cross`` starts pairs of
+    (n, k) = -c q Bz, ``start`` (n, 3). ``cross`` starts pairs of
     tracks at their crossing. ``hands_on`` (k,): this daughter gives its position
     covariance to an unfitted mother if no other has one. ``max_iterations`` 0: no fit.
     """
@@ -264,7 +256,7 @@ def fit_candidates(p4, position, cov, curvature, kind, start, cross, hands_on, m
                     break
         if converged:
             out_vertex[i] = v
-            _mother(measured, cov[i], a, kind, used, n_used, v, alpha, jac_b, half, weight,
+            _mother(measured, cov[i], a, used, n_used, v, alpha, jac_b, half, weight,
                     inverse, gain, out_p4[i], out_cov[i])
         else:
             _unfitted(position[i], cov[i], a, used, n_used, cross, hands_on, out_vertex[i], out_p4[i], out_cov[i])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fei_lite import particles
 from fei_lite.candidates import CandidateTable
-from fei_lite.constants import CURVATURE_TO_PT, PID_HYPOTHESES
+from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.events import EventBatch
 from fei_lite.kernels import massfit
 from fei_lite.kernels import vertex as kernels
@@ -55,11 +55,6 @@ def _flight(name: str) -> float:
     return 0.0 if flight is None else float(flight) / 10.0
 
 
-@cache
-def _is_track(name: str) -> bool:
-    return abs(particles.pdg_code(name)) in {abs(particles.pdg_code(t)) for t in PID_HYPOTHESES[:5]}
-
-
 def fit_vertices(
     candidates: CandidateTable, daughters: Sequence[CandidateTable], batch: EventBatch, *, fit: bool = True,
 ) -> VertexFit:
@@ -89,7 +84,6 @@ def fit_vertices(
     cross = flight > _DISPLACED_FLIGHT or particles.pdg_code(mother) == _GAMMA
     collinear = _COLLINEAR_MASS * particles.mass(mother) if flight < _PROMPT_FLIGHT else np.inf
     hands_on = np.array([particles.mass(t.particle) > collinear for t in daughters], np.bool_)
-    kind = np.array([kernels.TRACK if _is_track(t.particle) else kernels.COMPOSITE for t in daughters], np.int64)
     charge = [particles.charge(t.particle) for t in daughters]
     result = VertexFit(np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 7, 7)), np.empty(n),
                        np.empty(n, np.int64), np.empty(n))
@@ -103,7 +97,7 @@ def fit_vertices(
             p4[:, j], position[:, j], cov[:, j] = table["p4"][chosen], table["vertex"][chosen], table["cov"][chosen]
             curvature[:, j] = -CURVATURE_TO_PT * charge[j] * table["sign"][chosen] * bz[part]
         kernels.fit_candidates(
-            p4, position, cov, curvature, kind, np.ascontiguousarray(ip[part]), cross, hands_on,
+            p4, position, cov, curvature, np.ascontiguousarray(ip[part]), cross, hands_on,
             MAX_ITERATIONS if fit else 0, result.p4[part], result.vertex[part], result.cov[part],
             result.chi2[part], result.ndf[part], result.chiProb[part])
     return result
