@@ -173,7 +173,7 @@ def _check_conservation(draft: ParticleDraft, channel: ChannelDraft, by_name: di
     daughters = channel.daughters
     where = f"{channel.where}.daughters"
     if (total := sum(charge(d) for d in daughters)) != charge(draft.name):
-        findings.error(where, f"charge {total:+d} of {' '.join(daughters)}, expected {charge(draft.name):+d} "
+        findings.error(where, f"charge {total} of {' '.join(daughters)}, expected {charge(draft.name)} "
                        f"of '{draft.name}'.")
     if len(daughters) == 1:
         findings.error(where, f"one daughter, '{daughters[0]}'. Give two or more, or a list like '{draft.name}:FSP'.")

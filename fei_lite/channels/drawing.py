@@ -17,7 +17,8 @@ def to_dot(channel_set: ChannelSet) -> str:
     for names in channel_set.stages:
         nodes = " ".join(f'"{name}" [label="{name}\\n{len(channel_set.particles[name].channels)}"];' for name in names)
         lines.append(f"  {{ rank=same; {nodes} }}")
-    lines += [f'  "{daughter}" -> "{mother}" [label={n}];' for (daughter, mother), n in sorted(uses(channel_set).items())]
+    lines += [f'  "{daughter}" -> "{mother}" [label={n}];'
+              for (daughter, mother), n in sorted(uses(channel_set).items())]
     return "\n".join([*lines, "}"]) + "\n"
 
 

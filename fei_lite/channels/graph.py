@@ -65,8 +65,8 @@ def ordered_stages(graph: networkx.DiGraph) -> tuple[tuple[str, ...], ...]:
     """Names per stage; within a stage by mass, then by name."""
     numbers = stage_numbers(graph)
     order = sorted(numbers, key=lambda name: (numbers[name], mass(name), name))
-    return tuple(
-        tuple(name for name in order if numbers[name] == stage) for stage in range(max(numbers.values(), default=-1) + 1))
+    return tuple(tuple(name for name in order if numbers[name] == stage)
+                 for stage in range(max(numbers.values(), default=-1) + 1))
 
 
 def find_cycles(graph: networkx.DiGraph) -> list[list[str]]:
