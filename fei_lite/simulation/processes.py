@@ -1,0 +1,47 @@
+"""The processes that can be simulated, and how often they happen at the Upsilon(4S)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fei_lite.errors import SimulationError, nearest
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of e+e-: what is made, and its cross-section in nb at sqrt(s) = 10.58 GeV."""
+
+    name: str
+    kind: str  # "bb" (through the Upsilon(4S)) or "continuum"
+    code: int  # PDG code of the B or fermion
+    cross_section: float
+
+
+#: e+e- -> Upsilon(4S): 1.110 nb; continuum: tab. 17 of the Belle II Physics Book, arXiv:1808.10567.
+UPSILON_4S = 1.110
+#: Share of B+B- and B0B0bar: f+- = 0.5113, f00 = 0.4861 (as used in arXiv:2311.14647).
+F_CHARGED, F_NEUTRAL = 0.5113, 0.4861
+
+PROCESSES = {process.name: process for process in (
+    Process("charged", "bb", 521, UPSILON_4S * F_CHARGED),
+    Process("mixed", "bb", 511, UPSILON_4S * F_NEUTRAL),
+    Process("uubar", "continuum", 2, 1.61),
+    Process("ddbar", "continuum", 1, 0.40),
+    Process("ssbar", "continuum", 3, 0.38),
+    Process("ccbar", "continuum", 4, 1.30),
+    Process("taupair", "continuum", 15, 0.919),
+    Process("signal", "bb", 0, 0.0),
+)}
+
+#: Time-integrated mixing probability of a B0 (PDG) and its mixing frequency [1/ps], lifetime [ps].
+CHI_D = 0.186
+DELTA_M_D = 0.5065
+TAU_B0 = 1.517
+
+
+def find_process(name: str) -> Process:
+    """The process called ``name``; :class:`SimulationError` with the nearest name otherwise."""
+    if name not in PROCESSES:
+        raise SimulationError(f"unknown process '{name}': expected one of {', '.join(PROCESSES)}."
+                              f"{nearest(name, PROCESSES)}")
+    return PROCESSES[name]

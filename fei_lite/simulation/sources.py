@@ -1,0 +1,122 @@
+"""What Pythia starts from: B pairs of the Upsilon(4S), or e+e- -> f fbar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fei_lite.constants import SPEED_OF_LIGHT
+from fei_lite.simulation.beams import Beams
+from fei_lite.simulation.processes import CHI_D, DELTA_M_D, TAU_B0
+
+UPSILON = 300553
+_HALF_ENERGY = 5.5  # GeV; above every event, or Pythia drops it: the events carry their own energies
+_BLOCK = 2000          # events drawn at a time, so that the sequence does not depend on the batches
+
+
+def mixed_fraction(delta_m: float = DELTA_M_D, tau: float = TAU_B0) -> float:
+    """Time-integrated mixing probability of coherent B0 pairs, x^2 / (2 (1 + x^2)).
+
+    >>> abs(mixed_fraction() - CHI_D) < 0.002
+    True
+    """
+    x = delta_m * tau
+    return 0.5 * x * x / (1.0 + x * x)
+
+
+@cache
+def pair_source_class() -> Any:
+    """The class that hands B pairs to Pythia (made late: it derives from one of Pythia's)."""
+    import pythia8mc
+
+    class PairSource(pythia8mc.LHAup):
+        """Pairs of B mesons at rest in their sum, sin^2(theta) about the z axis.
+
+        ``pairs`` are the codes of the two B's; one of them is drawn for each
+        event, in turn. ``masses`` (GeV) and ``lifetime`` (mm/c) are Pythia's.
+        With ``mixing`` the pair oscillates coherently: the flavours at the two
+        decays are equal with probability (1 - cos(dm dt)) / 2.
+        """
+
+        def __init__(self, pairs: Sequence[tuple[int, int]], *, mass: float, lifetime: float, mixing: bool,
+                     beams: Beams, rng: np.random.Generator) -> None:
+            super().__init__()
+            self.pairs, self.mass, self.lifetime = pairs, mass, lifetime
+            self.mixing, self.beams, self.rng = mixing, beams, rng
+            self.waiting: list[tuple[Any, ...]] = []
+            self.n = 0
+
+        def setInit(self) -> bool:  # noqa: N802 - Pythia's name
+            self.setBeamA(11, _HALF_ENERGY)
+            self.setBeamB(-11, _HALF_ENERGY)
+            self.addProcess(9999, 1.0, 0.0, 1.0)
+            self.setStrategy(3)
+            return True
+
+        def setEvent(self, _process: int = 0) -> bool:  # noqa: N802
+            if not self.waiting:
+                self.waiting = self.draw()
+            sqrt_s, px, py, pz, first, second, t1, t2 = self.waiting.pop()
+            half = 0.5 * sqrt_s
+            self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
+            self.addParticle(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, 9.0, sqrt_s)
+            self.addParticle(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, 9.0, sqrt_s)
+            self.addParticle(UPSILON, 2, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
+            self.addParticle(first, 1, 3, 3, 0, 0, px, py, pz, half, self.mass, t1, 9.0, sqrt_s)
+            self.addParticle(second, 1, 3, 3, 0, 0, -px, -py, -pz, half, self.mass, t2, 9.0, sqrt_s)
+            return True
+
+        def draw(self) -> list[tuple[Any, ...]]:
+            """The next events: sqrt(s), momentum, codes and proper decay times (mm/c)."""
+            rng = self.rng
+            p4 = self.beams.smeared(_BLOCK, rng)
+            sqrt_s = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
+            sqrt_s = np.maximum(sqrt_s, 2.0 * self.mass + 1e-4)
+            p = np.sqrt(0.25 * sqrt_s**2 - self.mass**2)
+            cos = sine_squared(_BLOCK, rng)
+            sin, phi = np.sqrt(1.0 - cos**2), rng.uniform(-np.pi, np.pi, _BLOCK)
+            times = rng.exponential(self.lifetime, (_BLOCK, 2))
+            rows = []
+            equal = np.zeros(_BLOCK, dtype=bool)
+            if self.mixing:
+                picoseconds = times / (10.0 * SPEED_OF_LIGHT) * 1000.0
+                phase = DELTA_M_D * (picoseconds[:, 0] - picoseconds[:, 1])
+                equal = rng.uniform(size=_BLOCK) < 0.5 * (1.0 - np.cos(phase))
+            swap = rng.uniform(size=_BLOCK) < 0.5
+            for i in range(_BLOCK):
+                first, second = self.pairs[self.n % len(self.pairs)]
+                self.n += 1
+                if equal[i]:
+                    # both decay with the flavour of one of them, either with equal probability
+                    keep_first = swap[i]
+                    first, second = (first, -second) if keep_first else (-first, second)
+                rows.append((float(sqrt_s[i]), float(p[i] * sin[i] * np.cos(phi[i])),
+                             float(p[i] * sin[i] * np.sin(phi[i])), float(p[i] * cos[i]), first, second,
+                             float(times[i, 0]), float(times[i, 1])))
+            return rows[::-1]
+
+    return PairSource
+
+
+def sine_squared(n: int, rng: np.random.Generator) -> Any:
+    """cos(theta) of ``n`` directions with density 3/4 sin^2(theta): B pairs of an Upsilon(4S) made by e+e-.
+
+    Inverts the cumulative (2 + 3 c - c^3) / 4 in closed form.
+
+    >>> c = sine_squared(100_000, np.random.default_rng(1))
+    >>> round(float(np.mean(c**2)), 2)
+    0.2
+    """
+    u = rng.uniform(size=n)
+    return 2.0 * np.cos((np.arccos(1.0 - 2.0 * u) + 4.0 * np.pi) / 3.0)
+
+
+def continuum_settings(code: int, beams: Beams) -> list[str]:
+    """Pythia settings for e+e- -> gamma*/Z -> f fbar of one flavour, without ISR."""
+    p = beams.nominal
+    sqrt_s = float(np.sqrt(p[3] ** 2 - p[:3] @ p[:3]))
+    return ["Beams:idA = 11", "Beams:idB = -11", f"Beams:eCM = {sqrt_s}", "WeakSingleBoson:ffbar2gmZ = on",
+            "23:mMin = 4.0", "PhaseSpace:mHatMin = 4.0", "23:onMode = off", f"23:onIfAny = {code}"]
