@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,7 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
 
 
 def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArray, first_entry: int,
-             join) -> dict[str, NDArray]:  # type: ignore[no-untyped-def]
+             join: Callable[[str], NDArray]) -> dict[str, NDArray]:
     """The flat columns of all B candidates, in the order of the tables."""
     batch = result.batch
     p4 = join("p4")
