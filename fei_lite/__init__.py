@@ -1,14 +1,47 @@
-"""fei-lite: hadronic B tagging for e+e- -> Upsilon(4S) -> B Bbar."""
+"""fei-lite: hadronic B tagging for e+e- -> Upsilon(4S) -> B Bbar.
+
+The library in six lines::
+
+    import fei_lite
+    channels = fei_lite.load_channel_set("hadronic")
+    models = fei_lite.load_model_set("hadronic")
+    for batch in fei_lite.open(["events.root"]):
+        tags = fei_lite.select_tags(fei_lite.reconstruct(batch, channels, models))
+        print(tags.to_awkward().Mbc)
+
+Importing this package imports and compiles nothing; the names below are
+loaded when they are first used.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 __version__ = "0.1.0"
+
+#: Public names, and where they are defined.
+_PUBLIC = {
+    "open": ("fei_lite.events.reading", "open_events"),
+    "load_channel_set": ("fei_lite.channels", "load_channel_set"),
+    "load_model_set": ("fei_lite.classifiers.model_set", "load_model_set"),
+    "simulate": ("fei_lite.simulation.simulate", "simulate"),
+    "reconstruct": ("fei_lite.reconstruction.engine", "reconstruct"),
+    "select_tags": ("fei_lite.tagging.best", "select_tags"),
+    "read_tags": ("fei_lite.tagging.output", "read_tags"),
+    "FeiLiteError": ("fei_lite.errors", "FeiLiteError"),
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
-    """Names that need more than the standard library are imported when first used."""
-    if name == "open":
-        from fei_lite.events.reading import open_events
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fei_lite' has no attribute '{name}'")
+    module, attribute = _PUBLIC[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
 
-        return open_events
-    raise AttributeError(f"module 'fei_lite' has no attribute '{name}'")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,28 @@ class Btags:
     particle: NDArray[np.str_]
     row: NDArray[np.int64]
 
+    n_events: int
+
     def __len__(self) -> int:
         return len(self.event)
+
+    def to_awkward(self) -> Any:
+        """The candidates as an awkward array: one list per event, best first, fields by basf2 name.
+
+        Records are named ``Momentum4D``: after ``vector.register_awkward()`` they
+        are four-vectors (px, py, pz, E; laboratory, GeV).
+        """
+        import awkward as ak
+
+        fields = {}
+        for name, values in self.columns.items():
+            if isinstance(values, tuple):
+                offsets, content = values
+                fields[name] = ak.unflatten(content, np.diff(offsets))
+            else:
+                fields[name] = ak.Array(values.tolist()) if values.dtype.kind == "U" else values
+        records = ak.zip(fields, depth_limit=1, with_name="Momentum4D")
+        return ak.unflatten(records, np.bincount(self.event, minlength=self.n_events))
 
 
 def beam_constrained(p4_lab: NDArray, beam_p4: NDArray) -> tuple[NDArray, NDArray]:
@@ -88,7 +109,8 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
     source = join("source")[order]
     lists = {f"{kind[:-1]}_index": source_indices(result.batch, source, event[order], kind)
              for kind in ("tracks", "clusters")}
-    return Btags(columns | lists, event[order], np.array(present, dtype=str)[which[order]], row[order])
+    return Btags(columns | lists, event[order], np.array(present, dtype=str)[which[order]], row[order],
+                 result.batch.n_events)
 
 
 def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArray, first_entry: int,
