@@ -31,7 +31,7 @@ _PUBLIC = {
     "FeiLiteError": ("fei_lite.errors", "FeiLiteError"),
 }
 
-__all__ = sorted([*_PUBLIC, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_PUBLIC, "__version__"])
 
 
 def __getattr__(name: str) -> object:

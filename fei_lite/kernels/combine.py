@@ -20,7 +20,9 @@ VARIABLES = {
     "abs(deltaE)": ABS_DELTA_E, "daughterProductOf(SignalProbability)": PROBABILITY,
 }
 
-_MARGIN = 1e-9  # GeV; rounding of a partial sum must never prune what the full sum keeps
+# Rounding of a partial sum must never prune what the full sum keeps (GeV).
+_MARGIN = 1e-9
+_MASS_MARGIN = 1e-7
 
 
 @kernel
@@ -67,6 +69,87 @@ def _insert(values, rows, n, best_n, value, new_rows, k, highest):
 
 
 @kernel
+def _windows(cut_variable, cut_min, cut_max, sqrt_s):
+    """Bounds that prune: least and largest CMS energy, largest mass, largest Q, with a margin."""
+    energy_low, energy_high, mass_high, q_high = -np.inf, np.inf, np.inf, np.inf
+    for c in range(cut_variable.shape[0]):
+        if cut_variable[c] == DELTA_E:
+            energy_low = max(energy_low, cut_min[c] + 0.5 * sqrt_s)
+            energy_high = min(energy_high, cut_max[c] + 0.5 * sqrt_s)
+        elif cut_variable[c] == ABS_DELTA_E:
+            energy_low = max(energy_low, 0.5 * sqrt_s - cut_max[c])
+            energy_high = min(energy_high, 0.5 * sqrt_s + cut_max[c])
+        elif cut_variable[c] == MASS:
+            mass_high = min(mass_high, cut_max[c])
+        elif cut_variable[c] == Q_VALUE:
+            q_high = min(q_high, cut_max[c])
+    return energy_low - _MARGIN, energy_high + _MARGIN, mass_high + _MASS_MARGIN, q_high + _MASS_MARGIN
+
+
+@kernel
+def _fill_lists(slot_table, slot_sign, mother_sign, event, pool_offsets, sign, lists, length):
+    """The pool rows that each slot may take; False if a slot has none."""
+    for j in range(slot_table.shape[0]):
+        n = 0
+        wanted = slot_sign[j] * mother_sign
+        for row in range(pool_offsets[slot_table[j], event], pool_offsets[slot_table[j], event + 1]):
+            if wanted == 0 or sign[row] == wanted or sign[row] == 0:
+                lists[j, n] = row
+                n += 1
+        if n == 0:
+            return False
+        length[j] = n
+    return True
+
+
+@kernel
+def _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass):
+    """Least and most energy, and least mass, that slots j, j + 1, ... can still add."""
+    for j in range(length.shape[0] - 1, -1, -1):
+        low, high, light = np.inf, -np.inf, np.inf
+        for i in range(length[j]):
+            row = lists[j, i]
+            low = min(low, p4_cms[row, 3])
+            high = max(high, p4_cms[row, 3])
+            light = min(light, mass[row])
+        rest_low[j] = rest_low[j + 1] + low
+        rest_high[j] = rest_high[j + 1] + high
+        rest_mass[j] = rest_mass[j + 1] + light
+
+
+@kernel
+def _hopeless(part, part_mass, windows, low, high, light):
+    """Whether no completion of a partial sum can pass the cuts."""
+    energy_low, energy_high, mass_high, q_high = windows
+    if part[3] + low > energy_high or part[3] + high < energy_low:
+        return True
+    if mass_high == np.inf and q_high == np.inf:
+        return False
+    m2 = part[3] * part[3] - part[0] * part[0] - part[1] * part[1] - part[2] * part[2]
+    least = np.sqrt(m2) if m2 > 0.0 else 0.0
+    return least + light > mass_high or least - part_mass > q_high
+
+
+@kernel
+def _passes(cut_variable, cut_min, cut_max, total, sum_mass, product, sqrt_s, nominal_mass, nominal_q):
+    """Whether a whole combination is inside all cuts; NaN is outside."""
+    for c in range(cut_variable.shape[0]):
+        value = _variable(cut_variable[c], total, sum_mass, product, sqrt_s, nominal_mass, nominal_q)
+        if not (value > cut_min[c] and value < cut_max[c]):
+            return False
+    return True
+
+
+@kernel
+def _clash(first, second):
+    """Whether two bit sets share a bit."""
+    for w in range(first.shape[0]):
+        if first[w] & second[w]:
+            return True
+    return False
+
+
+@kernel
 def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
             pool_offsets, p4_cms, sign, mass, probability, source, sqrt_s,
             cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
@@ -78,77 +161,29 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     of equal table and sign (``same_as[j]``, else -1) are filled in ascending
     order; an unflavoured pair in two slots of opposite sign
     (``opposite_of[j]``) likewise. ``n_passed[e]`` counts what passes the cuts.
-    Returns the number of rows written to ``out_*``.
+    Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled. Returns
+    the number of rows written to ``out_*``.
     """
-    k = slot_table.shape[0]
+    k, n_words = slot_table.shape[0], source.shape[1]
     n_events = pool_offsets.shape[1] - 1
-    n_words = source.shape[1]
-    n_cuts = cut_variable.shape[0]
     longest = 1
     for j in range(k):
         for e in range(n_events):
             longest = max(longest, pool_offsets[slot_table[j], e + 1] - pool_offsets[slot_table[j], e])
     lists = np.empty((k, longest), np.int64)
-    length = np.empty(k, np.int64)
-    index = np.empty(k, np.int64)
-    chosen = np.empty(k, np.int64)
-    part = np.zeros((k + 1, 4))
-    part_mass = np.zeros(k + 1)
-    part_product = np.ones(k + 1)
+    length, index, chosen = np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
+    part, part_mass, part_product = np.zeros((k + 1, 4)), np.zeros(k + 1), np.ones(k + 1)
     part_source = np.zeros((k + 1, n_words), np.uint64)
-    rest_low = np.zeros(k + 1)      # least energy that slots j.. can add
-    rest_high = np.zeros(k + 1)     # most energy
-    rest_mass = np.zeros(k + 1)     # least mass that slots j.. can add
-    best_value = np.empty(best_n)
-    best_rows = np.empty((best_n, k), np.int64)
+    rest_low, rest_high, rest_mass = np.zeros(k + 1), np.zeros(k + 1), np.zeros(k + 1)
+    best_value, best_rows = np.empty(best_n), np.empty((best_n, k), np.int64)
     n_out = 0
-
     for e in range(n_events):
-        energy_low, energy_high, mass_high, q_high = -np.inf, np.inf, np.inf, np.inf
-        for c in range(n_cuts):
-            if cut_variable[c] == DELTA_E:
-                energy_low = max(energy_low, cut_min[c] + 0.5 * sqrt_s[e])
-                energy_high = min(energy_high, cut_max[c] + 0.5 * sqrt_s[e])
-            elif cut_variable[c] == ABS_DELTA_E:
-                energy_low = max(energy_low, 0.5 * sqrt_s[e] - cut_max[c])
-                energy_high = min(energy_high, 0.5 * sqrt_s[e] + cut_max[c])
-            elif cut_variable[c] == MASS:
-                mass_high = min(mass_high, cut_max[c])
-            elif cut_variable[c] == Q_VALUE:
-                q_high = min(q_high, cut_max[c])
-        energy_low -= _MARGIN
-        energy_high += _MARGIN
-        mass_high += _MARGIN
-        q_high += _MARGIN
-
+        windows = _windows(cut_variable, cut_min, cut_max, sqrt_s[e])
         for m in range(mother_signs.shape[0]):
-            mother_sign = mother_signs[m]
-            empty = False
-            for j in range(k):
-                n = 0
-                wanted = slot_sign[j] * mother_sign
-                for row in range(pool_offsets[slot_table[j], e], pool_offsets[slot_table[j], e + 1]):
-                    if wanted == 0 or sign[row] == wanted or sign[row] == 0:
-                        lists[j, n] = row
-                        n += 1
-                length[j] = n
-                if n == 0:
-                    empty = True
-            if empty:
+            if not _fill_lists(slot_table, slot_sign, mother_signs[m], e, pool_offsets, sign, lists, length):
                 continue
-            for j in range(k - 1, -1, -1):
-                low, high, light = np.inf, -np.inf, np.inf
-                for i in range(length[j]):
-                    row = lists[j, i]
-                    low = min(low, p4_cms[row, 3])
-                    high = max(high, p4_cms[row, 3])
-                    light = min(light, mass[row])
-                rest_low[j] = rest_low[j + 1] + low
-                rest_high[j] = rest_high[j + 1] + high
-                rest_mass[j] = rest_mass[j + 1] + light
-
-            n_best = 0
-            level = 0
+            _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass)
+            n_best, level = 0, 0
             index[0] = 0
             while level >= 0:
                 if index[level] >= length[level]:
@@ -156,12 +191,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                     continue
                 row = lists[level, index[level]]
                 index[level] += 1
-                clash = False
-                for w in range(n_words):
-                    if part_source[level, w] & source[row, w]:
-                        clash = True
-                        break
-                if clash:
+                if _clash(part_source[level], source[row]):
                     continue
                 other = opposite_of[level]
                 if other >= 0 and sign[row] == 0 and sign[chosen[other]] == 0 and row < chosen[other]:
@@ -173,42 +203,21 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                 part_product[deep] = part_product[level] * probability[row]
                 chosen[level] = row
                 if deep < k:
-                    if prune:
-                        if part[deep, 3] + rest_low[deep] > energy_high:
-                            continue
-                        if part[deep, 3] + rest_high[deep] < energy_low:
-                            continue
-                        if mass_high < np.inf or q_high < np.inf:
-                            m2 = (part[deep, 3] ** 2 - part[deep, 0] ** 2 - part[deep, 1] ** 2
-                                  - part[deep, 2] ** 2)
-                            least = np.sqrt(m2) if m2 > 0.0 else 0.0
-                            if least + rest_mass[deep] > mass_high + 1e-7:
-                                continue
-                            if least - part_mass[deep] > q_high + 1e-7:
-                                continue
+                    if prune and _hopeless(part[deep], part_mass[deep], windows, rest_low[deep], rest_high[deep],
+                                           rest_mass[deep]):
+                        continue
                     for w in range(n_words):
                         part_source[deep, w] = part_source[level, w] | source[row, w]
                     index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
                     level = deep
-                    continue
-                passed = True
-                for c in range(n_cuts):
-                    value = _variable(cut_variable[c], part[k], part_mass[k], part_product[k],
-                                      sqrt_s[e], nominal_mass, nominal_q)
-                    if not (value > cut_min[c] and value < cut_max[c]):
-                        passed = False
-                        break
-                if not passed:
-                    continue
-                n_passed[e] += 1
-                value = _variable(rank_variable, part[k], part_mass[k], part_product[k],
-                                  sqrt_s[e], nominal_mass, nominal_q)
-                n_best = _insert(best_value, best_rows, n_best, best_n, value, chosen, k, highest)
-
+                elif _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
+                             nominal_mass, nominal_q):
+                    n_passed[e] += 1
+                    value = _variable(rank_variable, part[k], part_mass[k], part_product[k], sqrt_s[e],
+                                      nominal_mass, nominal_q)
+                    n_best = _insert(best_value, best_rows, n_best, best_n, value, chosen, k, highest)
             for i in range(n_best):
-                out_event[n_out] = e
-                out_sign[n_out] = mother_sign
-                out_rank[n_out] = i + 1
+                out_event[n_out], out_sign[n_out], out_rank[n_out] = e, mother_signs[m], i + 1
                 for j in range(k):
                     out_rows[n_out, j] = best_rows[i, j]
                 n_out += 1
