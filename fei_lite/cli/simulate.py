@@ -1,8 +1,8 @@
-"""Simulate events: generator and parametric detector, written to an event file.
+"""Simulate events: generator, parametric detector, event file.
 
-Processes: charged (Upsilon(4S) -> B+ B-), mixed (B0 anti-B0 with coherent mixing),
-uubar ddbar ssbar ccbar taupair (continuum), signal (one B by --dec, the other
-generic). The same seed gives the same events. Example:
+PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
+ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
+other generically). Example:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
 """
@@ -13,23 +13,22 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "simulate events: generator and detector"
+HELP = "simulate events: generator and parametric detector"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite simulate``."""
-    parser.add_argument("process", metavar="PROCESS",
-                        help="charged, mixed, uubar, ddbar, ssbar, ccbar, taupair or signal")
-    parser.add_argument("-n", "--events", type=int, required=True, help="events to generate")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the random numbers")
+    parser.add_argument("process", metavar="PROCESS", help="what the beams make")
+    parser.add_argument("-n", "--events", type=int, required=True, metavar="N", help="events to generate")
+    parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
-    parser.add_argument("--dec", type=Path, help="EvtGen-style decay file of the signal B")
-    parser.add_argument("--keep-uncovered", type=float, default=1.0, metavar="SHARE",
-                        help="of the events without a B that the channel set covers, simulate this share only, "
-                             "with weight 1/SHARE (default: %(default)s, all)")
+    parser.add_argument("--dec", type=Path, metavar="FILE", help="decay file of the signal B (EvtGen's format)")
+    parser.add_argument("--response", type=Path, metavar="FILE", help="response of the detector (TOML; default: Belle II)")
+    parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
+    parser.add_argument("--keep-uncovered", type=float, metavar="F",
+                        help="keep events without a tag of the channel set with probability F and weight 1/F")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set of --keep-uncovered (default: %(default)s)")
-    parser.add_argument("--no-background", action="store_true", help="no beam background")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -38,14 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite simulate``."""
     from tqdm import tqdm
 
+    from fei_lite.simulation.response import load_response
     from fei_lite.simulation.simulate import simulate_file
 
-    with tqdm(total=arguments.events, unit="event", desc=f"simulate {arguments.process}", file=sys.stderr,
+    with tqdm(unit="event", desc="simulate", total=max(arguments.events, 0), file=sys.stderr,
               disable=arguments.quiet) as bar:
-        written = simulate_file(
+        def advance(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        result = simulate_file(
             arguments.process, arguments.output, n=arguments.events, seed=arguments.seed, dec_file=arguments.dec,
-            uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
-            background=not arguments.no_background, force=arguments.force,
-            progress=lambda done, _total: bar.update(done - bar.n))
-    print(f"{written} events written to {arguments.output}", file=sys.stderr)
+            force=arguments.force, background=not arguments.no_background,
+            keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
+            response=None if arguments.response is None else load_response(arguments.response),
+            report=advance)
+    print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
+          f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
     return 0

@@ -1,83 +1,128 @@
-"""From a process to an event file: generator, detector, writer."""
+"""Events from simulation: generator, detector, event file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import fei_lite
-from fei_lite.channels import ChannelSet, load_channel_set
-from fei_lite.channels.coverage import complete_in_acceptance
 from fei_lite.errors import SimulationError
-from fei_lite.events import EventBatch
-from fei_lite.events.files import EventWriter
-from fei_lite.simulation.decay_table import table_hash
-from fei_lite.simulation.detector import simulate_detector
-from fei_lite.simulation.generator import GeneratedBatch, Keep, generate
+from fei_lite.events.batch import EventBatch
 from fei_lite.simulation.processes import find_process
-from fei_lite.simulation.response import Response, load_response
+from fei_lite.simulation.response import Response, default_response
 
-#: Events generated and simulated at a time.
+#: Events simulated at a time. Fixed: the random numbers of the detector are drawn batch by batch.
 BATCH_SIZE = 2000
 
+#: Called with the number of generated events done and wanted.
+Report = Callable[[int, int], None]
 
-def simulate(process: str, n: int, *, seed: int, dec_file: Path | None = None, keep: Keep | None = None,
-             background: bool = True, response: Response | None = None) -> Iterator[tuple[EventBatch, int]]:
-    """Simulated events of a process, as (batch, events generated for it).
 
-    The same seed gives the same events. See :func:`fei_lite.simulation.generator.generate`.
+@dataclass(frozen=True)
+class Simulated:
+    """What was written: events generated, events kept, and the sum of their weights."""
+
+    n_generated: int
+    n_events: int
+    sum_of_weights: float
+
+
+def simulate(
+    process: str, n: int, *, seed: int, dec_file: str | os.PathLike[str] | None = None, background: bool = True,
+    keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic",
+    response: Response | None = None, report: Report | None = None,
+) -> Iterator[EventBatch]:
+    """Simulated events in batches of at most 2000, reproducible from ``seed``.
+
+    ``process`` is one of ``charged``, ``mixed``, ``uubar``, ``ddbar``,
+    ``ssbar``, ``ccbar``, ``taupair`` or ``signal`` (which needs ``dec_file``).
+    ``background=False`` leaves out what the beams add. With ``keep_uncovered``
+    F in (0, 1], events in which a B decays inside a simple acceptance through a
+    chain of the channel set are kept with weight 1, and the other ones with
+    probability F and weight 1/F, before the detector: the weighted sample is
+    still generic. Continuum has no B: all its events are kept.
+
+    Raises :class:`SimulationError`.
     """
-    response = response or load_response()
-    rng = np.random.default_rng([seed, 4])
-    for batch in generate(process, n, seed=seed, dec_file=dec_file, batch_size=BATCH_SIZE, keep=keep):
-        yield simulate_detector(batch, response, rng=rng, background=background), batch.n_generated
+    from fei_lite.simulation.detector import simulate_detector
+    from fei_lite.simulation.generator import generate
+
+    if n < 1:
+        raise SimulationError(f"number of events: got {n}, expected 1 or more.")
+    if seed < 0:
+        raise SimulationError(f"seed: got {seed}, expected 0 or more.")
+    keep = None
+    if keep_uncovered is not None:
+        if not 0.0 < keep_uncovered <= 1.0:
+            raise SimulationError(f"share of uncovered events to keep: got {keep_uncovered}, expected above 0 "
+                                  "and up to 1.")
+        if find_process(process).kind == "bb":
+            keep = _stratified(keep_uncovered, channel_set)
+    response = response or default_response()
+    rng = np.random.default_rng([seed, 10])
+    done = 0
+    for batch in generate(process, n, seed=seed, dec_file=None if dec_file is None else Path(dec_file),
+                          batch_size=BATCH_SIZE, keep=keep):
+        done += batch.n_generated
+        if batch.n_events:
+            yield simulate_detector(batch, response, rng=rng, background=background)
+        if report is not None:
+            report(done, n)
 
 
-def keep_uncovered(share: float, channel_set: ChannelSet) -> Keep:
-    """Keep every event that the channel set could tag, and a ``share`` of the others, with weights.
+def _stratified(share: float, channel_set: str | os.PathLike[str]) -> Callable[..., tuple[NDArray, NDArray]]:
+    """The generator's ``keep``: covered events with weight 1, a share of the others with weight 1 / share."""
+    from fei_lite.channels import load_channel_set
+    from fei_lite.channels.coverage import Acceptance, covered
 
-    An event can be tagged if one of its B's decays through a chain of the set
-    inside the detector's acceptance. The others get the weight 1 / share, so
-    that weighted distributions are those of generic events, while rare true
-    tags come ``1 / share`` times as often as in a generic sample of this size.
-    """
-    if not 0.0 < share <= 1.0:
-        raise SimulationError(f"share of uncovered events to keep: got {share}, expected above 0 and up to 1.")
+    channels, acceptance = load_channel_set(Path(channel_set)), Acceptance()
 
-    def keep(batch: GeneratedBatch, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        covered = complete_in_acceptance(channel_set, batch.generated)
-        chosen = rng.uniform(size=batch.n_events) < share
-        return covered | chosen, np.where(covered, 1.0, 1.0 / share)
+    def keep(batch: object, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        good = covered(channels, batch.generated, acceptance=acceptance)  # type: ignore[attr-defined]
+        lucky = rng.uniform(size=len(good)) < share
+        return good | lucky, np.where(good, 1.0, 1.0 / share)
 
     return keep
 
 
 def simulate_file(
-    process: str, output: Path, *, n: int, seed: int, dec_file: Path | None = None, uncovered: float = 1.0,
-    channel_set: str = "hadronic", background: bool = True, force: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Simulate ``n`` generated events into a file; returns how many were written.
+    process: str, output: str | os.PathLike[str], *, n: int, seed: int,
+    dec_file: str | os.PathLike[str] | None = None, force: bool = False, background: bool = True,
+    keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic",
+    response: Response | None = None, report: Report | None = None,
+) -> Simulated:
+    """Simulate ``n`` events of a process and write them to ``output`` (ROOT, or Parquet by the suffix).
 
-    With ``uncovered`` < 1 only that share of the events that cannot be tagged
-    goes through the detector (see :func:`keep_uncovered`). ``progress`` is called
-    with (generated events done, n). Written whole or not at all.
+    The arguments are those of :func:`simulate`; ``force`` overwrites an
+    older file. The file is written whole or not at all, and says in its
+    metadata what it is: process, seed, events generated, cross-section in nb
+    and the integrated luminosity they stand for in 1/fb (weights included).
+
+    Raises :class:`SimulationError` and :class:`OutputError`.
     """
-    keep = None if uncovered == 1.0 else keep_uncovered(uncovered, load_channel_set(channel_set))
+    from fei_lite import __version__
+    from fei_lite.events.files import EventWriter
+
     metadata: dict[str, str | int | float] = {
-        "process": process, "n_generated": n, "seed": seed, "cross_section_nb": find_process(process).cross_section,
-        "uncovered_share": uncovered, "background": int(background), "fei_lite": fei_lite.__version__,
-        "decay_table": table_hash(), "dec_file": "" if dec_file is None else Path(dec_file).name,
-    }
+        "process": process, "seed": seed, "n_generated": n, "fei_lite_version": __version__,
+        "background": int(background)}
+    cross_section = find_process(process).cross_section
+    if cross_section > 0.0:
+        metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n / (cross_section * 1e6)}
+    if dec_file is not None:
+        metadata["decay_file"] = Path(dec_file).name
+    if keep_uncovered is not None:
+        metadata |= {"keep_uncovered": keep_uncovered, "channel_set": str(channel_set)}
+    kept, weights = 0, 0.0
     with EventWriter(output, force=force, metadata=metadata) as writer:
-        done = written = 0
-        for batch, generated in simulate(process, n, seed=seed, dec_file=dec_file, keep=keep, background=background):
+        for batch in simulate(
+                process, n, seed=seed, dec_file=dec_file, background=background, keep_uncovered=keep_uncovered,
+                channel_set=channel_set, response=response, report=report):
             writer.write(batch)
-            written += batch.n_events
-            done += generated
-            if progress is not None:
-                progress(done, n)
-    return written
+            kept += batch.n_events
+            weights += float(batch.events["weight"].sum())
+    return Simulated(n, kept, weights)
