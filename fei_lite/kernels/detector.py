@@ -15,13 +15,12 @@ _DEAD, _PIXEL, _STRIP, _DRIFT = 0, 1, 2, 3
 def _measure(p, k, variance):
     """Update the covariance ``p`` (5, 5) by a measurement of coordinate ``k``."""
     total = p[k, k] + variance
-    gain = np.empty(5)
+    column = np.empty(5)
     for i in range(5):
-        gain[i] = p[i, k] / total
+        column[i] = p[i, k]
     for i in range(5):
         for j in range(i + 1):
-            p[i, j] -= gain[i] * p[j, k]
-        for j in range(i):
+            p[i, j] -= column[i] * column[j] / total
             p[j, i] = p[i, j]
 
 
