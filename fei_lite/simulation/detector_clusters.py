@@ -65,7 +65,7 @@ def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[n
     tracked[tracks.particle[tracks.particle >= 0]] = True
     impact = charged_impact(particles, bz, response)
     parts = [_photons(particles, response, rng), _charged(particles, impact, tracked, response, rng),
-             _split_offs(particles, impact, response, rng), _neutral_hadrons(particles, response, rng)]
+             _split_offs(particles, impact, tracked, response, rng), _neutral_hadrons(particles, response, rng)]
     if background:
         parts.append(_background(n_events, response, rng))
     whole = Deposits(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Deposits)))
@@ -118,8 +118,9 @@ def _charged(particles: Particles, impact: Array, tracked: NDArray[np.bool_], re
     return Deposits(**{**{f.name: getattr(made, f.name) for f in fields(made)}, "shape": shape}).take(seen)
 
 
-def _split_offs(particles: Particles, impact: Array, response: Response, rng: np.random.Generator) -> Deposits:
-    """Neutral clusters of hadronic showers, some way from the track; soft second clusters of photons left out."""
+def _split_offs(particles: Particles, impact: Array, tracked: NDArray[np.bool_], response: Response,
+                rng: np.random.Generator) -> Deposits:
+    """More clusters of a shower, some way from the track; a share of them is matched to it all the same."""
     c = response.charged_cluster
     reached = np.flatnonzero(np.isfinite(impact[:, 0]))
     number = rng.poisson(c.split_off[particles.charged_kind[reached]])
@@ -133,7 +134,8 @@ def _split_offs(particles: Particles, impact: Array, response: Response, rng: np
     energy = response.calorimeter.threshold + rng.exponential(c.split_energy, n)
     source = particles.take(rows)
     seen = (region(theta, response) > 0) & (energy < source.momentum)
-    return _deposits(source, energy, point, shape=_HADRON,
+    joined = tracked[rows] & (rng.uniform(size=n) < c.split_matched)
+    return _deposits(source, energy, point, shape=_HADRON, is_track=joined,
                      is_photon=rng.uniform(size=n) > c.bad_photon_share).take(seen)
 
 

@@ -144,6 +144,7 @@ class ChargedCluster:
     shower_probability: float
     shower_fraction: float
     split_off: Array
+    split_matched: float
     split_energy: float
     split_distance: float
     bad_photon_share: float
