@@ -17,7 +17,7 @@ from fei_lite.simulation.response import Pid, Response
 #: Masses of the hypotheses e, mu, pi, K, p, deuteron in GeV (PDG) and their codes without sign.
 MASSES = np.array([0.00051099895, 0.1056583755, 0.13957039, 0.493677, 0.93827209, 1.87561294])
 CODES = np.array([11, 13, 211, 321, 2212, 1000010020])
-_ELECTRON, _MUON = 0, 1
+_ELECTRON, _MUON, _PION = 0, 1, 2
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def pid_likelihoods(tracks: Tracks, response: Response, rng: np.random.Generator
     pt = tracks.momentum * np.sin(tracks.theta)
     total = _dedx(tracks, truth, p, rng)
     for part in (_top, _arich, _ecl, _klm):
-        total += part(tracks, truth, pt, p, rng)
+        total += np.where(tracks.kinked[:, None], 0.0, part(tracks, truth, pt, p, rng))
     total -= total.max(axis=1, keepdims=True)
     return total.astype(np.float32)
 
@@ -107,7 +107,9 @@ def _ecl(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.ra
     n = len(truth)
     reaches = (pt > p.ecl_min_pt) | (np.abs(np.cos(tracks.theta)) > 0.7)
     hadron = truth >= 2
-    seen = np.where(hadron & (rng.uniform(size=n) < p.ecl_wrong), _ELECTRON, truth)
+    draw = rng.uniform(size=n)
+    seen = np.where(hadron & (draw < p.ecl_wrong), _ELECTRON, truth)
+    seen = np.where((truth == _ELECTRON) & (draw < p.ecl_miss), _PION, seen)
     electron = np.interp(tracks.momentum, p.ecl_momentum, p.ecl_electron) * reaches
     muon = np.interp(tracks.momentum, p.ecl_momentum, p.ecl_muon) * reaches
     return (_logl(_single(n, _ELECTRON, electron), seen, p, rng) + _logl(_single(n, _MUON, muon), seen, p, rng))
@@ -118,6 +120,6 @@ def _klm(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.ra
     n = len(truth)
     draw = rng.uniform(size=n)
     seen = np.where((truth != _MUON) & (truth != _ELECTRON) & (draw < p.klm_wrong), _MUON, truth)
-    seen = np.where((truth == _MUON) & (draw < p.klm_miss), 2, seen)
+    seen = np.where((truth == _MUON) & (draw < p.klm_miss), _PION, seen)
     muon = np.interp(tracks.momentum, p.klm_momentum, p.klm_muon) * _between(tracks.theta, p.klm_theta_deg)
     return _logl(_single(n, _MUON, muon), seen, p, rng)

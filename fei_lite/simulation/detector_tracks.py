@@ -22,7 +22,8 @@ class Tracks:
 
     ``particle`` is the row in the particles (-1 for background); ``species`` the
     code without sign that the identification sees; ``momentum`` and ``theta``
-    the true ones (GeV, rad; reconstructed for background).
+    the true ones (GeV, rad; reconstructed for background). ``kinked`` tracks
+    decay to a muon in another direction: the detectors outside miss them.
     """
 
     event: NDArray[np.int64]
@@ -35,6 +36,7 @@ class Tracks:
     cov: NDArray[np.float64]
     counts: NDArray[np.int64]
     p_value: NDArray[np.float64]
+    kinked: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.event)
@@ -69,7 +71,9 @@ def _chosen(particles: Particles, response: Response, rng: np.random.Generator) 
     flight = np.hypot(particles.vertex[:, 0], particles.vertex[:, 1])
     efficiency = np.interp(particles.pt, t.pt, t.efficiency, left=0.0)
     efficiency *= np.interp(flight, t.flight, t.flight_efficiency, right=0.0)
-    kept = np.clip((particles.end - decay.r_lost) / (decay.r_found - decay.r_lost), 0.0, 1.0)
+    kind = np.where(particles.species == 321, 1, 0)
+    lost, found = decay.r_lost[kind], decay.r_found[kind]
+    kept = np.clip((particles.end - lost) / (found - lost), 0.0, 1.0)
     efficiency *= np.where(np.isnan(particles.end), 1.0, kept)
     return (particles.charge != 0) & (rng.uniform(size=len(particles)) < efficiency)
 
@@ -89,9 +93,10 @@ def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *,
     cov *= worse[:, None]
     measured = np.empty_like(helix)
     kernels.smear(helix, cov, rng.normal(size=(n, 5)), measured)
-    species = np.where(np.isfinite(taken.end) & (taken.species != 22), 13, taken.species)  # after a decay in flight
+    decays = np.isfinite(taken.end)
+    species = np.where(decays & (taken.species == 211), 13, taken.species)  # the muon keeps the pion's direction
     parts = [Tracks(taken.event, rows, species, taken.charge, taken.momentum, taken.theta, measured, cov, counts,
-                    _p_values(n, response, rng))]
+                    _p_values(n, response, rng), decays & (taken.species == 321))]
     if background:
         parts.append(_background(bz, n_events, response, rng))
     return _in_order(parts, response, rng)
@@ -131,7 +136,7 @@ def _background(bz: NDArray[np.float64], n_events: int, response: Response, rng:
     first = np.maximum(np.abs(helix[:, 0]), rng.uniform(0.0, 10.0, n))
     cov, counts = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf), response=response, rng=rng)
     return Tracks(event, np.full(n, -1), species, charge, momentum, theta, helix, cov, counts,
-                  _p_values(n, response, rng))
+                  _p_values(n, response, rng), np.zeros(n, dtype=bool))
 
 
 def _in_order(parts: list[Tracks], response: Response, rng: np.random.Generator) -> Tracks:

@@ -67,8 +67,8 @@ class Decay:
     ctau_K: float
     branching_pi: float
     branching_K: float
-    r_lost: float
-    r_found: float
+    r_lost: Array
+    r_found: Array
     volume_r: float
     volume_z: float
     conversion_layers: int
@@ -97,6 +97,7 @@ class Pid:
     ecl_electron: Array
     ecl_muon: Array
     ecl_momentum: Array
+    ecl_miss: float
     ecl_wrong: float
     klm_theta_deg: Array
     klm_momentum: Array
@@ -236,7 +237,8 @@ _LENGTHS = {
     "calorimeter.edges_deg": 6, "calorimeter.region_energy": 3, "calorimeter.region_theta": 3,
     "calorimeter.region_phi": 3, "calorimeter.tail_loss": 2, "charged_cluster.match": 5,
     "charged_cluster.split_off": 5, "neutral_hadron.probability": 3, "neutral_hadron.energy": 3,
-    "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2,
+    "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2, "decay.r_lost": 2,
+    "decay.r_found": 2,
 }
 
 
