@@ -123,6 +123,7 @@ def _split_offs(particles: Particles, impact: Array, tracked: NDArray[np.bool_],
     """More clusters of a shower, some way from the track; a share of them is matched to it all the same."""
     c = response.charged_cluster
     reached = np.flatnonzero(np.isfinite(impact[:, 0]))
+    reached = reached[region(spherical(impact[reached])[0], response) > 0]
     number = rng.poisson(c.split_off[particles.charged_kind[reached]])
     rows = np.repeat(reached, number)
     n = len(rows)

@@ -228,6 +228,9 @@ def conversions(particles: Particles, response: Response, rng: np.random.Generat
     gap = radius[layer]**2 - np.sum(photons.vertex[:, :2]**2, axis=1)
     length = (-along + np.sqrt(along**2 + gap)) / (photons.pt / photons.momentum)
     position = photons.vertex + length[:, None] * unit
+    inside = np.abs(position[:, 2]) < response.decay.volume_z
+    rows, photons, layer, share = rows[inside], photons.take(inside), layer[inside], share[inside]
+    position, length = position[inside], length[inside]
     end = particles.end.copy()
     end[rows] = radius[layer]
     p3 = photons.p3[:, None, :] * np.stack([share, 1.0 - share], axis=1)[:, :, None]
