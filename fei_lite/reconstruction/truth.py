@@ -108,7 +108,7 @@ def _is_parton(code: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Quarks, gluons, strings and clusters of the generators, diquarks."""
     size = np.abs(code)
     diquark = (size > 1000) & (size < 10000) & (size // 10 % 10 == 0)
-    parton: NDArray[np.bool_] = (size <= 8) | (size == 21) | ((size > 80) & (size < 100)) | diquark
+    parton: NDArray[np.bool_] = ((size >= 1) & (size <= 8)) | (size == 21) | ((size > 80) & (size < 100)) | diquark
     return parton
 
 
