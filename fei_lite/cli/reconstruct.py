@@ -19,7 +19,8 @@ HELP = "reconstruct Btags in event files"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite reconstruct``."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="event files (ROOT, Parquet or mDST)")
-    parser.add_argument("--models", default="hadronic", help="model set: a shipped name or a folder (default: %(default)s)")
+    parser.add_argument("--models", default="hadronic",
+                        help="model set: a shipped name or a folder (default: %(default)s)")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set: a shipped name or a folder (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Btag file, .root or .parquet")

@@ -23,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE", help="decay file of the signal B (EvtGen's format)")
-    parser.add_argument("--response", type=Path, metavar="FILE", help="response of the detector (TOML; default: Belle II)")
+    parser.add_argument("--response", type=Path, metavar="FILE",
+                        help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
     parser.add_argument("--keep-uncovered", type=float, metavar="F",
                         help="keep events without a tag of the channel set with probability F and weight 1/F")

@@ -1,0 +1,109 @@
+"""Tagging efficiency, tag-side efficiency and purity of a Btag file, and its cut-flow.
+
+N events in all, T with a best Btag of the kind above the working point, C of
+them correct: tagging efficiency T/N, tag-side efficiency C/N, purity C/T, with
+68.3 % intervals. Exit code 1 if the cut-flow does not account for every event.
+Example:
+
+    fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite reconstruct events.root --models hadronic -o btag.root
+    fei-lite evaluate btag.root --format json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+HELP = "efficiencies and purity of a Btag file"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``fei-lite evaluate``."""
+    parser.add_argument("btags", type=Path, metavar="BTAG", help="file made by fei-lite reconstruct")
+    parser.add_argument("--working-points", type=float, nargs="+", metavar="P",
+                        help="lower cuts on SignalProbability (default: 0.001 0.01 0.1)")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--channels", action="store_true", help="list the cut-flow of every channel as well")
+    parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
+    parser.add_argument("--force", action="store_true", help="overwrite the output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run ``fei-lite evaluate``."""
+    import json
+
+    from fei_lite.evaluation import WORKING_POINTS, evaluate_tags
+    from fei_lite.outputs import atomic_output
+    from fei_lite.tagging.output import read_tags
+
+    names = ("best", "SignalProbability", "pdg", "weight", "Mbc", "isSignal")
+    columns, cutflow, metadata = read_tags(arguments.btags)
+    result = evaluate_tags({k: v for k, v in columns.items() if k in names}, metadata,
+                           working_points=arguments.working_points or WORKING_POINTS)
+    counts = {(stage, name): count for stage, name, count in cutflow}
+    read, tagged, untagged = (counts.get(("events", f"all: {step}"), -1) for step in ("read", "tagged", "untagged"))
+    accounted = read == tagged + untagged == result["n_events"] or (not cutflow and result["n_events"] == 0)
+    result["cutflow"] = [{"stage": s, "name": n, "count": c} for s, n, c in cutflow]
+    result["every_event_accounted_for"] = accounted
+    text = json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.channels)
+    if arguments.output is None:
+        print(text)
+    else:
+        with atomic_output(arguments.output, force=arguments.force) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    return 0 if accounted else 1
+
+
+def _percent(measured: dict[str, float | None] | None) -> str:
+    if measured is None or measured["value"] is None:
+        return f"{'-':>22}"
+    value, lower, upper = (100.0 * float(measured[k] or 0.0) for k in ("value", "lower", "upper"))
+    return f"{value:8.3f} [{lower:.3f}, {upper:.3f}]"
+
+
+def _table(result: dict[str, Any], channels: bool) -> str:
+    lines = [f"{result['n_events']} events" + (", weighted" if result["weighted"] else ""), "",
+             f"{'':4} {'P >':>6} {'tags':>8} {'tagging efficiency %':>26} {'tag-side efficiency %':>26} "
+             f"{'purity %':>26}"]
+    for kind in ("B+", "B0"):
+        for point in result[kind]["working_points"]:
+            lines.append(
+                f"{kind:4} {point['min_signal_probability']:6g} {point['n_tagged']:8d} "
+                f"{_percent(point['tagging_efficiency']):>26} {_percent(point['tag_side_efficiency']):>26} "
+                f"{_percent(point['purity']):>26}")
+        if block := result[kind].get("per_event_type"):
+            shares = ", ".join(_percent(m).strip() for m in block["tag_side_efficiency"])
+            lines.append(f"     of {block['event_type']} events alone: tag-side efficiency % {shares}")
+    if not result["has_truth"]:
+        lines.append("no truth in the file: tag-side efficiency and purity are unknown")
+    elif (peak := result["mbc_of_correct_tags"]) and peak["median"] is not None:
+        lines += ["", f"Mbc of {peak['n']} correct best tags: median {peak['median']:.4f} GeV, "
+                  f"half of the central 68 % {1e3 * peak['width']:.2f} MeV; Gaussian core {peak['core_mean']:.4f} GeV, "
+                  f"sigma {1e3 * peak['core_sigma']:.2f} MeV"]
+    lines += ["", *_cutflow(result, channels)]
+    return "\n".join(lines)
+
+
+def _cutflow(result: dict[str, Any], channels: bool) -> list[str]:
+    """The cut-flow per stage and particle; of channels only on request."""
+    rows: dict[tuple[str, str], dict[str, int]] = {}
+    for row in result["cutflow"]:
+        name, _, step = row["name"].rpartition(": ")
+        rows.setdefault((row["stage"], name), {})[step] = row["count"]
+    events = rows.pop(("events", "all"), {})
+    lines = ["cut-flow: " + " = ".join([f"read {events.get('read', 0)}", f"tagged {events.get('tagged', 0)}"
+                                         f" + untagged {events.get('untagged', 0)}"])]
+    for (_, name), steps in [item for item in rows.items() if item[0][0] == "events"]:
+        lines += [f"  {name}: {step}: {count}" for step, count in steps.items()]
+    shown = ("events with a candidate", "events without", "classified", "duplicates dropped", "kept", "kept true")
+    lines.append(f"{'stage':8} {'particle':10} " + " ".join(f"{s:>24}" for s in shown))
+    for (stage, name), steps in rows.items():
+        if stage != "events" and "kept" in steps:
+            lines.append(f"{stage:8} {name:10} " + " ".join(f"{steps.get(s, 0):>24}" for s in shown))
+    if channels:
+        for (stage, name), steps in rows.items():
+            if stage != "events" and "kept" not in steps:
+                lines.append(f"{stage:8} {name}: " + ", ".join(f"{step} {count}" for step, count in steps.items()))
+    return lines
