@@ -1,6 +1,6 @@
 """The definition of mcErrors, recursively, on sets of generated particles: slow and plain.
 
-Also: batches of events from decay trees written by hand, for the tests.
+Also: batches of events from decay trees, written by hand or grown at random.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 
 from fei_lite.events import EventBatch, Jagged
 
+#: Status of the photons that nobody misses.
+FSR, PHOTOS = 1 | 128, 1 | 256
 FINAL = {11, 12, 13, 14, 16, 22, 130, 211, 310, 321, 2112, 2212}
 
 
@@ -162,3 +164,52 @@ def make_batch(roots: list[list[Gen]], tracks: list[list[tuple[int, Gen | None]]
                  for x in v0s or [[] for _ in roots]],
                 {"pdg": "i4", "positive_index": "i4", "negative_index": "i4"}),
         gen)
+
+
+def charge_of(pdg):
+    return int(np.sign(pdg)) * (-1 if abs(pdg) in (11, 13) else 1)
+
+
+# --- random events ---
+
+DECAYS = {
+    300553: [(521, -521), (511, -511)],
+    521: [(-421, 211), (-421, 213), (-421, 211, 111), (-423, 211), (-421, -13, 14)],
+    511: [(-411, 211), (-411, 211, 211, -211), (-411, 20213), (-421, 111), (-411, 130, 321)],
+    423: [(421, 111), (421, 22)],
+    421: [(-321, 211), (-321, 211, 111), (310, 211, -211), (-321, 321), (-321, 213), (130, 111), (-2, 2, 310)],
+    411: [(-321, 211, 211), (310, 211), (-313, 211), (310, -11, 12)],
+    213: [(211, 111)], 20213: [(113, 211), (213, 111)], 113: [(211, -211)], 313: [(321, -211)],
+    111: [(22, 22), (22, 22), (22, 11, -11)], 310: [(211, -211), (111, 111)],
+}
+SELF_CONJUGATE = {111, 310, 113, 22, 130, 300553}
+
+
+def grow(code, rng):
+    """A random decay, with radiation and secondaries."""
+    modes = DECAYS.get(abs(code))
+    if modes is None:
+        if abs(code) in (211, 321) and rng.random() < 0.1:
+            sign = 1 if code > 0 else -1
+            return Gen(code, [Gen(-13 * sign, status=0), Gen(14 * sign, status=0)])
+        if code == 22 and rng.random() < 0.1:
+            return Gen(22, [Gen(11, status=0), Gen(-11, status=0)])
+        return Gen(code)
+    sign = -1 if code < 0 else 1
+    products = modes[rng.integers(len(modes))]
+    daughters = [grow(p if p in SELF_CONJUGATE else sign * p, rng) for p in products]
+    if rng.random() < 0.15:
+        daughters.append(Gen(22, status=int(rng.choice([FSR, PHOTOS, 1]))))
+    return Gen(code, daughters)
+
+
+def detected(root, rng):
+    """Random tracks and clusters of an event: lost, unmatched and cloned ones among them."""
+    tracks, clusters = [], []
+    for p in root.below():
+        copies = rng.choice([0, 1, 2], p=[0.1, 0.8, 0.1])
+        if abs(p.pdg) in (11, 13, 211, 321, 2212) and (p.primary or rng.random() < 0.7):
+            tracks += [(charge_of(p.pdg), p)] * copies
+        elif p.pdg == 22:
+            clusters += [p] * copies
+    return [*tracks, (1, None), (-1, None)], [*clusters, None]

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from naive_truth import Cand, Gen, errors_of, is_signal, make_batch, particle_of
+from naive_truth import (
+    FSR,
+    PHOTOS,
+    Cand,
+    Gen,
+    charge_of,
+    detected,
+    errors_of,
+    grow,
+    is_signal,
+    make_batch,
+    particle_of,
+)
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.errors import EventFileError, UnknownNameError
@@ -21,7 +33,6 @@ from fei_lite.reconstruction.frames import invariant_mass
 FOLDER = Path(os.environ.get("FEI_LITE_TEST_DATA", "")) / "basf2_mdst"
 FILES = sorted(FOLDER.glob("*.root")) if "FEI_LITE_TEST_DATA" in os.environ else []
 
-FSR, PHOTOS = 1 | 128, 1 | 256
 OK, MISS_FSR, RESONANCE, IN_FLIGHT, NEUTRINO, GAMMA, MASSIVE = 0, 1, 2, 4, 8, 16, 32
 KLONG, MIS_ID, WRONG, UNMATCHED, MISS_PHOTOS = 96, 128, 256, 512, 1024
 
@@ -51,10 +62,6 @@ def composite(name, sign, rows, daughters, batch, offsets=None):
     sign = np.broadcast_to(np.array(sign, dtype=np.int8), len(rows))
     made = table(name, [0, len(rows)] if offsets is None else offsets, sign=sign, daughters=rows)
     return with_truth(made, truth.match_composites(made, daughters, batch))
-
-
-def charge_of(pdg):
-    return int(np.sign(pdg)) * (-1 if abs(pdg) in (11, 13) else 1)
 
 
 def d_candidate(decay, claims, *, name="D0", sign=1):
@@ -306,49 +313,6 @@ def test_empty_and_misuse():
 
 
 # --- the recursive twin -------------------------------------------------------------------------
-
-DECAYS = {
-    300553: [(521, -521), (511, -511)],
-    521: [(-421, 211), (-421, 213), (-421, 211, 111), (-423, 211), (-421, -13, 14)],
-    511: [(-411, 211), (-411, 211, 211, -211), (-411, 20213), (-421, 111), (-411, 130, 321)],
-    423: [(421, 111), (421, 22)],
-    421: [(-321, 211), (-321, 211, 111), (310, 211, -211), (-321, 321), (-321, 213), (130, 111), (-2, 2, 310)],
-    411: [(-321, 211, 211), (310, 211), (-313, 211), (310, -11, 12)],
-    213: [(211, 111)], 20213: [(113, 211), (213, 111)], 113: [(211, -211)], 313: [(321, -211)],
-    111: [(22, 22), (22, 22), (22, 11, -11)], 310: [(211, -211), (111, 111)],
-}
-SELF_CONJUGATE = {111, 310, 113, 22, 130, 300553}
-
-
-def grow(code, rng):
-    """A random decay, with radiation and secondaries."""
-    modes = DECAYS.get(abs(code))
-    if modes is None:
-        if abs(code) in (211, 321) and rng.random() < 0.1:
-            sign = 1 if code > 0 else -1
-            return Gen(code, [Gen(-13 * sign, status=0), Gen(14 * sign, status=0)])
-        if code == 22 and rng.random() < 0.1:
-            return Gen(22, [Gen(11, status=0), Gen(-11, status=0)])
-        return Gen(code)
-    sign = -1 if code < 0 else 1
-    products = modes[rng.integers(len(modes))]
-    daughters = [grow(p if p in SELF_CONJUGATE else sign * p, rng) for p in products]
-    if rng.random() < 0.15:
-        daughters.append(Gen(22, status=int(rng.choice([FSR, PHOTOS, 1]))))
-    return Gen(code, daughters)
-
-
-def detected(root, rng):
-    """Random tracks and clusters of an event: lost, unmatched and cloned ones among them."""
-    tracks, clusters = [], []
-    for p in root.below():
-        copies = rng.choice([0, 1, 2], p=[0.1, 0.8, 0.1])
-        if abs(p.pdg) in (11, 13, 211, 321, 2212) and (p.primary or rng.random() < 0.7):
-            tracks += [(charge_of(p.pdg), p)] * copies
-        elif p.pdg == 22:
-            clusters += [p] * copies
-    return [*tracks, (1, None), (-1, None)], [*clusters, None]
-
 
 CHANNELS = [("pi0", ("gamma", "gamma")), ("K_S0", ("pi+", "pi+")), ("D0", ("K+", "pi+")), ("D0", ("K+", "K+")),
             ("D0", ("K+", "pi+", "pi0")), ("D0", ("K_S0", "pi+", "pi+")), ("D+", ("K+", "pi+", "pi+")),
