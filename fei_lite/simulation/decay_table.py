@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fei_lite.errors import SimulationError, UnknownNameError
 from fei_lite.particles import pdg_code
 
@@ -66,12 +69,15 @@ class Finding:
 class DecayTable:
     """Decay modes by the PDG code of the mother (particles only; Pythia conjugates), and findings.
 
-    ``renormalised[code]`` is the sum of the fractions that were taken over,
-    to which Pythia normalises.
+    ``exclusive[code]`` are the products of the mother's modes without partons,
+    also of modes that the table gives no fraction: fragmentation may not make
+    them. ``renormalised[code]`` is the sum of the fractions that were taken
+    over, to which Pythia normalises.
     """
 
     modes: Mapping[int, tuple[Mode, ...]]
     findings: tuple[Finding, ...]
+    exclusive: Mapping[int, frozenset[tuple[int, ...]]]
 
     @property
     def renormalised(self) -> dict[int, float]:
@@ -94,6 +100,22 @@ def code_of(name: str, aliases: Mapping[str, str]) -> int:
     if name.startswith("anti-") and name[5:] in PARTONS:
         return -PARTONS[name[5:]]
     return pdg_code(name)
+
+
+def is_parton(codes: NDArray) -> NDArray[np.bool_]:
+    """Whether PDG codes are quarks, gluons, diquarks, or Pythia's own objects such as clusters.
+
+    >>> is_parton(np.array([2, 21, -2103, 82, 22, 2212, 3122, 113])).tolist()
+    [True, True, True, True, False, False, False, False]
+    """
+    absolute = np.abs(codes)
+    diquark = (absolute > 1000) & (absolute < 10000) & (absolute // 10 % 10 == 0)
+    return np.asarray((absolute <= 8) | (absolute == 21) | diquark | ((absolute >= 81) & (absolute <= 99)))
+
+
+def fragments(mode: Mode) -> bool:
+    """Whether a mode decays into partons, which then fragment."""
+    return not mode.products or bool(is_parton(np.array(mode.products)).any())
 
 
 def ordered_products(codes: Sequence[int], element: int) -> tuple[int, ...]:
@@ -163,6 +185,7 @@ def translate(path: Path) -> DecayTable:
     parser.parse(include_ccdecays=False)
     aliases = parser.dict_aliases()
     modes: dict[int, tuple[Mode, ...]] = {}
+    exclusive: dict[int, frozenset[tuple[int, ...]]] = {}
     findings: list[Finding] = []
     for mother in parser.list_decay_mother_names():
         if mother in aliases:
@@ -176,14 +199,15 @@ def translate(path: Path) -> DecayTable:
             continue
         found, lost = mother_modes(parser, mother, code, aliases)
         findings += lost
-        if found:
+        exclusive[code] = frozenset(tuple(sorted(m.products)) for m in found if not fragments(m))
+        if found := tuple(mode for mode in found if mode.fraction > 0.0):
             modes[code] = found
-    return DecayTable(modes, tuple(findings))
+    return DecayTable(modes, tuple(findings), exclusive)
 
 
 def mother_modes(parser, mother: str, code: int,  # type: ignore[no-untyped-def]
                  aliases: Mapping[str, str]) -> tuple[tuple[Mode, ...], list[Finding]]:
-    """The modes of one mother in a parsed file, and what could not be translated."""
+    """The modes of one mother in a parsed file, and what could not be translated (of positive fraction)."""
     from decaylanguage.dec.dec import (
         get_branching_fraction, get_final_state_particle_names, get_model_name, get_model_parameters,
     )
@@ -193,11 +217,11 @@ def mother_modes(parser, mother: str, code: int,  # type: ignore[no-untyped-def]
         fraction = float(get_branching_fraction(line))
         names = get_final_state_particle_names(line)
         model = str(get_model_name(line))
-        if fraction <= 0.0:
-            continue
         try:
             codes = [code_of(name, aliases) for name in names]
         except UnknownNameError as error:
+            if fraction <= 0.0:
+                continue
             findings.append(Finding(mother, f"-> {' '.join(names)}: {error}", fraction))
             continue
         element = matrix_element(code, model, list(get_model_parameters(line) or []), codes)

@@ -21,13 +21,10 @@ from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.simulation.beams import Beams, boost, rotation_to
 from fei_lite.simulation.processes import Process, find_process
-from fei_lite.simulation.pythia import Generator, new_pythia
+from fei_lite.simulation.pythia import RADIATION, Generator, new_pythia
+from fei_lite.simulation.records import RADIATED, blocks, chosen as events_of
 from fei_lite.simulation.signal import SignalDecay, read_signal_decay
 from fei_lite.simulation.sources import UPSILON, continuum_settings, pair_source_class
-
-#: Rows of Pythia's record before the particle that all others come from.
-_HEADER = 5
-_BLOCK = 1000  # events asked of Pythia at a time; fixed, so that batches of any size give the same events
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,11 @@ class GeneratedBatch:
     def n_events(self) -> int:
         """Number of events."""
         return len(self.events["event"])
+
+    def slice(self, start: int, stop: int) -> GeneratedBatch:
+        """Events ``start`` to ``stop`` (excluded)."""
+        return GeneratedBatch({k: v[start:stop] for k, v in self.events.items()},
+                              self.generated.slice(start, stop), self.process, stop - start)
 
 
 #: Chooses events before the detector: (batch, rng) -> (mask (n,), weight (n,)).
@@ -72,10 +74,14 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
     generator = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal)
-    number, rest = 0, _blocks(generator.pythia, n)
-    for records in _rebatched(rest, batch_size):
-        batch = _batch(records, chosen, beams, rng, number, signal)
-        number += batch.n_events
+
+    def in_laboratory() -> Iterator[GeneratedBatch]:
+        number = 0
+        for records in blocks(generator, n):
+            yield _block(records, chosen, beams, rng, number, signal)
+            number += len(records.counts)
+
+    for batch in _rebatched(in_laboratory(), batch_size):
         if keep is not None:
             mask, weight = keep(batch, keep_rng)
             batch = select(batch, mask, weight)
@@ -88,7 +94,7 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
     else:
-        generator = new_pythia(seed=seed, settings=("Beams:frameType = 5",
+        generator = new_pythia(seed=seed, settings=(*RADIATION, "Beams:frameType = 5",
                                                     f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0.0205 10.4 10.8 0"))
         pythia = generator.pythia
         code = process.code if signal is None else abs(signal.code)
@@ -105,111 +111,59 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
     return generator
 
 
-def _blocks(pythia: Any, n: int) -> Iterator[Any]:
-    """Pythia's records (awkward arrays) until ``n`` events are there."""
-    done = 0
-    while done < n:
-        wanted = min(_BLOCK, n - done)
-        records = pythia.nextBatch(wanted)
-        if len(records) == 0:
-            raise SimulationError("Pythia made no event in a whole block.")
-        done += len(records)
-        yield records.prt
-
-
-def _rebatched(blocks: Iterator[Any], batch_size: int) -> Iterator[Any]:
-    """Records in batches of at most ``batch_size`` events."""
-    import awkward as ak
-
-    waiting: list[Any] = []
+def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
+    """Events in batches of ``batch_size`` (the last one may be smaller)."""
+    waiting: list[GeneratedBatch] = []
     n = 0
     for block in blocks:
-        waiting.append(block)
-        n += len(block)
-        while n >= batch_size:
-            whole = ak.concatenate(waiting) if len(waiting) > 1 else waiting[0]
-            yield whole[:batch_size]
-            waiting, n = [whole[batch_size:]], n - batch_size
+        start = 0
+        while n + block.n_events - start >= batch_size:
+            stop = start + batch_size - n
+            yield _joined([*waiting, block.slice(start, stop)])
+            waiting, n, start = [], 0, stop
+        if start < block.n_events:
+            waiting.append(block.slice(start, block.n_events))
+            n += block.n_events - start
     if n:
-        yield ak.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+        yield _joined(waiting)
 
 
-def _batch(records: Any, process: Process, beams: Beams, rng: np.random.Generator, first: int,
+def _joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
+    """One batch of the events of all."""
+    if len(parts) == 1:
+        return parts[0]
+    lists = [part.generated for part in parts]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([item.counts for item in lists]))]).astype(np.int64)
+    generated = Jagged(offsets, {k: np.concatenate([item[k] for item in lists]) for k in lists[0].columns})
+    events = {k: np.concatenate([part.events[k] for part in parts]) for k in parts[0].events}
+    return GeneratedBatch(events, generated, parts[0].process, sum(part.n_generated for part in parts))
+
+
+def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, first: int,
            signal: SignalDecay | None) -> GeneratedBatch:
-    """The columns of a batch from Pythia's records."""
-    import awkward as ak
-
-    n = len(records)
-    counts = ak.to_numpy(ak.num(records.id))
-    flat = ak.flatten(records)
-    index = ak.to_numpy(ak.flatten(ak.local_index(records.id)))
-    event = np.repeat(np.arange(n), counts)
-
-    def column(values: Any) -> NDArray:
-        return np.asarray(ak.to_numpy(values))
-
-    kept = index >= _HEADER
-    event, index = event[kept], index[kept]
-    codes, status = column(flat.id)[kept], column(flat.status)[kept]
-    mother = np.where(index == _HEADER, -1, np.maximum(column(flat.mother1)[kept] - _HEADER, 0))
-    p4 = np.stack([column(flat.p[name])[kept] for name in ("px", "py", "pz", "e")], axis=1)
-    x4 = np.stack([column(ak.fill_none(flat.vProd[name], 0.0))[kept] for name in ("px", "py", "pz", "e")], axis=1)
-    hadrons, mother = without_partons(codes, mother, event, counts - _HEADER)
-    index, event, codes, status = index[hadrons], event[hadrons], codes[hadrons], status[hadrons]
-    p4, x4 = p4[hadrons], x4[hadrons]
-    codes = _relabelled(codes, index, process, signal)
-    rotation = rotation_to(beams.axis_cms)
-    frame = beams.smeared(n, rng)
-    place = beams.vertices(n, rng)
-    p4[:, :3] = p4[:, :3] @ rotation.T
-    x4[:, :3] = x4[:, :3] @ rotation.T
-    p4 = boost(p4, frame[event])
-    x4 = boost(x4 / 10.0, frame[event])  # mm -> cm
-    bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
-    bits[status > 0] |= STATUS["stable"]
-    bits[(codes == 22) & (np.abs(status) == 51) & (mother > 0)] |= STATUS["photos_photon"]
-    bits[index == _HEADER] |= STATUS["virtual"] if process.kind == "continuum" else 0
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(event, minlength=n))]).astype(np.int64)
-    generated = Jagged(offsets, {
-        "pdg": codes.astype(np.int32), "mother": mother, "status": bits, "p4": p4,
-        "vertex": x4[:, :3] + place[event], "time": (x4[:, 3] / SPEED_OF_LIGHT).astype(np.float32)})
-    return GeneratedBatch(_event_columns(n, first, beams), generated, process, n)
-
-
-def without_partons(
-    codes: NDArray, mother: NDArray, event: NDArray, counts: NDArray,
-) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Rows that are no quarks, gluons or diquarks, and their mothers counted among those rows.
-
-    A hadron made in fragmentation gets the nearest ancestor that is no parton:
-    the B or D meson that decayed into quarks, or the virtual photon. So did
-    EvtGen, and four-momentum is conserved at each vertex.
-    """
-    first = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    ancestor = np.where(mother >= 0, mother + first[event], -1)
-    absolute = np.abs(codes)
-    parton = (absolute <= 8) | (absolute == 21) | ((absolute > 1000) & (absolute < 10000) & (absolute // 10 % 10 == 0))
-    parton |= (absolute >= 81) & (absolute <= 99)
-    while True:
-        through = (ancestor >= 0) & parton[ancestor]
-        if not through.any():
-            break
-        ancestor[through] = ancestor[ancestor[through]]
-    kept = np.flatnonzero(~parton)
-    position = np.cumsum(~parton) - 1
-    per_event = np.bincount(event[kept], minlength=len(counts))
-    new_first = np.concatenate([[0], np.cumsum(per_event)])[:-1]
-    above = ancestor[kept]
-    return kept, np.where(above >= 0, position[above] - new_first[event[kept]], -1).astype(np.int32)
-
-
-def _relabelled(codes: NDArray, index: NDArray, process: Process, signal: SignalDecay | None) -> NDArray:
-    """Codes of the signal's private copies turned back; the root of a continuum event is a photon."""
+    """A block of records in the laboratory frame."""
+    n, event = len(records.counts), records.event_index
+    codes, status, mother = records["pdg"], np.abs(records["status"]), records["mother"]
+    root = mother < 0
     if signal is not None:
         codes = signal.relabel(codes)
     if process.kind == "continuum":
-        codes = np.where(index == _HEADER, 22, codes)
-    return codes
+        codes = np.where(root, 22, codes)
+    rotation = rotation_to(beams.axis_cms)
+    frame, place = beams.smeared(n, rng), beams.vertices(n, rng)
+    p4, x4 = records["p4"].copy(), records["x4"] / 10.0  # mm -> cm
+    for vectors in (p4, x4):
+        vectors[:, :3] = vectors[:, :3] @ rotation.T
+    p4, x4 = boost(p4, frame[event]), boost(x4, frame[event])
+    bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
+    bits[records["status"] > 0] |= STATUS["stable"]
+    bits[(codes == 22) & (status == RADIATED)] |= STATUS["photos_photon"]
+    if process.kind == "continuum":
+        bits[root] |= STATUS["virtual"]
+    generated = Jagged(records.offsets, {
+        "pdg": codes.astype(np.int32), "mother": mother, "status": bits, "p4": p4,
+        "vertex": x4[:, :3] + place[event], "time": (x4[:, 3] / SPEED_OF_LIGHT).astype(np.float32)})
+    return GeneratedBatch(_event_columns(n, first, beams), generated, process, n)
 
 
 def _event_columns(n: int, first: int, beams: Beams) -> dict[str, NDArray]:
@@ -224,9 +178,6 @@ def _event_columns(n: int, first: int, beams: Beams) -> dict[str, NDArray]:
 
 def select(batch: GeneratedBatch, mask: NDArray[np.bool_], weight: NDArray[np.float64]) -> GeneratedBatch:
     """The events of a mask, with weights."""
-    objects = np.repeat(mask, batch.generated.counts)
-    offsets = np.concatenate([[0], np.cumsum(batch.generated.counts[mask])]).astype(np.int64)
     events = {name: values[mask] for name, values in batch.events.items()}
     events["weight"] = weight[mask].astype(np.float64)
-    generated = Jagged(offsets, {name: values[objects] for name, values in batch.generated.columns.items()})
-    return replace(batch, events=events, generated=generated)
+    return replace(batch, events=events, generated=events_of(batch.generated, mask))

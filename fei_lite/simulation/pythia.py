@@ -27,19 +27,30 @@ INCLUSIVE = {
     30213: ("Xu+", "Xu-", 3, 1.5, 0.8, 0.6, 4.0),
 }
 
+#: Radiation of photons in hadron decays, which Pythia has in its Vincia shower only. Without
+#: Vincia's tune, fragmentation stays as it is; photons that become pairs are switched off.
+RADIATION = ("PartonShowers:model = 2", "HadronLevel:QED = on", "Vincia:Tune = -1", "Vincia:nGammaToLepton = 0",
+             "Vincia:nGammaToQuark = 0")
+
 _SETTINGS = (
-    "Print:quiet = on", "Check:event = off", "ParticleDecays:limitTau0 = off", "ParticleDecays:mixB = off",
-    "PartonLevel:MPI = off", "PartonLevel:ISR = off", "PDF:lepton = off", 
+    "Print:quiet = on", "Print:verbosity = 0", "Check:event = off", "ParticleDecays:limitTau0 = off", "ParticleDecays:mixB = off",
+    "PartonLevel:MPI = off", "PartonLevel:ISR = off", "PDF:lepton = off",
 )
 
 
 @dataclass
 class Generator:
-    """A Pythia ready to be run, what it could not take over, and objects it only refers to."""
+    """A Pythia ready to be run, what it could not take over, and objects it only refers to.
+
+    ``n_failed`` and ``n_vetoed`` count events that Pythia gave up and that
+    fragmentation had to give up (:func:`~fei_lite.simulation.records.vetoed`).
+    """
 
     pythia: Any
     findings: tuple[Finding, ...]
     keep_alive: list[Any]
+    n_failed: int = 0
+    n_vetoed: int = 0
 
 
 def new_pythia(*, seed: int, settings: Iterable[str] = (), table: DecayTable | None = None) -> Generator:

@@ -106,11 +106,12 @@ def _modes(parser: Any, name: str, aliases: Mapping[str, str], copies: Mapping[s
     modes, lost = mother_modes(parser, name, private[copies[name]], aliases)
     if lost:
         raise SimulationError(f"{path}: Decay {name}: {lost[0].what}.")
-    if not modes:
+    if not any(mode.fraction > 0.0 for mode in modes):
         raise SimulationError(f"{path}: Decay {name}: no mode with a positive branching fraction.")
-    lines = [line for line in parser._find_decay_modes(name)]
     out = []
-    for mode, line in zip(modes, lines, strict=True):
+    for mode, line in zip(modes, parser._find_decay_modes(name), strict=True):
+        if mode.fraction <= 0.0:
+            continue
         waiting = [copies[d] for d in get_final_state_particle_names(line) if d in copies]
         products = []
         for code in mode.products:
