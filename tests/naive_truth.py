@@ -191,7 +191,7 @@ def grow(code, rng):
     if modes is None:
         if abs(code) in (211, 321) and rng.random() < 0.1:
             sign = 1 if code > 0 else -1
-            return Gen(code, [Gen(-13 * sign, status=0), Gen(14 * sign, status=0)])
+            return Gen(code, [Gen(-13 * sign, [Gen(-11 * sign, status=0)], status=0), Gen(14 * sign, status=0)])
         if code == 22 and rng.random() < 0.1:
             return Gen(22, [Gen(11, status=0), Gen(-11, status=0)])
         return Gen(code)

@@ -89,7 +89,7 @@ def test_errors_of_a_single_layer_pair_follow_the_lever_arm():
     bare = bare.replace("0.85", "0.0")
     response = parse_response(text.replace(line, bare))
     helix = np.array([[0.0, 0.3, 1e-6, 0.0, 0.5]])
-    cov, counts = track_errors(helix, np.array([10.0]), np.array([0.14]), first=np.zeros(1), last=np.full(1, np.inf),
+    cov, counts, _ = track_errors(helix, np.array([10.0]), np.array([0.14]), first=np.zeros(1), last=np.full(1, np.inf),
                                response=response, rng=np.random.default_rng(1))
     assert counts.tolist() == [[0, 4, 0]]
     lever = far - near
@@ -102,7 +102,7 @@ def test_errors_shrink_with_momentum_and_hits():
     """Catches swapped layers: more momentum, or vertex hits, must measure the vertex better."""
     helix = np.array([[0.0, 0.0, 0.00449688 / pt, 0.0, 0.3] for pt in (0.15, 0.5, 2.0, 2.0)])
     first = np.array([0.0, 0.0, 0.0, 15.0])
-    cov, counts = track_errors(helix, np.array([0.15, 0.5, 2.0, 2.0]), np.full(4, 0.14), first=first,
+    cov, counts, _ = track_errors(helix, np.array([0.15, 0.5, 2.0, 2.0]), np.full(4, 0.14), first=first,
                                last=np.full(4, np.inf), response=RESPONSE, rng=np.random.default_rng(3))
     d0 = np.sqrt(cov[:, 0])
     assert d0[0] > d0[1] > d0[2] and d0[3] > 5 * d0[2]
@@ -317,7 +317,7 @@ def test_missing_response_file(tmp_path):
 
 def test_every_number_of_the_response_has_a_source():
     """Catches numbers without an origin: each line has a comment that names one, or says assumed."""
-    words = ("TDR", "book", "mdst", "tracking", "ecl", "pid", "klm", "pdg", "tuned", "assumed", "1.5 T", "ALEPH", "knots")
+    words = ("TDR", "book", "mdst", "tracking", "ecl", "pid", "klm", "pdg", "tuned", "assumed", "1.5 T", "ALEPH", "knots", "basf2")
     for line in TEXT.splitlines():
         if "=" in line and not line.startswith("#"):
             comment = line.partition("#")[2]

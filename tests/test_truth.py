@@ -7,19 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from naive_truth import (
-    FSR,
-    PHOTOS,
-    Cand,
-    Gen,
-    charge_of,
-    detected,
-    errors_of,
-    grow,
-    is_signal,
-    make_batch,
-    particle_of,
-)
+from naive_truth import FSR, PHOTOS, Cand, Gen, charge_of, detected, errors_of, grow, is_signal, make_batch, particle_of
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.errors import EventFileError, UnknownNameError
@@ -177,14 +165,17 @@ def test_unflavoured_d0(generated):
 def test_decay_in_flight():
     """Fails if a pion seen as its muon is lost, counted as missing, or takes any ancestor's name."""
     def decay():
-        mu = Gen(-13, status=0)
+        e = Gen(-11, status=0)
+        mu = Gen(-13, [e], status=0)
         k, pi = Gen(-321), Gen(211, [mu, Gen(14, status=0)])
-        return Gen(421, [k, pi]), k, mu
+        return Gen(421, [k, pi]), k, mu, e
 
-    d, k, mu = decay()
+    d, k, mu, _ = decay()
     assert d_candidate(d, [("K+", k), ("pi+", mu)]) == (IN_FLIGHT, 0)
-    d, k, mu = decay()
+    d, k, mu, _ = decay()
     assert d_candidate(d, [("K+", k), ("K+", mu)]) == (IN_FLIGHT | MIS_ID, 0)
+    d, k, _, e = decay()
+    assert d_candidate(d, [("K+", k), ("pi+", e)]) == (IN_FLIGHT, 0)
     orphan = Gen(-13, status=0)
     batch = make_batch([[orphan]], [[(1, orphan)]], [[]])
     assert leaves("pi+", batch)["mcErrors"].tolist() == [IN_FLIGHT | UNMATCHED]
@@ -340,7 +331,7 @@ def random_rows(daughters, rng, n_events, mother):
 def test_recursive_twin():
     """Fails if bit sets, common ancestors or event offsets differ from the plain recursive definition anywhere."""
     rng = np.random.default_rng(5)
-    roots = [grow(300553, rng) for _ in range(100)]
+    roots = [grow(300553, rng) for _ in range(150)]
     found = [detected(r, rng) for r in roots]
     batch = make_batch([[r] for r in roots], [f[0] for f in found], [f[1] for f in found])
     objects = {"track": [p for f in found for _, p in f[0]], "cluster": [p for f in found for p in f[1]]}

@@ -54,7 +54,7 @@ def _scatter(p, variance, omega, tan_lambda):
 
 
 @kernel
-def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts, outermost):
+def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts, innermost):
     """Covariance of each helix from a Kalman filter over the layers, from outside to the perigee.
 
     ``helix`` (n, 5); ``p_beta`` (n,) momentum times velocity in GeV; only layers
@@ -62,35 +62,42 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
     the layer is crossed. ``layers`` (L, 6): radius, material, kind, mean hits,
     sigma r-phi, sigma z. ``limits``: tan lambda forward and backward, z forward
     and backward, scattering constant. Fills ``cov`` (n, 15), ``counts`` (n, 3:
-    pixel, strip, drift-chamber hits) and ``outermost`` (n,), the radius of the last layer crossed.
+    pixel, strip, drift-chamber hits) and ``innermost`` (n,), the radius of the first
+    layer with a hit (infinite without one).
 
     The state is the displacement to the right of the track, its slope (the
     opposite of the azimuth), omega, z and tan lambda.
     """
     n_layers = layers.shape[0]
     arcs = np.empty(n_layers)
+    crossed = np.empty(n_layers, dtype=np.bool_)
     p = np.empty((5, 5))
     order = np.array([0, 1, 2, 3, 4])
     for i in range(helix.shape[0]):
         omega, z0, tan_lambda = helix[i, 2], helix[i, 3], helix[i, 4]
         counts[i] = 0
-        outermost[i] = 0.0
+        innermost[i] = np.inf
         top = -1
         for k in range(n_layers):
             r = layers[k, 0]
             bend = 0.5 * r * abs(omega)
+            crossed[k] = False
             if bend >= 1.0 or r > last[i]:
                 break
             arcs[k] = 2.0 * math.asin(bend) / abs(omega)
             z = z0 + arcs[k] * tan_lambda
-            if z > min(limits[0] * r, limits[2]) or z < max(limits[1] * r, limits[3]):
+            if r < first[i]:
+                continue
+            inside = max(limits[1] * r, limits[3]) <= z <= min(limits[0] * r, limits[2])
+            if top >= 0 and not inside:  # left by an end; one that starts outside may still enter
                 break
-            top = k
+            if inside:
+                crossed[k], top = True, k
         p[:] = 0.0
         p[0, 0], p[1, 1], p[2, 2], p[3, 3], p[4, 4] = 10.0, 1.0, 4.0 * omega * omega, 100.0, 1.0 + tan_lambda**4
         position = arcs[top] if top >= 0 else 0.0
         for k in range(top, -1, -1):
-            if layers[k, 0] < first[i]:
+            if not crossed[k]:
                 break
             _move_inward(p, position - arcs[k])
             position = arcs[k]
@@ -100,7 +107,7 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
                 _measure(p, 0, layers[k, 4] ** 2 * worse)
                 _measure(p, 3, layers[k, 5] ** 2 * worse)
                 counts[i, kind - 1] += hits
-                outermost[i] = max(outermost[i], layers[k, 0])
+                innermost[i] = layers[k, 0]
             cosine = math.sqrt(1.0 - (0.5 * layers[k, 0] * omega) ** 2)
             thickness = layers[k, 1] * math.sqrt(1.0 + tan_lambda * tan_lambda) / max(cosine, 0.05)
             angle = limits[4] / p_beta[i] * (1.0 + 0.038 * math.log(thickness))

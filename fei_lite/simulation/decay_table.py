@@ -209,7 +209,10 @@ def mother_modes(parser, mother: str, code: int,  # type: ignore[no-untyped-def]
                  aliases: Mapping[str, str]) -> tuple[tuple[Mode, ...], list[Finding]]:
     """The modes of one mother in a parsed file, and what could not be translated (of positive fraction)."""
     from decaylanguage.dec.dec import (
-        get_branching_fraction, get_final_state_particle_names, get_model_name, get_model_parameters,
+        get_branching_fraction,
+        get_final_state_particle_names,
+        get_model_name,
+        get_model_parameters,
     )
 
     modes, findings = [], []

@@ -3,7 +3,7 @@
 No particle is followed through matter step by step: each meets layers,
 surfaces and probabilities taken from ``response.toml``. What that leaves out
 is said there and in the modules ``detector_*``, one for each kind of object:
-bremsstrahlung of electrons, merged photons of fast pi0, fake V0s, charge
+bremsstrahlung of electrons, merged photons of fast pi0, charge
 mis-measurement of curlers, and the daughters of K+ decays other than mu nu.
 """
 
@@ -15,7 +15,13 @@ from fei_lite.events.batch import EventBatch, Jagged
 from fei_lite.simulation.detector_clusters import charged_impact, make_clusters
 from fei_lite.simulation.detector_klm import make_klm
 from fei_lite.simulation.detector_particles import (
-    conversions, decays_in_flight, extend, final_state, merge, with_secondaries)
+    conversions,
+    decays_in_flight,
+    extend,
+    final_state,
+    merge,
+    with_secondaries,
+)
 from fei_lite.simulation.detector_pid import pid_likelihoods
 from fei_lite.simulation.detector_tracks import find_tracks
 from fei_lite.simulation.detector_v0s import find_v0s
@@ -53,5 +59,5 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
     clusters = make_clusters(particles, tracks, offsets, bz, response=response, rng=rng, background=background)
     klm = make_klm(particles, charged_impact(particles, bz, response), n_events, response=response, rng=rng,
                    background=background)
-    v0s = find_v0s(tracks, particles, generated, offsets, response=response, rng=rng)
+    v0s = find_v0s(tracks, offsets, bz, response=response, rng=rng)
     return EventBatch(dict(batch.events), track_list, clusters, klm, v0s, generated)

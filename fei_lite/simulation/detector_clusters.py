@@ -11,7 +11,13 @@ from fei_lite.events.batch import Jagged
 from fei_lite.kernels import detector as kernels
 from fei_lite.simulation.detector_particles import Particles, true_helix
 from fei_lite.simulation.detector_surface import (
-    cartesian, helix_impact, region, spherical, straight_impact, surface_distance)
+    cartesian,
+    helix_impact,
+    region,
+    spherical,
+    straight_impact,
+    surface_distance,
+)
 from fei_lite.simulation.detector_tracks import Tracks
 from fei_lite.simulation.response import Response
 

@@ -24,6 +24,7 @@ class Tracks:
     code without sign that the identification sees; ``momentum`` and ``theta``
     the true ones (GeV, rad; reconstructed for background). ``kinked`` tracks
     decay to a muon in another direction: the detectors outside miss them.
+    ``innermost`` is the radius (cm) of the first layer with a hit.
     """
 
     event: NDArray[np.int64]
@@ -37,6 +38,7 @@ class Tracks:
     counts: NDArray[np.int64]
     p_value: NDArray[np.float64]
     kinked: NDArray[np.bool_]
+    innermost: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.event)
@@ -45,8 +47,8 @@ class Tracks:
 def track_errors(
     helix: NDArray[np.float64], momentum: NDArray[np.float64], mass: NDArray[np.float64], *,
     first: NDArray[np.float64], last: NDArray[np.float64], response: Response, rng: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Covariances (n, 15) of helices (n, 5) and hits (n, 3) in pixels, strips and drift chamber.
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Covariances (n, 15) of helices (n, 5), hits (n, 3) in pixels, strips and drift chamber, radius of the first hit.
 
     Measurements and material between the radii ``first`` and ``last`` (n,), cm,
     are combined by a Kalman filter; hits are drawn by their efficiency.
@@ -58,11 +60,11 @@ def track_errors(
     low, high = np.radians(t.theta_low_deg), np.radians(t.theta_high_deg)
     limits = np.array([1.0 / np.tan(low), 1.0 / np.tan(high), t.z_forward, t.z_backward, t.scattering])
     n_hits = rng.binomial(t.hits.astype(np.int64), t.hit_efficiency, size=(n, len(t.radius)))
-    cov, counts, outermost = np.empty((n, 15)), np.empty((n, 3), dtype=np.int64), np.empty(n)
+    cov, counts, innermost = np.empty((n, 15)), np.empty((n, 3), dtype=np.int64), np.empty(n)
     p_beta = momentum**2 / np.hypot(momentum, mass)
     kernels.track_errors(np.ascontiguousarray(helix), p_beta, first, last, n_hits, layers, limits, cov, counts,
-                         outermost)
-    return cov, counts
+                         innermost)
+    return cov, counts, innermost
 
 
 def _chosen(particles: Particles, response: Response, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -88,7 +90,7 @@ def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *,
     helix = true_helix(taken, bz[taken.event])
     first = np.hypot(taken.vertex[:, 0], taken.vertex[:, 1])
     last = np.where(np.isnan(taken.end), np.inf, taken.end)
-    cov, counts = track_errors(helix, taken.momentum, taken.mass, first=first, last=last, response=response, rng=rng)
+    cov, counts, innermost = track_errors(helix, taken.momentum, taken.mass, first=first, last=last, response=response, rng=rng)
     worse = np.where(rng.uniform(size=n) < response.tracker.tail_fraction, response.tracker.tail_scale**2, 1.0)
     cov *= worse[:, None]
     measured = np.empty_like(helix)
@@ -96,7 +98,7 @@ def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *,
     decays = np.isfinite(taken.end)
     species = np.where(decays & (taken.species == 211), 13, taken.species)  # the muon keeps the pion's direction
     parts = [Tracks(taken.event, rows, species, taken.charge, taken.momentum, taken.theta, measured, cov, counts,
-                    _p_values(n, response, rng), decays & (taken.species == 321))]
+                    _p_values(n, response, rng), decays & (taken.species == 321), innermost)]
     if background:
         parts.append(_background(bz, n_events, response, rng))
     return _in_order(parts, response, rng)
@@ -134,9 +136,9 @@ def _background(bz: NDArray[np.float64], n_events: int, response: Response, rng:
                       rng.normal(0.0, t.background_z0, n), 1.0 / np.tan(theta)], axis=1)
     momentum = pt / np.sin(theta)
     first = np.maximum(np.abs(helix[:, 0]), rng.uniform(0.0, 10.0, n))
-    cov, counts = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf), response=response, rng=rng)
+    cov, counts, innermost = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf), response=response, rng=rng)
     return Tracks(event, np.full(n, -1), species, charge, momentum, theta, helix, cov, counts,
-                  _p_values(n, response, rng), np.zeros(n, dtype=bool))
+                  _p_values(n, response, rng), np.zeros(n, dtype=bool), innermost)
 
 
 def _in_order(parts: list[Tracks], response: Response, rng: np.random.Generator) -> Tracks:

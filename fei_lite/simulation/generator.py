@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,8 @@ from fei_lite.events.schema import STATUS
 from fei_lite.simulation.beams import Beams, boost, rotation_to
 from fei_lite.simulation.processes import Process, find_process
 from fei_lite.simulation.pythia import RADIATION, Generator, new_pythia
-from fei_lite.simulation.records import RADIATED, blocks, chosen as events_of
+from fei_lite.simulation.records import RADIATED, blocks
+from fei_lite.simulation.records import chosen as events_of
 from fei_lite.simulation.signal import SignalDecay, read_signal_decay
 from fei_lite.simulation.sources import UPSILON, continuum_settings, pair_source_class
 

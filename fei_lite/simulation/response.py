@@ -192,12 +192,16 @@ class BackgroundClusters:
 
 @dataclass(frozen=True, eq=False)
 class V0:
-    """Finding efficiency of pairs from a displaced vertex."""
+    """Search for pairs of tracks from a displaced vertex."""
 
     finder_efficiency: float
     min_flight: float
-    inside_efficiency: float
-    conversion_efficiency: float
+    max_flight: float
+    max_gap: float
+    max_sigma: float
+    mass_K_S0: Array
+    mass_Lambda: Array
+    mass_photon: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +242,7 @@ _LENGTHS = {
     "calorimeter.region_phi": 3, "calorimeter.tail_loss": 2, "charged_cluster.match": 5,
     "charged_cluster.split_off": 5, "neutral_hadron.probability": 3, "neutral_hadron.energy": 3,
     "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2, "decay.r_lost": 2,
-    "decay.r_found": 2,
+    "decay.r_found": 2, "v0.mass_K_S0": 2, "v0.mass_Lambda": 2, "v0.mass_photon": 2,
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.simulation.beams import Beams
-from fei_lite.simulation.processes import CHI_D, DELTA_M_D, TAU_B0
+from fei_lite.simulation.processes import DELTA_M_D, TAU_B0
 
 UPSILON = 300553
 _HALF_ENERGY = 5.5  # GeV; above every event, or Pythia drops it: the events carry their own energies
@@ -49,14 +49,14 @@ def pair_source_class() -> Any:
             self.waiting: list[tuple[Any, ...]] = []
             self.n = 0
 
-        def setInit(self) -> bool:  # noqa: N802 - Pythia's name
+        def setInit(self) -> bool:
             self.setBeamA(11, _HALF_ENERGY)
             self.setBeamB(-11, _HALF_ENERGY)
             self.addProcess(9999, 1.0, 0.0, 1.0)
             self.setStrategy(3)
             return True
 
-        def setEvent(self, _process: int = 0) -> bool:  # noqa: N802
+        def setEvent(self, _process: int = 0) -> bool:
             if not self.waiting:
                 self.waiting = self.draw()
             sqrt_s, px, py, pz, first, second, t1, t2 = self.waiting.pop()
