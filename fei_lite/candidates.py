@@ -58,7 +58,7 @@ class CandidateTable:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def select(self, rows: NDArray) -> CandidateTable:
-        """The candidates of ``rows`` (ascending rows or a mask), event order kept."""
+        """The candidates of ``rows`` (a mask, or rows in the order of the events)."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         per_event = np.bincount(self.event_index[rows], minlength=len(self.offsets) - 1)
         offsets = np.concatenate([[0], np.cumsum(per_event)]).astype(np.int64)

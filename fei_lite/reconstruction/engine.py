@@ -119,6 +119,8 @@ class _Stage:
                 self.count(config.name, "above the probability cut", len(table))
             table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
             table.columns["postCut_rank"] = rank
+            # as in basf2 the best stands first: of equal daughters the first is the more probable one
+            table = table.select(np.lexsort((-table["SignalProbability"], table.event_index)))
             self.count(config.name, "kept", len(table))
             per_event = np.diff(table.offsets)
             self.count(config.name, "events with a candidate", int(np.count_nonzero(per_event)))

@@ -66,7 +66,6 @@ __all__ = ["feature_matrix", "known", "likelihood_ratios", "parse_feature"]
 _PID = {f"{name}ID": i for i, name in enumerate(("electron", "muon", "pion", "kaon", "proton", "deuteron"))}
 _CLUSTER = {"clusterReg": "region", "clusterNHits": "n_hits", "clusterTiming": "timing",
             "clusterE9E25": "E9E21", "clusterE9E21": "E9E21"}
-_SIDE = {1: "positive", 2: "negative"}  # tracks of a V0 by subject
 _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
@@ -172,10 +171,17 @@ class _Rows:
         """Vertex or perigee of one subject relative to the interaction point (n, 3)."""
         ip = self.batch.events["ip"][self.event]
         if self.is_v0 and subject > 0:
-            return _perigee_position(self.batch.v0s[f"{_SIDE[subject]}_helix"][self.table["object"]], ip)
+            return _perigee_position(self.v0_track("helix", subject), ip)
         if self.is_track(subject):
             return _perigee_position(self.batch.tracks["helix"][self.gather("object", subject)], ip)
         return np.asarray(self.gather("vertex", subject) - ip)
+
+    def v0_track(self, column: str, subject: int) -> NDArray[Any]:
+        """A column of one track of each V0; the daughters of an anti-Lambda0 are anti-p- and pi+, in this order."""
+        rows = self.table["object"]
+        positive, negative = (self.batch.v0s[f"{side}_{column}"][rows] for side in ("positive", "negative"))
+        is_positive = (self.table["sign"] >= 0) == (subject == 1)
+        return np.where(is_positive[(...,) + (None,) * (positive.ndim - 1)], positive, negative)
 
     def is_track(self, subject: int) -> bool:
         """Whether the subject is made of a single track."""
@@ -221,8 +227,7 @@ class _Rows:
     def _ratios(self, subject: int) -> NDArray[np.float64]:
         logl, tracks = self.batch.tracks["pid_logl"], self.batch.tracks
         if self.is_v0 and subject > 0:
-            index = self.batch.v0s[f"{_SIDE[subject]}_index"][self.table["object"]]
-            return likelihood_ratios(logl[index + tracks.offsets[self.event]])
+            return likelihood_ratios(logl[self.v0_track("index", subject) + tracks.offsets[self.event]])
         if self.is_track(subject):
             return likelihood_ratios(logl[self.gather("object", subject)])
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)

@@ -23,7 +23,7 @@ from fei_lite.sources import source_bits
 REGIONS = {"forward": 1, "barrel": 2, "backward": 3}
 
 _CHARGED = {abs(pdg_code(name)) for name in PID_HYPOTHESES[:5]}
-_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+"), -3122: ("pi+", "p+")}
+_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def leaf_kind(channel: Channel) -> str:
@@ -127,15 +127,16 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
     """V0s of the hypothesis ``name`` (K_S0, Lambda0, gamma), vertex-fitted.
 
     Column ``v0_p4`` (n, 2, 4) and ``v0_vertex`` (n, 2, 3) hold the two tracks,
-    the positive one first.
+    the positive one first; of an anti-Lambda0, conjugate, the negative one.
     """
     code = pdg_code(name)
     signs = (1, -1) if abs(code) == 3122 else (1,)
     parts = []
     for sign in signs:
         rows = np.flatnonzero(batch.v0s["pdg"] == sign * code)
-        positive, negative = _V0_DAUGHTERS[sign * code]
-        pair = [_v0_tracks(batch, rows, positive, "positive"), _v0_tracks(batch, rows, negative, "negative")]
+        sides = ("positive", "negative")[::sign]
+        pair = [_v0_tracks(batch, rows, daughter, side)
+                for daughter, side in zip(_V0_DAUGHTERS[code], sides, strict=True)]
         n = len(rows)
         table = CandidateTable(name, pair[0].offsets, {
             "sign": np.full(n, sign, dtype=np.int8),
