@@ -289,7 +289,8 @@ def test_v0_tracks_count_as_daughters(world):
             for side in ("positive", "negative")]
     v0_p4 = np.stack([p[0] for p in pair], axis=1)
     table = table_of("K_S0", batch.v0s.offsets, rng, p4=v0_p4.sum(axis=1), v0_p4=v0_p4,
-                     v0_vertex=np.stack([p[1] for p in pair], axis=1), object=np.arange(N_EVENTS, dtype="i4"))
+                     v0_vertex=np.stack([p[1] for p in pair], axis=1), object=np.arange(N_EVENTS, dtype="i4"),
+                     sign=np.ones(N_EVENTS, dtype="i1"))
     names = ["daughterAngle(0,1)", "useRestFrame(daughter(1,p))", "daughter(1,dr)", "daughter(1,dz)", "Q", "dQ",
              "daughter(0,SignalProbability)", "daughter(1,M)", "M"]
     got = feature_matrix(names, table, [], batch)

@@ -181,7 +181,7 @@ class _Rows:
         rows = self.table["object"]
         positive, negative = (self.batch.v0s[f"{side}_{column}"][rows] for side in ("positive", "negative"))
         is_positive = (self.table["sign"] >= 0) == (subject == 1)
-        return np.where(is_positive[(...,) + (None,) * (positive.ndim - 1)], positive, negative)
+        return np.asarray(np.where(is_positive.reshape(-1, *[1] * (positive.ndim - 1)), positive, negative))
 
     def is_track(self, subject: int) -> bool:
         """Whether the subject is made of a single track."""
