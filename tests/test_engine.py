@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 
 from fei_lite.channels import load_channel_set
 from fei_lite.events import Jagged, concatenate
+from fei_lite.events.reading import open_events
+from fei_lite.particles import charge, conjugate
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.simulation.simulate import simulate
 from fei_lite.sources import source_indices
@@ -83,7 +86,7 @@ def run(batch, **options):
 
 
 def lists_of(column):
-    return [tuple(column[1][a:b].tolist()) for a, b in zip(column[0][:-1], column[0][1:], strict=True)]
+    return [tuple(column[1][a:b].tolist()) for a, b in pairwise(column[0])]
 
 
 def assert_same_tags(found, expected, *, without=()):
@@ -103,7 +106,8 @@ def joined(parts):
     for name, first in parts[0].columns.items():
         if isinstance(first, tuple):
             counts = np.concatenate([np.diff(p.columns[name][0]) for p in parts])
-            columns[name] = np.concatenate([[0], np.cumsum(counts)]), np.concatenate([p.columns[name][1] for p in parts])
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            columns[name] = offsets, np.concatenate([p.columns[name][1] for p in parts])
         else:
             columns[name] = np.concatenate([p.columns[name] for p in parts])
     return replace(parts[0], columns=columns)
@@ -112,7 +116,7 @@ def joined(parts):
 def test_batches_do_not_matter(batch, tags):
     """Would catch state or indices that leak from one event or batch into another."""
     cuts = [0, 1, 2, 9, 9, N + 10, 2 * N]
-    parts = [select_tags(run(batch.slice(a, b)), first_entry=a) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [select_tags(run(batch.slice(a, b)), first_entry=a) for a, b in pairwise(cuts)]
     assert len(tags) > 100
     assert_same_tags(joined(parts), tags)
 
@@ -146,7 +150,7 @@ def candidates(result, name, *, tracks=None, clusters=None, flip=False):
         offsets, index = source_indices(batch, table["source"], event, kind)
         rows = index + np.repeat(getattr(batch, kind).offsets[event], np.diff(offsets))
         rows = rows if rename is None else rename[rows]
-        sources.append([tuple(sorted(rows[a:b].tolist())) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+        sources.append([tuple(sorted(rows[a:b].tolist())) for a, b in pairwise(offsets)])
     made = {key: row for row, key in enumerate(zip(event.tolist(), sign.tolist(), *sources, strict=True))}
     assert len(made) == len(table), f"{name}: the same objects twice"
     return made
@@ -230,3 +234,275 @@ def test_conjugate_events_give_conjugate_candidates(batch, result):
     """Would catch a charge or flavour treated unlike its conjugate: wrong sign, lost channel, exchanged daughters."""
     found = run(cp_conjugate(batch))
     assert_same_candidates(found, result, rtol=1e-7, flip=True, columns=TRUTH_OF_TABLES)
+
+
+# What a candidate is made of.
+
+def channel_of(result, name, row):
+    return result.channel_set.particles[name].channels[result.tables[name]["decayModeID"][row]]
+
+
+def tables_of(result, daughters):
+    """The particles whose tables hold the daughters of a channel."""
+    return [name if name in result.tables else conjugate(name) for name in daughters]
+
+
+def leaves(result, name, row, event):
+    """Tracks and clusters (indices in the event) of a candidate, found by walking down its decay, repeats included."""
+    table, channel, batch = result.tables[name], channel_of(result, name, row), result.batch
+    used = table["object"][row]
+    if channel.leaf == "V0":
+        return [batch.v0s[f"{side}_index"][used] for side in ("positive", "negative")], []
+    if name == "gamma":
+        return [], [used - batch.clusters.offsets[event]]
+    if channel.leaf:
+        return [used - batch.tracks.offsets[event]], []
+    tracks, clusters = [], []
+    for j, daughter in enumerate(tables_of(result, channel.daughters)):
+        parts = leaves(result, daughter, table["daughters"][row, j], event)
+        tracks, clusters = tracks + parts[0], clusters + parts[1]
+    return tracks, clusters
+
+
+def test_nothing_is_used_twice(result, tags):
+    """Would catch a track shared by two daughters, also through a V0, or an output that names other objects."""
+    tracks, clusters = lists_of(tags.columns["track_index"]), lists_of(tags.columns["cluster_index"])
+    with_v0 = 0
+    for i in range(0, len(tags), 3):
+        name, row, event = str(tags.particle[i]), tags.row[i], tags.event[i]
+        walked = leaves(result, name, row, event)
+        assert sorted(walked[0]) == list(tracks[i]) and sorted(walked[1]) == list(clusters[i])
+        assert len(set(tracks[i])) == len(tracks[i]) and len(set(clusters[i])) == len(clusters[i])
+        total = result.batch.tracks["charge"][result.batch.tracks.offsets[event] + np.array(tracks[i])].sum()
+        assert total == charge(name) * np.sign(tags.columns["pdg"][i])
+        with_v0 += ":V0" in tags.columns["decayChain"][i]
+    assert with_v0 > 20
+
+
+def boost_matrix(beam):
+    """The Lorentz transformation (px, py, pz, E) into the rest frame of ``beam``."""
+    beta = beam[:3] / beam[3]
+    gamma = 1.0 / np.sqrt(1.0 - beta @ beta)
+    matrix = np.empty((4, 4))
+    matrix[3, 3], matrix[3, :3], matrix[:3, 3] = gamma, -gamma * beta, -gamma * beta
+    matrix[:3, :3] = np.eye(3) + (gamma - 1.0) * np.outer(beta, beta) / (beta @ beta)
+    return matrix
+
+
+def mbc_and_delta_e(p4, beam):
+    matrix, root_s = boost_matrix(beam), np.sqrt(beam[3]**2 - beam[:3] @ beam[:3])
+    cms = p4 @ matrix.T
+    return np.sqrt(root_s**2 / 4 - np.sum(cms[:, :3]**2, axis=1)), cms[:, 3] - root_s / 2
+
+
+def mass_of(p4):
+    return np.sqrt(np.maximum(p4[:, 3]**2 - np.sum(p4[:, :3]**2, axis=1), 0.0))
+
+
+def test_mbc_delta_e_and_mass_by_hand(batch, tags):
+    """Would catch a wrong beam, frame or half of the energy, and columns of another candidate's momentum."""
+    p4 = np.stack([tags.columns[name] for name in ("px", "py", "pz", "E")], axis=1)
+    beam = batch.events["beam_p4"]
+    assert np.ptp(beam, axis=0).max() == 0.0
+    mbc, delta_e = mbc_and_delta_e(p4, beam[0])
+    np.testing.assert_allclose(tags.columns["Mbc"], mbc, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(tags.columns["deltaE"], delta_e, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(tags.columns["M"], mass_of(p4), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["J/psi", "D0", "D*+", "Lambda_c+", "B+", "B0"])
+def test_momenta_are_the_sums_of_the_daughters(result, name):
+    """Would catch daughters of another row or event, and cuts on something else than what they are called."""
+    table, config = result.tables[name], result.channel_set.particles[name]
+    beam, seen = result.batch.events["beam_p4"][0], 0
+    for channel in config.channels:
+        rows = np.flatnonzero(table["decayModeID"] == channel.index)
+        if not len(rows):
+            continue
+        made_of = [result.tables[d] for d in tables_of(result, channel.daughters)]
+        parts = [t["p4"][table["daughters"][rows, j]] for j, t in enumerate(made_of)]
+        for j, t in enumerate(made_of):
+            assert np.array_equal(t.event_index[table["daughters"][rows, j]], table.event_index[rows])
+        total = sum(parts)
+        mbc, delta_e = mbc_and_delta_e(total, beam)
+        values = {"M": mass_of(total), "Mbc": mbc, "deltaE": delta_e, "abs(deltaE)": np.abs(delta_e),
+                  "Q": mass_of(total) - sum(mass_of(p) for p in parts)}
+        for cut in channel.cuts:
+            value = values[cut.variable]
+            assert np.all(value > (-np.inf if cut.minimum is None else cut.minimum) - 1e-9), cut
+            assert np.all(value < (np.inf if cut.maximum is None else cut.maximum) + 1e-9), cut
+            seen += len(rows)
+        unfitted = np.isnan(table["chiProb"][rows])
+        np.testing.assert_allclose(table["p4"][rows[unfitted]], total[unfitted], rtol=0, atol=1e-9)
+        good = table["chiProb"][rows] > 0.01  # a good fit moves the tracks within their errors
+        assert not good.any() or np.median(np.abs(table["p4"][rows[good]] - total[good])) < 0.005
+    assert seen >= len(table) > 0
+
+
+def test_leaves_are_the_measured_objects(result, batch):
+    """Would catch momenta that are not those of the tracks and clusters a candidate names."""
+    pions, pi0s, photons = (result.tables[name] for name in ("pi+", "pi0", "gamma"))
+    omega, tan_lambda = batch.tracks["helix"][pions["object"]][:, [2, 4]].T
+    pt = 299792458e-11 * batch.events["bz"][pions.event_index] / np.abs(omega)
+    np.testing.assert_allclose(np.hypot(*pions["p4"][:, :2].T), pt, rtol=1e-9)
+    np.testing.assert_allclose(pions["p4"][:, 3], np.sqrt(pt**2 * (1 + tan_lambda**2) + 0.13957039**2), rtol=1e-6)
+    np.testing.assert_array_equal(pions["sign"], batch.tracks["charge"][pions["object"]])
+    pairs = pi0s["daughters"]
+    clusters = photons["object"][pairs]
+    of_clusters = (photons["decayModeID"][pairs] == 0).all(axis=1)
+    columns = (batch.clusters[name][clusters].astype(float) for name in ("theta", "phi", "r", "E"))
+    theta, phi, r, energy = (column[of_clusters] for column in columns)
+    flight = r[..., None] * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1)
+    flight -= batch.events["ip"][pi0s.event_index[of_clusters]][:, None]
+    flight /= np.linalg.norm(flight, axis=2, keepdims=True)
+    cosine = np.sum(flight[:, 0] * flight[:, 1], axis=1)
+    m2 = 2.0 * energy[:, 0] * energy[:, 1] * (1.0 - cosine)
+    assert of_clusters.sum() > 300
+    np.testing.assert_allclose(pi0s["M"][of_clusters], np.sqrt(m2), rtol=1e-6)
+
+
+# What must add up.
+
+def test_cut_flow_accounts_for_every_event_and_candidate(batch, result, tags):
+    """Would catch an event or candidate lost between two steps without a row that says so."""
+    tagged = tag_batch(batch, CHANNELS, MODELS)
+    flow = tagged.cutflow
+    assert flow["events", "all", "read"] == 2 * N == tagged.totals.n_events
+    assert flow["events", "all", "tagged"] == len(np.unique(tags.event)) == tags.columns["best"].sum()
+    assert flow["events", "all", "tagged"] + flow["events", "all", "untagged"] == 2 * N
+    for name, config in CHANNELS.particles.items():
+        stage, table = f"stage {config.stage}", result.tables[name]
+        best = 0
+        for channel in config.channels:
+            first = "inside the cuts" if channel.leaf else "combinations inside the cuts"
+            kept = flow[stage, channel.identifier, "best kept"]
+            assert flow[stage, channel.identifier, first] >= kept >= flow[stage, channel.identifier, "fit undefined"]
+            best += kept
+        step = {text: flow[stage, name, text] for text in (
+            "classified", "duplicates dropped", "above the probability cut", "kept", "events with a candidate",
+            "events without")}
+        above = step["above the probability cut"] if config.min_signal_probability is not None else step["kept"]
+        assert step["classified"] == best
+        assert step["classified"] - step["duplicates dropped"] >= above >= step["kept"] == len(table)
+        assert step["events with a candidate"] + step["events without"] == 2 * N
+        assert step["events with a candidate"] == len(np.unique(table.event_index))
+        per_conjugate = [np.bincount(table.event_index[table["sign"] == sign]) for sign in (1, -1)]
+        assert max(counts.max(initial=0) for counts in per_conjugate) <= config.best_post
+    either = [flow["stage 5", name, "events with a candidate"] for name in ("B+", "B0")]
+    assert max(either) <= flow["events", "all", "tagged"] <= sum(either)
+
+
+def test_cut_flows_of_parts_add_up(batch, result):
+    """Would catch counts that depend on the batches."""
+    total = run(batch.slice(0, 30)).cutflow
+    total.merge(run(batch.slice(30, 2 * N)).cutflow)
+    assert sorted(total) == sorted(result.cutflow)
+
+
+def test_truth_is_only_looked_at(batch, tags):
+    """Would catch generator truth that leaks into the candidates or their order, and truth invented for data."""
+    assert TRUTH.issubset(tags.columns)
+    data = replace(batch, generated=None)
+    assert_same_tags(select_tags(run(data)), tags, without=TRUTH)
+    assert not any("isSignal" in table.columns or "mc" in table.columns for table in run(data).tables.values())
+    assert_same_tags(select_tags(run(batch, with_truth=False)), tags, without=TRUTH)
+
+
+# Unusual events.
+
+def with_objects_in_front(objects, extra, spoil):
+    """``extra`` copies of the first object of the batch before the objects of each event, changed by ``spoil``."""
+    event = np.concatenate([np.repeat(np.arange(len(objects.offsets) - 1), extra), objects.event_index])
+    n_new = len(event) - len(objects)
+    order = np.argsort(event, kind="stable")
+    columns = {}
+    for name, values in objects.columns.items():
+        front = np.repeat(values[:1], n_new, axis=0)
+        columns[name] = np.concatenate([spoil(name, front), values])[order]
+    return Jagged(objects.offsets + extra * np.arange(len(objects.offsets)), columns)
+
+
+def test_large_events(batch, tags):
+    """Would catch bits lost beyond the 64th object: useless objects in front may only shift the indices."""
+    def far_away(name, values):
+        values[...] = -1 if name == "mc_index" else values
+        if name == "helix":
+            values[:, 0] = 50.0
+        return values
+
+    def no_photon(name, values):
+        return values * 0 if name in ("E", "is_photon") else np.full_like(values, -1) if name == "mc_index" else values
+
+    small = batch.slice(0, 30)
+    v0s = small.v0s.columns | {name: small.v0s[name] + np.int32(70) for name in ("positive_index", "negative_index")}
+    large = replace(small, tracks=with_objects_in_front(small.tracks, 70, far_away),
+                    clusters=with_objects_in_front(small.clusters, 80, no_photon),
+                    v0s=Jagged(small.v0s.offsets, v0s))
+    found, expected = select_tags(run(large)), select_tags(run(small))
+    assert large.tracks.counts.min() >= 70 and large.clusters.counts.min() >= 80
+    for name, shift in (("track_index", 70), ("cluster_index", 80)):
+        offsets, index = found.columns[name]
+        found.columns[name] = offsets, index - shift
+    assert len(expected) > 500
+    assert_same_tags(found, expected)
+
+
+def without_objects(batch, kind, events):
+    """The batch with no ``kind`` in the chosen events."""
+    objects = getattr(batch, kind)
+    keep = ~np.isin(objects.event_index, events)
+    counts = np.bincount(objects.event_index[keep], minlength=batch.n_events)
+    return Jagged(np.concatenate([[0], np.cumsum(counts)]), {name: v[keep] for name, v in objects.columns.items()})
+
+
+@pytest.mark.parametrize("events", [[0, 4, 5, 9], range(10)], ids=["some", "all"])
+def test_events_without_tracks(batch, events):
+    """Would catch a crash, or indices shifted by events without tracks; they have no Btag, the others keep theirs."""
+    batch = batch.slice(0, 10)
+    bare = replace(batch, tracks=without_objects(batch, "tracks", events), v0s=without_objects(batch, "v0s", events))
+    found, expected = select_tags(run(bare)), select_tags(run(batch))
+    assert not np.isin(found.event, events).any()
+    kept = ~np.isin(expected.event, events)
+    assert len(events) == 10 or kept.sum() > 100
+    for name in ("event", "SignalProbability", "Mbc", "decayChain"):
+        np.testing.assert_array_equal(found.columns[name], expected.columns[name][kept], err_msg=name)
+
+
+@pytest.mark.parametrize("events", [[0, 4, 5, 9], range(10)], ids=["some", "all"])
+def test_events_without_clusters(batch, events):
+    """Would catch a crash, or indices shifted by events without clusters; charged decays are found all the same."""
+    batch = batch.slice(0, 10)
+    bare = replace(batch, clusters=without_objects(batch, "clusters", events))
+    found, expected = select_tags(run(bare)), select_tags(run(batch))
+    chosen = np.isin(found.event, events)
+    assert not any("pi0" in chain for chain in found.columns["decayChain"][chosen]) and chosen.any()
+    assert np.diff(found.columns["cluster_index"][0])[chosen].sum() == 0
+    np.testing.assert_array_equal(found.columns["SignalProbability"][~chosen],
+                                  expected.columns["SignalProbability"][~np.isin(expected.event, events)])
+
+
+def test_no_events(batch, tags):
+    """Would catch an empty batch that crashes or has other columns than a full one."""
+    none = select_tags(run(batch.slice(3, 3)))
+    assert len(none) == 0 and list(none.columns) == list(tags.columns)
+    for name, values in tags.columns.items():
+        ours = none.columns[name]
+        assert isinstance(ours, tuple) == isinstance(values, tuple)
+        kinds = [c[1].dtype.kind if isinstance(c, tuple) else c.dtype.kind for c in (ours, values)]
+        assert kinds[0] == kinds[1], name
+
+
+@pytest.mark.skipif(not FILES, reason="FEI_LITE_TEST_DATA with basf2_mdst is not set")
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_belle_ii_files(path):
+    """Would catch mDST events that the tagger cannot digest, or drops."""
+    n_events, n_tags = 0, 0
+    for batch in open_events([path]):
+        tagged = tag_batch(batch, CHANNELS, MODELS)
+        flow, tags = tagged.cutflow, tagged.tags
+        assert flow["events", "all", "read"] == batch.n_events
+        assert flow["events", "all", "tagged"] + flow["events", "all", "untagged"] == batch.n_events
+        assert np.isfinite(tags.columns["SignalProbability"]).all() and np.isfinite(tags.columns["deltaE"]).all()
+        assert (batch.generated is not None) == (TRUTH.issubset(tags.columns))
+        n_events, n_tags = n_events + batch.n_events, n_tags + len(tags)
+    assert n_events > 0 and n_tags > 0
