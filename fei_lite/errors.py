@@ -45,6 +45,14 @@ class SimulationError(FeiLiteError, RuntimeError):
     """The simulation was asked for something that it cannot do."""
 
 
+class WorkspaceError(FeiLiteError, ValueError):
+    """A statistical workspace is missing, malformed, or contradicts itself."""
+
+
+class FitError(FeiLiteError, RuntimeError):
+    """A fit has no answer: no minimum was found, or nothing depends on the parameter."""
+
+
 class UnknownNameError(FeiLiteError, KeyError):
     """A name (particle, column, feature, ...) that is not known."""
 

@@ -18,11 +18,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 ORDER = (
     "errors", "constants", "particles", "outputs", "parallel", "kernels.", "events.", "channels.", "simulation.",
     "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.", "evaluation", "benchmark",
-    "plots", "report", "cli.",
+    "statistics.", "plots", "report", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.
-HEAVY = {"matplotlib", "mplhep", "hist", "pythia8mc", "decaylanguage", "lightgbm"}
+HEAVY = {"matplotlib", "mplhep", "hist", "pythia8mc", "decaylanguage", "lightgbm", "pyhf", "iminuit"}
 
 
 def modules():

@@ -13,7 +13,7 @@ from importlib import import_module
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "benchmark")
+COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "fit", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,1 @@
+"""Statistics on pyhf: workspaces, fits of the signal strength, CLs limits, toys."""

@@ -1,0 +1,139 @@
+"""Fit of the signal strength: asymmetric errors from the profile likelihood, significance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.errors import FitError
+
+if TYPE_CHECKING:
+    from fei_lite.statistics.likelihood import FitPoint, Likelihood
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StrengthFit:
+    """The fitted parameter of interest.
+
+    ``best_fit``, and how far up and down twice the profiled negative
+    log-likelihood rises by one: ``error_up`` and ``error_down``, both positive,
+    NaN where it never does (a downward fluctuation to no event at all).
+    ``point`` is the minimum with all parameters.
+    """
+
+    best_fit: float
+    error_up: float
+    error_down: float
+    point: FitPoint
+
+
+class Profile:
+    """The profile likelihood of some data: twice the negative log-likelihood above its minimum."""
+
+    def __init__(self, likelihood: Likelihood, data: Floats | None = None, *, statistical: bool = False) -> None:
+        self.likelihood = likelihood
+        self.data = likelihood.observed if data is None else data
+        self.best = likelihood.fit(self.data)
+        self._last = self.best.parameters
+        #: parameters held beside the parameter of interest: all, if the errors are to be statistical
+        self._held = {i: x for i, x in enumerate(self.best.parameters) if statistical and i != likelihood.poi}
+
+    @property
+    def strength(self) -> float:
+        """Best fit of the parameter of interest."""
+        return float(self.best.parameters[self.likelihood.poi])
+
+    @property
+    def sigma(self) -> float:
+        """Symmetric error of the parameter of interest, from the Fisher information."""
+        poi = self.likelihood.poi
+        variance = float(self.best.covariance[poi, poi])
+        if not 0.0 < variance < 1e10 * (1.0 + self.strength**2):
+            raise FitError(f"nothing depends on '{self.likelihood.names[poi]}': its error is unbounded. "
+                           "Are the signal templates empty?")
+        return float(np.sqrt(variance))
+
+    def at(self, strength: float) -> FitPoint:
+        """The fit with the parameter of interest held; starts from the one before."""
+        point = self.likelihood.fit(self.data, held={**self._held, self.likelihood.poi: strength}, start=self._last)
+        self._last = point.parameters
+        return point
+
+    def __call__(self, strength: float) -> float:
+        """Twice the negative log-likelihood at ``strength`` above the minimum, never below 0."""
+        return max(0.0, 2.0 * (self.at(strength).nll - self.best.nll))
+
+
+def fit_strength(likelihood: Likelihood, data: Floats | None = None, *, statistical: bool = False) -> StrengthFit:
+    """Fit the parameter of interest to ``data`` (default: the observed data).
+
+    ``statistical`` holds the nuisance parameters at their best fit for the
+    errors, and so leaves the systematic ones out. Raises :class:`FitError`.
+    """
+    profile = Profile(likelihood, data, statistical=statistical)
+    up, down = (_distance(profile, direction) for direction in (1.0, -1.0))
+    return StrengthFit(profile.strength, up, down, profile.best)
+
+
+def _distance(profile: Profile, direction: float) -> float:
+    """How far from the best fit the profile reaches 1; NaN if it does not."""
+    best, sigma = profile.strength, profile.sigma
+
+    def excess(distance: float) -> float:
+        # the root is nearly linear in the distance: few steps to the crossing
+        try:
+            return float(np.sqrt(profile(best + direction * distance))) - 1.0
+        except FitError:  # beyond the strength at which a bin expects nothing
+            return float("nan")
+
+    return crossing(excess, sigma)
+
+
+def crossing(function: Callable[[float], float], guess: float) -> float:
+    """The positive zero of a function that rises from below 0; NaN if it ends (in NaN) or never comes.
+
+    >>> round(crossing(lambda x: x * x - 2.0, 1.0), 6)
+    1.414214
+    """
+    from scipy.optimize import brentq
+
+    low, high = 0.0, guess
+    for _ in range(60):
+        value = function(high)
+        if value >= 0.0:
+            break
+        if np.isnan(value):  # too far: go half-way back to where it still exists
+            if high - low < 1e-6 * guess:
+                return float("nan")
+            high = 0.5 * (low + high)
+        else:
+            low, high = high, high + max(0.5 * (high - low), 0.25 * guess)
+    else:
+        return float("nan")
+    if low == 0.0 and value == 0.0:
+        return high
+    # function(0) is below 0 by contract, and may cost a fit: bracket a little above
+    return float(brentq(function, low, high, xtol=1e-6 * guess, rtol=1e-8))
+
+
+def significance(likelihood: Likelihood, data: Floats | None = None) -> float:
+    """Standard deviations above zero signal: the root of q0 (Cowan et al., arXiv:1007.1727, eq. 12); 0 for a deficit."""
+    profile = Profile(likelihood, data)
+    return float(np.sqrt(profile(0.0))) if profile.strength > 0.0 else 0.0
+
+
+def expected_data(likelihood: Likelihood, strength: float = 1.0, *, fitted: bool = False) -> Floats:
+    """Asimov data (n_data,) at a strength: nuisances nominal, or fitted to the observed data.
+
+    Fitting them gives the expected error of a measurement not made yet.
+    """
+    parameters = likelihood.at(strength)
+    if fitted:
+        parameters = likelihood.fit(likelihood.observed, held={likelihood.poi: strength}).parameters
+    return likelihood.expected(parameters)
