@@ -53,6 +53,10 @@ class FitError(FeiLiteError, RuntimeError):
     """A fit has no answer: no minimum was found, or nothing depends on the parameter."""
 
 
+class WorkerError(FeiLiteError, RuntimeError):
+    """A worker process was ended from outside."""
+
+
 class UnknownNameError(FeiLiteError, KeyError):
     """A name (particle, column, feature, ...) that is not known."""
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+from fei_lite.errors import WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -19,15 +23,20 @@ def ordered_map(
     (both must be picklable) and at most two results per worker wait in memory.
     The first task runs here, so that compiled kernels are in the cache before
     others look for them: Numba's cache has one writer only.
+
+    An error of a task is raised here, after the results of the tasks before
+    it; :class:`WorkerError` if the system ended a process. No process is left
+    when the iterator ends, is closed or is interrupted.
     """
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
     from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     yield function(tasks[0])
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks[1:]:
@@ -36,6 +45,26 @@ def ordered_map(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise WorkerError(
+                f"one of {workers} worker processes was ended from outside, most often for lack of memory. "
+                "Take fewer workers (--workers) or smaller batches.") from None
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _start_worker() -> None:
+    """Let a worker end at once on Ctrl-C, and whenever the process that started it is gone."""
+    from multiprocessing import parent_process
+    from threading import Thread
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = parent_process()
+
+    def end_with_parent() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    Thread(target=end_with_parent, daemon=True).start()

@@ -1,15 +1,19 @@
 """The command line: it parses, calls the library and prints. Nothing else.
 
-Exit codes: 0 done, 1 findings, 2 wrong use. Results go to stdout or
+Exit codes: 0 done, 1 findings, 2 wrong use, 130 and 143 interrupted. Results go to stdout or
 ``--output``, talk and progress bars to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
@@ -31,19 +35,37 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Clean up on SIGTERM as on Ctrl-C: job schedulers and time limits send it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     from fei_lite.errors import FeiLiteError
 
     options = build_parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with _termination_as_interrupt():
+            return int(options.run(options))
     except FeiLiteError as error:
         print(f"fei-lite {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"fei-lite {options.command}: interrupted; no half-written file was left.", file=sys.stderr)
-        return 130
+        return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         return 0
 
