@@ -1,0 +1,232 @@
+"""Several processes: the same Btags, the same errors, and nothing left behind when stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fei_lite import errors
+from fei_lite.channels import load_channel_set
+from fei_lite.classifiers.fitting import FEI_DEFAULT, fit_channel
+from fei_lite.classifiers.writer import ModelSetWriter
+from fei_lite.errors import EventFileError, FeiLiteError
+from fei_lite.parallel import ordered_map
+from fei_lite.simulation.simulate import simulate_file
+from fei_lite.tagging.driver import tag_files
+from fei_lite.tagging.output import read_tags
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    path = tmp_path_factory.mktemp("events") / "mixed.root"
+    simulate_file("mixed", path, n=N, seed=5)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A set with a small forest for every channel, fitted to noise: any probability will do."""
+    channel_set, folder = load_channel_set("hadronic"), tmp_path_factory.mktemp("models")
+    rng = np.random.default_rng(1)
+    writer = ModelSetWriter(folder, name="noise", channel_set="hadronic", channel_set_hash=channel_set.hash, seed=1,
+                            parameters=FEI_DEFAULT, sample={"files": []}, date="2026-01-01")
+    for channel in channel_set.channels():
+        X = rng.normal(0.5, 1.0, size=(300, len(channel.features)))
+        y = rng.random(300) < 1.0 / (1.0 + np.exp(1.0 - X[:, 0] - 2.0 * X[:, 1]))
+        fitted = fit_channel(X, y, np.ones(300), names=channel.features, seed=1, min_entries=10,
+                             parameters={"n_trees": 4, "min_data_in_leaf": 5})
+        writer.add(channel.identifier, fitted, stage=0)
+    return folder
+
+
+def children():
+    return [child for child in multiprocessing.active_children() if child.is_alive()]
+
+
+def task(number, *, fail_at=None, die_at=None):
+    """Square a number; the later the task the sooner it is done."""
+    if number == fail_at:
+        raise EventFileError(f"task {number}: no events")
+    if number == die_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.02 * (8 - number))
+    return number**2
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_order(workers):
+    """Would catch results in the order of their completion, lost or repeated ones."""
+    assert list(ordered_map(task, range(8), workers=workers)) == [i**2 for i in range(8)]
+    assert list(ordered_map(task, [], workers=workers)) == []
+    assert not children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_errors_of_workers_reach_the_caller(workers):
+    """Would catch a foreign exception, a hang, or results handed on after the failed one."""
+    seen = []
+    with pytest.raises(EventFileError, match="task 3: no events"):
+        for result in ordered_map(partial(task, fail_at=3), range(8), workers=workers):
+            seen.append(result)
+    assert seen == [0, 1, 4]
+    assert not children()
+
+
+def test_stopping_early_ends_the_workers():
+    """Would catch processes that live on after the caller has had enough."""
+    results = ordered_map(task, range(8), workers=2)
+    assert [next(results), next(results)] == [0, 1]
+    assert children()
+    results.close()
+    assert not children()
+
+
+@pytest.mark.parametrize("kind", [c for c in vars(errors).values() if isinstance(c, type)
+                                  and issubclass(c, FeiLiteError)], ids=lambda kind: kind.__name__)
+def test_errors_survive_the_way_between_processes(kind):
+    """Would catch an error class that cannot be rebuilt from its message: the pool would break instead."""
+    error = kind("a.toml: key: wrong")
+    if hasattr(error, "findings"):
+        error.findings = ("one", "two")
+    twin = pickle.loads(pickle.dumps(error))
+    assert type(twin) is kind and str(twin) == "a.toml: key: wrong"
+    assert vars(twin) == vars(error) and twin.exit_code == error.exit_code
+
+
+def test_any_number_of_workers_writes_the_same_file(events, models, tmp_path):
+    """Would catch candidates, cut-flow or entry numbers that depend on the processes or the batches."""
+    inputs = [events, events]
+    one, two, other = tmp_path / "one.parquet", tmp_path / "two.parquet", tmp_path / "other.root"
+    progress = []
+    run = partial(tag_files, inputs, models=str(models))
+    totals = [run(one, batch_size=15), run(two, batch_size=15, workers=2, progress=lambda *n: progress.append(n)),
+              run(other, batch_size=N)]
+    assert one.read_bytes() == two.read_bytes()
+    assert totals[0] == totals[1] == totals[2] and totals[0].n_events == 2 * N
+    assert progress == [(n, 2 * N) for n in (15, 30, 40, 55, 70, 80)]
+    (columns, flow, about), (columns_of_other, flow_of_other, about_other) = read_tags(one), read_tags(other)
+    assert sorted(flow) == sorted(flow_of_other) and about == about_other
+    assert list(columns) == list(columns_of_other) and len(columns["Mbc"]) > 100
+    for name, values in columns.items():
+        pairs = zip(values, columns_of_other[name], strict=True) if isinstance(values, tuple) else [
+            (values, columns_of_other[name])]
+        for ours, theirs in pairs:
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    assert set(columns["entry"] // N) == {0, 1}
+    assert not children()
+
+
+def test_damaged_input_leaves_nothing(events, models, tmp_path):
+    """Would catch a foreign error, a half-written file or a process left over when a worker meets a damaged file."""
+    data = bytearray(events.read_bytes())
+    data[len(data) // 4 : 3 * len(data) // 4] = bytes(len(data) // 2)
+    damaged = tmp_path / "damaged.root"
+    damaged.write_bytes(data)
+    with pytest.raises(EventFileError, match=r"damaged\.root"):
+        tag_files([events, damaged], tmp_path / "btag.root", models=str(models), batch_size=N // 2, workers=2)
+    assert os.listdir(tmp_path) == ["damaged.root"]
+    assert not children()
+
+
+# The command line, stopped from outside.
+
+_COMMAND = "import sys; from fei_lite.cli import main; sys.exit(main())"
+
+
+def processes_of(session):
+    """Processes of a session that still run: {pid: parent}."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its_session) == session and state != "Z":
+            found[int(stat.parent.name)] = int(parent)
+    return found
+
+
+def start(events, models, folder, talk):
+    """A long ``fei-lite reconstruct`` in a session of its own, with its workers at work."""
+    command = [sys.executable, "-c", _COMMAND, "reconstruct", *[str(events)] * 40, "--models", str(models),
+               "-o", str(folder / "btag.root"), "--workers", "2", "--batch-size", "5", "--quiet"]
+    with open(talk, "wb") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, start_new_session=True)
+    wait_for(lambda: len(processes_of(process.pid)) >= 4 or process.poll() is not None)  # with the resource tracker
+    time.sleep(1.0)
+    assert process.poll() is None, talk.read_text()
+    assert any(name.endswith(".part.root") for name in os.listdir(folder))
+    return process
+
+
+def wait_for(condition, *, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.fixture
+def stopped(events, models, tmp_path, tmp_path_factory):
+    """Stop a run with ``kill(process)``: (exit code, stderr), after checking that nothing is left."""
+    def stop(kill):
+        talk = tmp_path_factory.mktemp("talk") / "stderr.txt"
+        process = start(events, models, tmp_path, talk)
+        try:
+            kill(process)
+            code = process.wait(timeout=10)
+            assert wait_for(lambda: not processes_of(process.pid), seconds=5), processes_of(process.pid)
+        finally:
+            for pid in processes_of(process.pid):
+                os.kill(pid, signal.SIGKILL)
+        assert os.listdir(tmp_path) == []
+        return code, talk.read_text()
+    return stop
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
+
+
+@linux
+def test_ctrl_c(stopped):
+    """Would catch a traceback, a half-written file or orphans after Ctrl-C, which reaches all processes."""
+    code, talk = stopped(lambda process: os.killpg(process.pid, signal.SIGINT))
+    assert code == 130
+    assert talk == "fei-lite reconstruct: interrupted; no half-written file was left.\n"
+
+
+@linux
+def test_interrupt_of_the_parent_only(stopped):
+    """Would catch orphans if only the first process is interrupted, as job schedulers do."""
+    code, talk = stopped(lambda process: process.send_signal(signal.SIGINT))
+    assert code == 130 and "Traceback" not in talk
+
+
+@linux
+def test_termination(stopped):
+    """Would catch a half-written file or orphans after SIGTERM: time limits and job schedulers send it."""
+    code, talk = stopped(lambda process: process.terminate())
+    assert code == 143 and "Traceback" not in talk
+
+
+@linux
+def test_killed_worker(stopped):
+    """Would catch a hang or a bare traceback when the system kills a worker, as it does if memory runs out."""
+    def kill_worker(process):
+        parents = processes_of(process.pid)
+        os.kill(max(pid for pid, parent in parents.items() if parent == process.pid), signal.SIGKILL)
+
+    code, talk = stopped(kill_worker)
+    assert code == 2 and "Traceback" not in talk and "Take fewer workers" in talk
