@@ -61,7 +61,7 @@ def task(number, *, fail_at=None, die_at=None):
         raise EventFileError(f"task {number}: no events")
     if number == die_at:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.02 * (8 - number))
+    time.sleep(0.01 * (8 - number))
     return number**2
 
 
@@ -160,8 +160,8 @@ def processes_of(session):
 
 def start(events, models, folder, talk):
     """A long ``fei-lite reconstruct`` in a session of its own, with its workers at work."""
-    command = [sys.executable, "-c", _COMMAND, "reconstruct", *[str(events)] * 40, "--models", str(models),
-               "-o", str(folder / "btag.root"), "--workers", "2", "--batch-size", "5", "--quiet"]
+    command = [sys.executable, "-c", _COMMAND, "reconstruct", *[str(events)] * 12, "--models", str(models),
+               "-o", str(folder / "btag.root"), "--workers", "2", "--batch-size", "2", "--quiet"]
     with open(talk, "wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, start_new_session=True)
     wait_for(lambda: len(processes_of(process.pid)) >= 4 or process.poll() is not None)  # with the resource tracker
@@ -169,6 +169,11 @@ def start(events, models, folder, talk):
     assert process.poll() is None, talk.read_text()
     assert any(name.endswith(".part.root") for name in os.listdir(folder))
     return process
+
+
+def end_all(process):
+    for pid in processes_of(process.pid):
+        os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(condition, *, seconds=20.0):
@@ -189,8 +194,7 @@ def stopped(events, models, tmp_path, tmp_path_factory):
             code = process.wait(timeout=10)
             assert wait_for(lambda: not processes_of(process.pid), seconds=5), processes_of(process.pid)
         finally:
-            for pid in processes_of(process.pid):
-                os.kill(pid, signal.SIGKILL)
+            end_all(process)
         assert os.listdir(tmp_path) == []
         return code, talk.read_text()
     return stop
@@ -208,17 +212,23 @@ def test_ctrl_c(stopped):
 
 
 @linux
-def test_interrupt_of_the_parent_only(stopped):
-    """Would catch orphans if only the first process is interrupted, as job schedulers do."""
-    code, talk = stopped(lambda process: process.send_signal(signal.SIGINT))
-    assert code == 130 and "Traceback" not in talk
+def test_termination(stopped):
+    """Would catch a half-written file or orphans after SIGTERM to the parent: job schedulers send it."""
+    code, talk = stopped(lambda process: process.terminate())
+    assert code == 143 and "Traceback" not in talk
 
 
 @linux
-def test_termination(stopped):
-    """Would catch a half-written file or orphans after SIGTERM: time limits and job schedulers send it."""
-    code, talk = stopped(lambda process: process.terminate())
-    assert code == 143 and "Traceback" not in talk
+def test_killed_parent(events, models, tmp_path, tmp_path_factory):
+    """Would catch workers that wait for ever for a parent that had no time to say goodbye."""
+    process = start(events, models, tmp_path, tmp_path_factory.mktemp("talk") / "stderr.txt")
+    try:
+        process.kill()
+        process.wait()
+        assert wait_for(lambda: not processes_of(process.pid), seconds=5), processes_of(process.pid)
+        assert not (tmp_path / "btag.root").exists()
+    finally:
+        end_all(process)
 
 
 @linux
