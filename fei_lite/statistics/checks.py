@@ -74,12 +74,13 @@ def _bins(data: Sequence[float], place: str, n_bins: int, *, minimum: float = -m
 
 
 def _modifier(modifier: Mapping[str, Any], place: str, values: Sequence[float]) -> Iterator[str]:
-    where, data, n_bins = f"{place} ('{modifier['name']}', {modifier['type']})", modifier.get("data"), len(values)
+    where, n_bins = f"{place} ('{modifier['name']}', {modifier['type']})", len(values)
+    data: Any = modifier.get("data")
     if modifier["type"] in _PER_BIN:
         yield from _bins(data, where, n_bins, minimum=0.0)
         for i, (value, error) in enumerate(zip(values, data)):
             if not value > 0.0 and error > 0.0:
-                yield f"{where}[{i}]: an error of {error:g} on {value:g} events cannot be a factor. Give the bin a floor"
+                yield f"{where}[{i}]: an error of {error:g} on {value:g} events is no factor. Give the bin a floor"
     elif modifier["type"] == "histosys":
         for key in ("lo_data", "hi_data"):
             yield from _bins(data[key], f"{where}.{key}", n_bins)

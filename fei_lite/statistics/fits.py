@@ -24,25 +24,37 @@ class StrengthFit:
     ``best_fit``, and how far up and down twice the profiled negative
     log-likelihood rises by one: ``error_up`` and ``error_down``, both positive,
     NaN where it never does (a downward fluctuation to no event at all).
-    ``point`` is the minimum with all parameters.
+    ``statistical_share`` is the part of the error (not of its square) that the
+    fluctuation of the bins alone would cause; ``point`` the minimum with all
+    parameters.
     """
 
     best_fit: float
     error_up: float
     error_down: float
+    statistical_share: float
     point: FitPoint
+
+    @property
+    def statistical(self) -> tuple[float, float]:
+        """Statistical errors (up, down): the share of the asymmetric errors."""
+        return self.statistical_share * self.error_up, self.statistical_share * self.error_down
+
+    @property
+    def systematic(self) -> tuple[float, float]:
+        """What is left in quadrature (up, down): auxiliary data, with the statistics of the templates."""
+        share = float(np.sqrt(1.0 - self.statistical_share**2))
+        return share * self.error_up, share * self.error_down
 
 
 class Profile:
     """The profile likelihood of some data: twice the negative log-likelihood above its minimum."""
 
-    def __init__(self, likelihood: Likelihood, data: Floats | None = None, *, statistical: bool = False) -> None:
+    def __init__(self, likelihood: Likelihood, data: Floats | None = None) -> None:
         self.likelihood = likelihood
         self.data = likelihood.observed if data is None else data
         self.best = likelihood.fit(self.data)
         self._last = self.best.parameters
-        #: parameters held beside the parameter of interest: all, if the errors are to be statistical
-        self._held = {i: x for i, x in enumerate(self.best.parameters) if statistical and i != likelihood.poi}
 
     @property
     def strength(self) -> float:
@@ -61,7 +73,7 @@ class Profile:
 
     def at(self, strength: float) -> FitPoint:
         """The fit with the parameter of interest held; starts from the one before."""
-        point = self.likelihood.fit(self.data, held={**self._held, self.likelihood.poi: strength}, start=self._last)
+        point = self.likelihood.fit(self.data, held={self.likelihood.poi: strength}, start=self._last)
         self._last = point.parameters
         return point
 
@@ -70,15 +82,29 @@ class Profile:
         return max(0.0, 2.0 * (self.at(strength).nll - self.best.nll))
 
 
-def fit_strength(likelihood: Likelihood, data: Floats | None = None, *, statistical: bool = False) -> StrengthFit:
-    """Fit the parameter of interest to ``data`` (default: the observed data).
-
-    ``statistical`` holds the nuisance parameters at their best fit for the
-    errors, and so leaves the systematic ones out. Raises :class:`FitError`.
-    """
-    profile = Profile(likelihood, data, statistical=statistical)
+def fit_strength(likelihood: Likelihood, data: Floats | None = None) -> StrengthFit:
+    """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`."""
+    profile = Profile(likelihood, data)
     up, down = (_distance(profile, direction) for direction in (1.0, -1.0))
-    return StrengthFit(profile.strength, up, down, profile.best)
+    return StrengthFit(profile.strength, up, down, _statistical_share(likelihood, profile), profile.best)
+
+
+def _statistical_share(likelihood: Likelihood, profile: Profile) -> float:
+    """Root of the share of the variance that the bins' own fluctuations cause.
+
+    The estimate moves by C J^T W (fluctuation), with J the derivatives, W the
+    inverse variances of the data and C the covariance: the sum over all data
+    gives C itself, the sum over the bins alone the statistical part. Nuisances
+    stay free, as in toys that redraw the bins and not the auxiliary data;
+    holding them would count what the bins constrain as systematic.
+    """
+    parameters, covariance, poi = profile.best.parameters, profile.best.covariance, likelihood.poi
+    expected = likelihood.expected(parameters)
+    bins = slice(0, likelihood.n_bins)
+    moved = (likelihood.derivatives(parameters, expected) @ covariance[poi])[bins]
+    live = expected[bins] > 0.0
+    variance = float(np.sum(moved[live] ** 2 / expected[bins][live]))
+    return float(np.sqrt(min(1.0, variance / profile.sigma**2)))
 
 
 def _distance(profile: Profile, direction: float) -> float:
@@ -116,14 +142,14 @@ def crossing(function: Callable[[float], float], guess: float) -> float:
             low, high = high, high + max(0.5 * (high - low), 0.25 * guess)
     else:
         return float("nan")
-    if low == 0.0 and value == 0.0:
-        return high
-    # function(0) is below 0 by contract, and may cost a fit: bracket a little above
-    return float(brentq(function, low, high, xtol=1e-6 * guess, rtol=1e-8))
+    return float(brentq(function, low, high, xtol=1e-5 * guess, rtol=1e-6))
 
 
 def significance(likelihood: Likelihood, data: Floats | None = None) -> float:
-    """Standard deviations above zero signal: the root of q0 (Cowan et al., arXiv:1007.1727, eq. 12); 0 for a deficit."""
+    """Standard deviations above zero signal, the root of q0; 0 for a deficit.
+
+    Cowan et al., arXiv:1007.1727, eq. 12 and 53.
+    """
     profile = Profile(likelihood, data)
     return float(np.sqrt(profile(0.0))) if profile.strength > 0.0 else 0.0
 

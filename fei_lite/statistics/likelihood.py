@@ -25,7 +25,7 @@ from fei_lite.errors import FitError, UnknownNameError, nearest
 Floats = NDArray[np.float64]
 
 #: Estimated distance to the minimum (in units of the negative log-likelihood) at which a fit is done.
-TOLERANCE = 1e-10
+TOLERANCE = 1e-9
 
 #: An empty bin counts as this many events: a barrier that keeps expectations
 #: positive. It moves the negative log-likelihood by less than 1e-4.
@@ -98,7 +98,17 @@ class Likelihood:
     @property
     def unconstrained(self) -> NDArray[np.bool_]:
         """Parameters (n_parameters,) without a constraint term: the signal strength and free normalisations."""
-        return ~np.any(self._constraints != 0.0, axis=0)
+        return np.asarray(~np.any(self._constraints != 0.0, axis=0))
+
+    def prior_variance(self) -> Floats:
+        """Variance (n_parameters,) that the constraint terms alone give; infinite without one, 0 if held."""
+        sigma = self._sigma[self.n_bins:]
+        nominal = self._constraints @ self.start
+        variance = np.where(np.isnan(sigma), nominal, sigma**2)
+        used = variance > 0.0
+        information = np.sum(self._constraints[used] ** 2 / variance[used, None], axis=0)
+        with np.errstate(divide="ignore"):
+            return np.where(self.fixed, 0.0, 1.0 / information)
 
     def index(self, name: str) -> int:
         """Position of a parameter; raises :class:`UnknownNameError`."""
@@ -221,8 +231,8 @@ class Likelihood:
         minuit.migrad(ncall=100_000)
         x = np.array(minuit.values)
         if not minuit.valid:
-            raise FitError(f"no minimum was found (Minuit: {'call limit' if minuit.fmin.has_reached_call_limit else 'EDM'} "
-                           f"{minuit.fmin.edm:.2g} after {minuit.nfcn} calls; {self.names[self.poi]} = {x[self.poi]:.4g}). "
+            raise FitError(f"no minimum was found: Minuit's distance to it is {minuit.fmin.edm:.2g} after "
+                           f"{minuit.nfcn} calls, at {self.names[self.poi]} = {x[self.poi]:.4g}. "
                            "Is a parameter without effect, or a bin without expectation?")
         expected = self.expected(x)
         _, information = self.gradient(data, expected, self.derivatives(x, expected))

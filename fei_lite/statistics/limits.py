@@ -9,28 +9,32 @@ data,
     t = sqrt q - sqrt q_A if q <= q_A, else (q - q_A) / (2 sqrt q_A),
 
 and without signal t is normal: the expected limits are where q_A reaches a
-given value. With toys the distributions are drawn instead.
+given value. With toys the distributions are drawn instead, and CLs is the ratio
+of the two shares of toys at or above the observed q-tilde.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import FitError
+from fei_lite.errors import FeiLiteError
 from fei_lite.statistics.fits import Profile, crossing
 
 if TYPE_CHECKING:
-    from fei_lite.statistics.likelihood import Likelihood
+    from fei_lite.statistics.likelihood import FitPoint, Likelihood
 
 Floats = NDArray[np.float64]
 
 #: The five quantiles of an expected limit, in standard deviations.
 QUANTILES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+#: Strengths of the scan.
+POINTS = 9
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class UpperLimit:
 
     ``expected`` are the five quantiles of the limits without signal, rising:
     2 and 1 standard deviations below the median, the median, 1 and 2 above.
-    ``toys`` per hypothesis; 0: asymptotic formulae.
+    ``toys`` per hypothesis; 0: asymptotic formulae. NaN: the limit was not
+    found, with toys for want of toys: two standard deviations up need 1000.
     """
 
     level: float
@@ -55,9 +60,16 @@ class TestStatistic:
 
     def __init__(self, likelihood: Likelihood, data: Floats) -> None:
         self.profile = Profile(likelihood, data)
-        self.without = self.profile.at(0.0)
-        #: the least strength that a signal can have is 0: the reference of negative fits
-        self.reference = self.profile.best.nll if self.profile.strength > 0.0 else self.without.nll
+
+    @cached_property
+    def without(self) -> FitPoint:
+        """The fit without signal."""
+        return self.profile.at(0.0)
+
+    @cached_property
+    def reference(self) -> float:
+        """Least negative log-likelihood of a signal that is not negative."""
+        return self.profile.best.nll if self.profile.strength > 0.0 else self.without.nll
 
     def __call__(self, strength: float) -> float:
         """q-tilde at ``strength``; 0 where the data ask for more."""
@@ -71,38 +83,42 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None, *, level: fl
     """CLs upper limit on the parameter of interest, observed and expected.
 
     ``toys`` per hypothesis and strength, which then need ``rng``; 0 takes the
-    asymptotic formulae. Raises :class:`FitError`, also for a level outside 0 to 1.
+    asymptotic formulae. Raises :class:`FitError`, and :class:`FeiLiteError` for a
+    level outside 0 to 1, a negative number of toys, or toys without ``rng``.
     """
     if not 0.0 < level < 1.0:
-        raise FitError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
+        raise FeiLiteError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
+    if toys < 0:
+        raise FeiLiteError(f"{toys} toys: expected 0 (asymptotic) or more.")
+    if toys and rng is None:
+        raise FeiLiteError("limits with toys draw random numbers: give rng=numpy.random.default_rng(seed).")
     observed = TestStatistic(likelihood, likelihood.observed if data is None else data)
     asimov = TestStatistic(likelihood, likelihood.expected(observed.without.parameters))
     limit = _asymptotic(observed, asimov, level)
-    if toys == 0:
+    if rng is None or toys == 0:
         return limit
-    if rng is None:
-        raise FitError("limits with toys draw random numbers: give rng=numpy.random.default_rng(seed).")
-    from fei_lite.statistics.toy_limits import toy_limit
-
-    return toy_limit(likelihood, observed, limit, toys=toys, rng=rng)
+    return _toy_limit(likelihood, observed, limit, toys=toys, rng=rng)
 
 
 def _asymptotic(observed: TestStatistic, asimov: TestStatistic, level: float) -> UpperLimit:
     from scipy.stats import norm
 
     alpha, sigma = 1.0 - level, asimov.profile.sigma
+
+    def missing(mu: float, *, target: float) -> float:
+        return float(np.sqrt(asimov(mu))) - target
+
     expected = []
     for n in QUANTILES:
         # 1 - Phi(sqrt q_A - n) = alpha Phi(n)
         target = n + float(norm.isf(alpha * norm.cdf(n)))
-        expected.append(crossing(lambda mu, t=target: float(np.sqrt(asimov(mu))) - t, target * sigma))  # type: ignore[misc]
-    best = max(observed.profile.strength, 0.0)
+        expected.append(crossing(partial(missing, target=target), target * sigma))
 
-    def excess(distance: float) -> float:
-        mu = best + distance
+    def excess(mu: float) -> float:
         return alpha - asymptotic_cls(observed(mu), asimov(mu))
 
-    return UpperLimit(level, best + crossing(excess, observed.profile.sigma), tuple(expected))
+    guess = max(observed.profile.strength, 0.0) + 2.0 * observed.profile.sigma
+    return UpperLimit(level, crossing(excess, guess), tuple(expected))
 
 
 def asymptotic_cls(q: float, q_asimov: float) -> float:
@@ -121,12 +137,62 @@ def asymptotic_cls(q: float, q_asimov: float) -> float:
     return float(np.exp(norm.logsf(t + root_asimov) - norm.logsf(t)))
 
 
-def band(values: Sequence[float]) -> tuple[float, ...]:
-    """The five quantiles of some numbers, at the normal distribution's -2 to 2 standard deviations.
+def _toy_limit(likelihood: Likelihood, observed: TestStatistic, asymptotic: UpperLimit, *, toys: int,
+              rng: np.random.Generator) -> UpperLimit:
+    """The limit of ``toys`` per hypothesis; NaN where CLs stays above or below 1 - level in the scan.
 
-    >>> band([1.0, 2.0, 3.0])[2]
-    2.0
+    Around the asymptotic limits the strength is scanned, from half the lowest to
+    1.5 times the highest. With signal, toys are drawn at each strength, the
+    nuisances fitted to the observed data there; without, once for all strengths.
     """
     from scipy.stats import norm
 
-    return tuple(float(x) for x in np.quantile(values, norm.cdf(QUANTILES)))
+    reach = [x for x in (asymptotic.observed, *asymptotic.expected) if np.isfinite(x)]
+    strengths = np.linspace(0.5 * min(reach), 1.5 * max(reach), POINTS)
+    without_rng, with_rng = rng.spawn(2)
+    truth = observed.without.parameters
+    without = np.array([_statistics(likelihood, likelihood.draw(truth, toy), strengths)
+                        for toy in without_rng.spawn(toys)])
+    seen = np.array([observed(mu) for mu in strengths])
+    cls_observed, cls_expected = np.empty(POINTS), np.empty((POINTS, toys))
+    for i, (mu, generator) in enumerate(zip(strengths, with_rng.spawn(POINTS))):
+        truth = observed.profile.at(mu).parameters
+        present = np.array([_statistics(likelihood, likelihood.draw(truth, toy), [mu])[0]
+                            for toy in generator.spawn(toys)])
+        cls_observed[i] = _cls(seen[i], present, without[:, i])
+        cls_expected[i] = [_cls(q, present, without[:, i]) for q in without[:, i]]
+    alpha = 1.0 - asymptotic.level
+    # the limit of each toy without signal: their quantiles are the expected limits
+    limits = [_cut(strengths, cls_expected[:, j], alpha) for j in range(toys)]
+    # "nearest" never mixes a limit with one that lies outside the scan (infinite)
+    expected = np.quantile(limits, norm.cdf(QUANTILES), method="nearest")
+    return UpperLimit(asymptotic.level, _inside(_cut(strengths, cls_observed, alpha)),
+                      tuple(_inside(float(x)) for x in expected), toys)
+
+
+def _statistics(likelihood: Likelihood, data: Floats, strengths: Floats | list[float]) -> list[float]:
+    statistic = TestStatistic(likelihood, data)
+    return [statistic(float(mu)) for mu in strengths]
+
+
+def _cls(q: float, present: Floats, without: Floats) -> float:
+    """Share of toys with signal at or above q, over that of toys without; the smallest share is one toy."""
+    q -= 1e-9  # q is 0 in many toys, and 0 is at or above 0
+    shares = [max(float(np.mean(toys >= q)), 1.0 / len(toys)) for toys in (present, without)]
+    return shares[0] / shares[1]
+
+
+def _cut(strengths: Floats, values: Floats, alpha: float) -> float:
+    """Where CLs first falls below alpha, interpolated in its logarithm; infinite (of either sign) outside the scan."""
+    below = np.flatnonzero(values < alpha)
+    if len(below) == 0:
+        return float("inf")
+    i = int(below[0])
+    if i == 0:
+        return float("-inf")
+    left, right = np.log(values[i - 1] / alpha), np.log(values[i] / alpha)
+    return float(strengths[i - 1] + (strengths[i] - strengths[i - 1]) * left / (left - right))
+
+
+def _inside(limit: float) -> float:
+    return limit if np.isfinite(limit) else float("nan")

@@ -1,0 +1,92 @@
+"""Toys: pulls of injected signal, and the goodness of a fit.
+
+A toy redraws the bins (Poisson) and the auxiliary data of every nuisance, from
+known parameters. Toys are independent of each other: the first n of a longer
+series are the series of n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.errors import FitError
+from fei_lite.statistics.fits import fit_strength
+
+if TYPE_CHECKING:
+    from fei_lite.statistics.likelihood import Likelihood
+
+Floats = NDArray[np.float64]
+
+#: Injected strengths at which an analysis is asked whether its signal comes back.
+INJECTED = (1.0, 5.0, 20.0)
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Fits of toys with ``injected`` signal; every array (n_toys,).
+
+    ``best_fit``, ``error_up``, ``error_down`` as in
+    :class:`~fei_lite.statistics.fits.StrengthFit`. NaN: the fit had no answer.
+    """
+
+    injected: float
+    best_fit: Floats
+    error_up: Floats
+    error_down: Floats
+
+    @property
+    def pulls(self) -> Floats:
+        """(fit - injected) / error, with the error on the side of the injected value (n_toys,)."""
+        difference = self.best_fit - self.injected
+        return difference / np.where(difference > 0.0, self.error_down, self.error_up)
+
+    @property
+    def undefined(self) -> int:
+        """Toys without a pull, which mean and width leave out."""
+        return int(np.sum(np.isnan(self.pulls)))
+
+    @property
+    def mean(self) -> float:
+        """Mean of the pulls."""
+        return float(np.nanmean(self.pulls))
+
+    @property
+    def width(self) -> float:
+        """Standard deviation of the pulls."""
+        return float(np.nanstd(self.pulls, ddof=1))
+
+    @property
+    def coverage(self) -> float:
+        """Share of toys whose interval holds the injected value; 0.683 is asked for."""
+        pulls = self.pulls
+        return float(np.mean(np.abs(pulls[~np.isnan(pulls)]) < 1.0))
+
+
+def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random.Generator,
+              parameters: Floats | None = None) -> Pulls:
+    """Fit ``n`` toys with ``injected`` signal; nuisances of the truth are ``parameters`` or nominal."""
+    truth = likelihood.at(injected, parameters=parameters)
+    fits = np.full((3, n), np.nan)
+    for i, toy in enumerate(rng.spawn(n)):
+        try:
+            fit = fit_strength(likelihood, likelihood.draw(truth, toy))
+        except FitError:  # counted by Pulls.undefined
+            continue
+        fits[:, i] = fit.best_fit, fit.error_up, fit.error_down
+    return Pulls(injected, *fits)
+
+
+def goodness_of_fit(likelihood: Likelihood, data: Floats | None = None, *, n: int,
+                    rng: np.random.Generator) -> tuple[float, float]:
+    """Twice the negative log-likelihood above the saturated model's, and its p-value from ``n`` toys.
+
+    Toys are drawn at the best fit. (Baker and Cousins, Nucl. Instrum. Meth. 221, 437.)
+    """
+    best = likelihood.fit(likelihood.observed if data is None else data)
+    toys = [likelihood.fit(likelihood.draw(best.parameters, toy)).nll for toy in rng.spawn(n)]
+    # the data count as one toy more: no p-value is 0
+    return 2.0 * best.nll, (1.0 + float(np.sum(np.array(toys) >= best.nll))) / (n + 1.0)
