@@ -129,7 +129,7 @@ def crossing(function: Callable[[float], float], guess: float) -> float:
     """
     from scipy.optimize import brentq
 
-    low, high = 0.0, guess
+    low, high, step = 0.0, guess, 0.25 * guess
     for _ in range(60):
         value = function(high)
         if value >= 0.0:
@@ -139,7 +139,7 @@ def crossing(function: Callable[[float], float], guess: float) -> float:
                 return float("nan")
             high = 0.5 * (low + high)
         else:
-            low, high = high, high + max(0.5 * (high - low), 0.25 * guess)
+            low, high, step = high, high + step, 2.0 * step
     else:
         return float("nan")
     return float(brentq(function, low, high, xtol=1e-5 * guess, rtol=1e-6))
