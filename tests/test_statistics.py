@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from scipy.optimize import brentq
 from scipy.special import lambertw
 from scipy.stats import chi2, norm, poisson
 
+from fei_lite.cli import fit as fit_command
 from fei_lite.cli import main
 from fei_lite.errors import FeiLiteError, FitError, UnknownNameError, WorkspaceError
-from fei_lite.statistics.fits import Profile, expected_data, fit_strength, significance
+from fei_lite.statistics.fits import Profile, error_budget, expected_data, fit_strength, significance
 from fei_lite.statistics.gaussian import GaussianFit, gaussian_fit
 from fei_lite.statistics.likelihood import Likelihood
 from fei_lite.statistics.limits import asymptotic_cls, upper_limit
@@ -147,6 +149,8 @@ def test_systematic_error_adds_in_quadrature():
     assert fit.error_up == pytest.approx(np.hypot(statistical, systematic), rel=3e-3)
     assert fit.statistical[0] == pytest.approx(statistical, rel=3e-3)
     assert fit.systematic[1] == pytest.approx(systematic, rel=3e-3)
+    budget = error_budget(likelihood, fit.point)
+    assert budget == pytest.approx({"statistical": statistical, "norm": systematic}, rel=3e-3)
     gaussian = gaussian_fit(likelihood)
     assert gaussian.error == pytest.approx(np.hypot(statistical, systematic), rel=1e-3)
     assert gaussian.best_fit == pytest.approx(0.0, abs=1e-3)
@@ -180,7 +184,7 @@ def test_combination_refuses():
     one = counting(10, error=0.1)
     with pytest.raises(WorkspaceError, match=r"'nrm' is in 0 of 2 workspaces.*Nearest known: 'norm'"):
         combine({"a": one, "b": one}, correlated=["nrm"])
-    with pytest.raises(WorkspaceError, match=r"b: measurements\[0\]\.config\.poi: 'strength', expected the common 'mu'"):
+    with pytest.raises(WorkspaceError, match=r"measurements\[0\]\.config\.poi: 'strength', expected the common 'mu'"):
         combine({"a": one, "b": build_workspace([Channel("c", [Sample("s", [1.0], signal=True)])], poi="strength")})
     other = json.loads(json.dumps(one))
     for spec, upper in ((one, 20.0), (other, 30.0)):
@@ -196,17 +200,35 @@ def built():
     return open_likelihood(shapes())
 
 
-def test_likelihood_is_that_of_pyhf(built):
+def foreign():
+    """A workspace with the modifiers that this package reads but does not write, and a bin with no error."""
+    modifiers = [{"name": "lumi", "type": "lumi", "data": None},
+                 {"name": "poisson", "type": "shapesys", "data": [2.0, 3.0, 0.0]}]
+    return {"version": "1.0.0", "observations": [{"name": "c", "data": [12, 20, 31]}], "channels": [{
+        "name": "c", "samples": [
+            {"name": "s", "data": [1.0, 3.0, 9.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
+            {"name": "b", "data": [10.0, 15.0, 20.0], "modifiers": modifiers},
+            {"name": "d", "data": [1.0, 1.0, 0.0], "modifiers": [
+                {"name": "stat", "type": "staterror", "data": [0.3, 0.2, 0.0]}]}]}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": [
+            {"name": "lumi", "auxdata": [1.0], "sigmas": [0.02], "bounds": [[0.5, 1.5]], "inits": [1.0]}]}}]}
+
+
+@pytest.mark.parametrize("spec", [shapes(), foreign()], ids=["ours", "foreign"])
+def test_likelihood_is_that_of_pyhf(spec):
     """Would catch a forgotten constraint, a wrong width or auxiliary data in another order."""
-    rng = np.random.default_rng(2)
-    data = built.observed
-    truth = built.expected(built.start)
-    reference = built.nll(data, truth) + float(built.model.logpdf(built.start, data)[0])
+    likelihood, rng = open_likelihood(spec), np.random.default_rng(2)
+    data, start = likelihood.observed, likelihood.start
+
+    def difference(x):
+        return likelihood.nll(data, likelihood.expected(x)) + float(likelihood.model.logpdf(x, data)[0])
+
     for _ in range(20):
-        x = built.start + 0.2 * rng.normal(size=len(built.start))
-        ours, theirs = built.nll(data, built.expected(x)), -float(built.model.logpdf(x, data)[0])
-        assert ours - theirs == pytest.approx(reference, abs=1e-7)
-    assert np.allclose(truth, built.model.expected_data(built.start))
+        x = start + np.where(likelihood.fixed, 0.0, 0.2 * rng.uniform(-1.0, 1.0, size=len(start)))
+        assert difference(x) == pytest.approx(difference(start), abs=1e-7)
+    assert np.allclose(likelihood.expected(start), likelihood.model.expected_data(start))
+    assert -2.0 * float(likelihood.model.logpdf(likelihood.fit(data).parameters, data)[0]) <= float(
+        pyhf.infer.mle.fit(data, likelihood.model, return_fitted_val=True)[1]) + 1e-6
 
 
 def test_fit_is_that_of_pyhf(built):
@@ -433,6 +455,15 @@ def test_limits_refuse(options, message, built):
 
 
 # --- command line -------------------------------------------------------------------------------------------------
+
+def test_example_of_the_help(tmp_path, monkeypatch, capsys):
+    """Would catch an example that no longer runs."""
+    monkeypatch.chdir(tmp_path)
+    save_workspace(shapes(), "workspace.json")
+    examples = re.findall(r"^    fei-lite (fit .+)$", fit_command.__doc__, flags=re.MULTILINE)
+    assert len(examples) == 2
+    assert [main(example.split()) for example in examples] == [0, 0] and "significance" in capsys.readouterr().out
+
 
 def test_command_line(tmp_path, capsys):
     """Would catch options that change nothing, and tables that disagree with the JSON."""

@@ -86,25 +86,31 @@ def fit_strength(likelihood: Likelihood, data: Floats | None = None) -> Strength
     """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`."""
     profile = Profile(likelihood, data)
     up, down = (_distance(profile, direction) for direction in (1.0, -1.0))
-    return StrengthFit(profile.strength, up, down, _statistical_share(likelihood, profile), profile.best)
+    share = min(1.0, error_budget(likelihood, profile.best)["statistical"] / profile.sigma)
+    return StrengthFit(profile.strength, up, down, share, profile.best)
 
 
-def _statistical_share(likelihood: Likelihood, profile: Profile) -> float:
-    """Root of the share of the variance that the bins' own fluctuations cause.
+def error_budget(likelihood: Likelihood, point: FitPoint) -> dict[str, float]:
+    """What each source adds to the (symmetric) error of the parameter of interest; squares add up to all of it.
 
-    The estimate moves by C J^T W (fluctuation), with J the derivatives, W the
-    inverse variances of the data and C the covariance: the sum over all data
-    gives C itself, the sum over the bins alone the statistical part. Nuisances
-    stay free, as in toys that redraw the bins and not the auxiliary data;
-    holding them would count what the bins constrain as systematic.
+    ``"statistical"`` is the fluctuation of the bins; the other keys are the
+    constrained parameters, those with one entry per bin taken together. The
+    estimate moves by C J^T W (fluctuation of the data), with J the derivatives,
+    W the inverse variances of the data, auxiliary data included, and C the
+    covariance. Nuisances stay free, as in toys that redraw one source alone;
+    holding them would count what the bins themselves constrain as systematic.
     """
-    parameters, covariance, poi = profile.best.parameters, profile.best.covariance, likelihood.poi
-    expected = likelihood.expected(parameters)
-    bins = slice(0, likelihood.n_bins)
-    moved = (likelihood.derivatives(parameters, expected) @ covariance[poi])[bins]
-    live = expected[bins] > 0.0
-    variance = float(np.sum(moved[live] ** 2 / expected[bins][live]))
-    return float(np.sqrt(min(1.0, variance / profile.sigma**2)))
+    expected = likelihood.expected(point.parameters)
+    variance = likelihood.variance(expected)
+    moved = likelihood.derivatives(point.parameters, expected) @ point.covariance[likelihood.poi]
+    squares = np.divide(moved**2, variance, out=np.zeros_like(moved), where=variance > 0.0)
+    budget = {"statistical": float(np.sqrt(np.sum(squares[: likelihood.n_bins])))}
+    first = likelihood.n_bins
+    for name in likelihood.model.config.auxdata_order:
+        last = first + likelihood.model.config.param_set(name).n_parameters
+        budget[name] = float(np.sqrt(np.sum(squares[first:last])))
+        first = last
+    return budget
 
 
 def _distance(profile: Profile, direction: float) -> float:

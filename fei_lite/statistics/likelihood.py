@@ -92,8 +92,6 @@ class Likelihood:
                 rows.append(row)
         self._constraints = np.array(rows).reshape(len(rows), len(self.names))
         self._sigma = np.concatenate([np.full(self.n_bins, np.nan), widths])
-        # the widths of parameters that a workspace holds (gammas of empty bins) are 0 and never used
-        self._used = ~(self._sigma <= 0.0)
 
     @property
     def unconstrained(self) -> NDArray[np.bool_]:
@@ -147,16 +145,19 @@ class Likelihood:
         if np.any(~(nu > 0.0) & ~dead):
             return float("inf")
         n, nu = n[~dead], nu[~dead]
-        normal = ~poisson & self._used
+        normal = self._sigma > 0.0  # 0: parameters that a workspace holds, such as gammas of empty bins
         return float(np.sum(nu - n + n * np.log(n / nu))
                      + 0.5 * np.sum(((data[normal] - expected[normal]) / self._sigma[normal]) ** 2))
 
+    def variance(self, expected: Floats) -> Floats:
+        """Variance (n_data,) of the data; 0 for auxiliary data of parameters that the workspace holds."""
+        return np.where(np.isnan(self._sigma), expected, self._sigma**2)
+
     def gradient(self, data: Floats, expected: Floats, derivatives: Floats) -> tuple[Floats, Floats]:
         """Gradient (n_parameters,) and Fisher information (n_parameters, n_parameters) of :meth:`nll`."""
-        poisson = np.isnan(self._sigma)
-        variance = np.where(poisson, expected, self._sigma**2)
-        live = self._used & (variance > 0.0)
-        seen = np.where(poisson, np.maximum(data, EMPTY), data)[live]
+        variance = self.variance(expected)
+        live = variance > 0.0
+        seen = np.where(np.isnan(self._sigma), np.maximum(data, EMPTY), data)[live]
         weighted = derivatives[live] / variance[live, None]
         return weighted.T @ (expected[live] - seen), weighted.T @ derivatives[live]
 
@@ -239,9 +240,12 @@ class Likelihood:
         return replace(point, parameters=x, nll=float(minuit.fval), covariance=_inverse(information, free))
 
     def draw(self, parameters: Floats, rng: np.random.Generator) -> Floats:
-        """A toy data vector (n_data,): bins and auxiliary data fluctuate."""
+        """A toy data vector (n_data,): bins and auxiliary data fluctuate; raises :class:`FitError`."""
         expected = self.expected(parameters)
         poisson = np.isnan(self._sigma)
+        if not np.all(expected[poisson] >= 0.0):
+            raise FitError(f"no toy can be drawn at {self.names[self.poi]} = {parameters[self.poi]:g}: "
+                           "a bin expects less than nothing.")
         data = np.empty_like(expected)
         data[poisson] = rng.poisson(expected[poisson])
         data[~poisson] = rng.normal(expected[~poisson], self._sigma[~poisson])
