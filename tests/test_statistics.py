@@ -386,6 +386,10 @@ SAMPLE = ("channels", 0, "samples", 1)
 CASES = {
     "no data": (None, (*SAMPLE, "data"), r"channels\[0\]\.samples\[1\]: 'data' is a required property"),
     "a word": ("many", (*SAMPLE, "data", 2), r"channels\[0\]\.samples\[1\]\.data\[2\]: 'many' is not of type 'number'"),
+    "unknown modifier": ("normsis", (*SAMPLE, "modifiers", 1, "type"),
+                         r"samples\[1\]\.modifiers\[1\]\.type: unknown modifier 'normsis'.*Nearest known: 'normsys'"),
+    "half a modifier": (None, (*SAMPLE, "modifiers", 1, "data", "lo"),
+                        r"samples\[1\]\.modifiers\[1\]\.data: 'lo' is a required property"),
     "no measurements": (None, ("measurements",), "top level: 'measurements' is a required property"),
     "short": ([1.0], (*SAMPLE, "data"), r"channels\[0\]\.samples\[1\]\.data: 1 bins, expected 4"),
     "not finite": (float("nan"), (*SAMPLE, "data", 0), r"samples\[1\]\.data\[0\]: nan: expected a finite number"),

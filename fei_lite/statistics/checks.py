@@ -15,7 +15,6 @@ _PER_BIN = {"staterror", "shapesys"}
 
 def check_workspace(spec: Any, *, name: str = "workspace") -> None:
     """Check structure, then meaning; raises :class:`WorkspaceError` with all findings at once."""
-    import jsonschema
     import pyhf
 
     if not isinstance(spec, dict) or "channels" not in spec:
@@ -25,14 +24,31 @@ def check_workspace(spec: Any, *, name: str = "workspace") -> None:
     try:
         pyhf.schema.validate(spec, "workspace.json")
     except pyhf.exceptions.InvalidSpecification as error:
-        # a modifier fits one of many forms: the deepest complaint is the one that helps
-        parent = error.parent
-        deepest = jsonschema.exceptions.best_match([parent]) or parent
-        raise WorkspaceError(f"{name}: {_place(deepest.absolute_path)}: {deepest.message[:300]}") from None
+        place, message = _deepest(error.parent)
+        raise WorkspaceError(f"{name}: {place}: {message}") from None
     findings = list(_findings(spec))
     if findings:
         more = f"\n({len(findings)} findings)" if len(findings) > 1 else ""
         raise WorkspaceError("\n".join(f"{name}: {finding}" for finding in findings[:20]) + more)
+
+
+def _deepest(error: Any) -> tuple[str, str]:
+    """Place and message of a schema's complaint; of a modifier that fits no form, what the form of its type misses."""
+    forms: dict[Any, list[Any]] = {}
+    for inner in error.context or ():
+        forms.setdefault(inner.relative_schema_path[0], []).append(inner)
+    # a form that has the modifier's type complains about something else than the type
+    fitting = [inners for inners in forms.values() if all(list(i.relative_path) != ["type"] for i in inners)]
+    if fitting:
+        missing = [i for i in fitting[0] if i.message.startswith("'type'")]
+        return _deepest((missing or fitting[0])[0])
+    if forms and isinstance(error.instance, dict) and "type" in error.instance:
+        known = sorted({str(i.validator_value) for inners in forms.values() for i in inners
+                        if list(i.relative_path) == ["type"]})
+        kind = str(error.instance["type"])
+        return (f"{_place(error.absolute_path)}.type",
+                f"unknown modifier '{kind}'. Known: {', '.join(known)}.{nearest(kind, known)}")
+    return _place(error.absolute_path), str(error.message)[:300]
 
 
 def _place(path: Collection[Any]) -> str:

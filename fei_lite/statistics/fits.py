@@ -128,10 +128,10 @@ def _distance(profile: Profile, direction: float) -> float:
 
 
 def crossing(function: Callable[[float], float], guess: float) -> float:
-    """The positive zero of a function that rises from below 0; NaN if it ends (in NaN) or never comes.
+    """The positive zero of a function that rises from below 0, to 1e-5; NaN if it ends (in NaN) or never comes.
 
-    >>> round(crossing(lambda x: x * x - 2.0, 1.0), 6)
-    1.414214
+    >>> round(crossing(lambda x: x * x - 2.0, 1.0), 4)
+    1.4142
     """
     from scipy.optimize import brentq
 
