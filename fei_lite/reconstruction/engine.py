@@ -133,7 +133,7 @@ class _Stage:
         """Candidates of one channel with their probability; None without a model."""
         trained = self.models.has_model(channel.identifier)
         if not trained and self.observer is None:
-            self.count(channel.identifier, "no model: left out", 1)
+            self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
         if channel.leaf is not None:
