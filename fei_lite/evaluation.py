@@ -108,9 +108,11 @@ def evaluate_tags(columns: Mapping[str, Any], metadata: Mapping[str, Any], *,
         if key not in metadata:
             raise EventFileError(f"the Btag file's metadata has no '{key}': it is not complete."
                                  f"{nearest(key, metadata)}")
-    weighted = bool(metadata["sum_of_weights"] != metadata["n_events"])
+    # all weights are 1 if and only if both sums are the number of events
+    weighted = any(metadata[key] != metadata["n_events"] for key in ("sum_of_weights", "sum_of_squared_weights"))
     result: dict[str, Any] = {
-        "n_events": int(metadata["n_events"]), "weighted": weighted, "has_truth": best.correct is not None}
+        "n_events": int(metadata["n_events"]), "n_tagged": len(best.kind), "weighted": weighted,
+        "has_truth": best.correct is not None}
     for name, (code, event_type) in KINDS.items():
         points = [_working_point(best, code, point, metadata) for point in working_points]
         block: dict[str, Any] = {"n_events": int(metadata["n_events"]), "working_points": points}
@@ -191,12 +193,14 @@ def _truncated_gaussian(x: NDArray[np.float64], centre: float, half_window: floa
 
     if len(x) < 10:
         return None, None
+    z = (x - centre) / half_window  # of order one: the steps of the minimiser are absolute
 
     def loss(parameters: NDArray[np.float64]) -> float:
-        mean, log_sigma = parameters
-        sigma = np.exp(log_sigma)
-        inside = norm.cdf(centre + half_window, mean, sigma) - norm.cdf(centre - half_window, mean, sigma)
-        return float(-np.mean(norm.logpdf(x, mean, sigma)) + np.log(max(inside, 1e-300)))
+        mean, sigma = parameters[0], np.exp(parameters[1])
+        inside = norm.cdf(1.0, mean, sigma) - norm.cdf(-1.0, mean, sigma)
+        return float(-np.mean(norm.logpdf(z, mean, sigma)) + np.log(max(inside, 1e-300)))
 
-    fit = minimize(loss, [x.mean(), np.log(x.std() + 1e-6)], method="Nelder-Mead")
-    return float(fit.x[0]), float(np.exp(fit.x[1]))
+    start = np.array([z.mean(), np.log(z.std() + 1e-6)])
+    simplex = start + np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.3]])
+    fit = minimize(loss, start, method="Nelder-Mead", options={"initial_simplex": simplex})
+    return centre + half_window * float(fit.x[0]), half_window * float(np.exp(fit.x[1]))

@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
                            working_points=arguments.working_points or WORKING_POINTS)
     counts = {(stage, name): count for stage, name, count in cutflow}
     read, tagged, untagged = (counts.get(("events", f"all: {step}"), -1) for step in ("read", "tagged", "untagged"))
-    accounted = read == tagged + untagged == result["n_events"] or (not cutflow and result["n_events"] == 0)
+    accounted = ((read == tagged + untagged == result["n_events"] and tagged == result["n_tagged"])
+                 or (not cutflow and result["n_events"] == 0))
     result["cutflow"] = [{"stage": s, "name": n, "count": c} for s, n, c in cutflow]
     result["every_event_accounted_for"] = accounted
     text = json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.channels)
