@@ -23,14 +23,14 @@ class EventFileError(FeiLiteError, ValueError):
 class ChannelFileError(FeiLiteError, ValueError):
     """A channel file is malformed, or its content contradicts physics.
 
-    ``findings`` are the single defects, each with its file and key path.
+    ``findings`` are the single defects, each with its file and key path; none
+    if there is no such set, which is wrong use and not a finding.
     """
-
-    exit_code = 1
 
     def __init__(self, message: str, findings: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+        self.exit_code = 1 if self.findings else 2
 
 
 class ModelSetError(FeiLiteError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 from fei_lite.classifiers.fitting import FittedChannel
 from fei_lite.classifiers.manifest import FORMAT, FORMAT_VERSION, MANIFEST, dump_manifest, read_manifest
 from fei_lite.classifiers.text import pack
-from fei_lite.errors import ModelSetError
+from fei_lite.errors import ModelSetError, OutputError
 from fei_lite.outputs import atomic_output
 
 #: Packages that a trained model depends on.
@@ -41,7 +41,10 @@ class ModelSetWriter:
             "format": FORMAT, "format_version": FORMAT_VERSION, "name": name, "date": date,
             "channel_set": {"name": channel_set, "hash": channel_set_hash}, "versions": package_versions(),
             "seed": seed, "parameters": dict(parameters), "sample": dict(sample), "channels": {}, "untrained": {}}
-        (self.folder / "models").mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / "models").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: no folder for the model set can be made: {error.strerror}.") from None
         if (self.folder / MANIFEST).exists():
             self._resume(read_manifest(self.folder))
         self._write_manifest()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.reading import count_events, open_events
 
@@ -25,7 +26,10 @@ class EntryRange:
 
 def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
                  max_events: int | None = None) -> list[EntryRange]:
-    """Cut event files into ranges of at most ``batch_size`` entries."""
+    """Cut event files into ranges of at most ``batch_size`` entries; the first ``max_events`` of all."""
+    for name, value in (("batch size", batch_size), ("number of events", max_events)):
+        if value is not None and value < 1:
+            raise FeiLiteError(f"{name}: got {value}, expected 1 or more.")
     ranges: list[EntryRange] = []
     total = 0
     for path in paths:
