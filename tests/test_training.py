@@ -1,0 +1,334 @@
+"""The training driver on a few hundred events: resumable, honest about small channels, with the right prior."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from small_set import write_decays, write_small_set
+
+from fei_lite.channels import load_channel_set
+from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
+from fei_lite.events import EventWriter, count_events
+from fei_lite.events.reading import open_events
+from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.simulation.simulate import simulate
+from fei_lite.training.driver import VALIDATION_EVERY, Settings, thin, train
+
+DATE = "2026-01-01"
+#: Weight of the generic events: the prior of D mesons is then far from their share of the entries.
+HEAVY = 4.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Events for training and, independent, for testing: 200 rich in the decays, 200 generic ones of weight 4."""
+    folder = tmp_path_factory.mktemp("training")
+    write_small_set(folder / "small")
+    decays = write_decays(folder / "signal.dec")
+    for seed, purpose in ((1, "train"), (2, "test")):
+        for name, weight, batches in (("rich", 1.0, simulate("signal", 200, seed=seed, dec_file=decays)),
+                                      ("generic", HEAVY, simulate("charged", 200, seed=seed))):
+            with EventWriter(folder / f"{purpose}_{name}.root") as writer:
+                for batch in batches:
+                    batch.events["weight"][:] = weight
+                    writer.write(batch)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(folder):
+    return [folder / "train_rich.root", folder / "train_generic.root"]
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
+    return Settings(name="small", channel_set=str(folder / "small"), seed=3, min_entries=20, batch_size=150,
+                    parameters={"n_trees": 40, "min_data_in_leaf": 10, "max_delta_step": 5.0})
+
+
+@pytest.fixture(scope="module")
+def channels(folder):
+    return load_channel_set(folder / "small")
+
+
+@pytest.fixture(scope="module")
+def trained(folder, samples, settings):
+    """A training that nothing disturbed."""
+    return train(samples, folder / "models", settings=settings, date=DATE)
+
+
+def content(folder):
+    """Every file of a model set: name and bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def candidates(paths, channels, models):
+    """Candidates of each channel, found with the finished models: features, truth, weight, number of the event."""
+    found = {channel.identifier: [] for channel in channels.channels()}
+    first = 0
+    for batch in open_events(paths, batch_size=1000):
+        def observe(channel, table, X, *, batch=batch, first=first):
+            event = table.event_index
+            found[channel.identifier].append((X, table["isSignal"] == 1, batch.events["weight"][event], event + first))
+
+        reconstruct(batch, channels, models, with_truth=True, observer=observe)
+        first += batch.n_events
+    return {name: tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+            for name, parts in found.items()}
+
+
+def test_every_channel_is_trained_or_listed(trained, channels, folder, settings):
+    """Would catch a channel that is forgotten, or a model invented for one with too few events."""
+    trained.check(channels)
+    entries, untrained = trained.manifest["channels"], trained.manifest["untrained"]
+    assert entries.keys() | untrained.keys() == {c.identifier for c in channels.channels()}
+    assert not entries.keys() & untrained.keys()
+    assert {"pi+_FSP", "K+_FSP", "gamma_FSP", "pi0_gamma_gamma", "D0_K-_pi+"} <= entries.keys()
+    for entry in entries.values():
+        assert min(entry["training"]["n_signal"], entry["training"]["n_background"]) >= settings.min_entries
+        assert 0 < entry["n_trees"] <= 40
+    for identifier, entry in untrained.items():
+        few = [f"{entry['training'][f'n_{name}']} {name} entries" for name in ("signal", "background")
+               if entry["training"][f"n_{name}"] < settings.min_entries]
+        assert few and entry["reason"] == trained.untrained[identifier]
+        assert all(text in entry["reason"] for text in [*few, "fewer than 20"])
+        assert not trained.has_model(identifier)
+    assert "B0_D-_pi+" in untrained  # there is no B0 in the events
+    assert len(list((folder / "models" / "models").iterdir())) == len(entries)
+
+
+def test_samples_are_what_the_events_hold(trained, channels, samples):
+    """Would catch held-out events that are trained on, batches lost or taken twice, and weights forgotten."""
+    for identifier, (_, signal, weight, event) in candidates(samples, channels, trained).items():
+        held = event % VALIDATION_EVERY == VALIDATION_EVERY - 1
+        entry = trained.manifest["channels"].get(identifier) or trained.manifest["untrained"][identifier]
+        for name, rows in (("signal", ~held & signal), ("background", ~held & ~signal)):
+            assert entry["training"][f"n_{name}"] == np.count_nonzero(rows), identifier
+            assert entry["training"][f"weight_{name}"] == pytest.approx(weight[rows].sum()), identifier
+        if identifier in trained.models:  # half of the held-out ones chose the number of trees
+            assert entry["validation"]["n_signal"] == np.count_nonzero(held & signal) // 2
+            assert entry["validation"]["n_background"] == np.count_nonzero(held & ~signal) // 2
+
+
+def test_the_weighted_prior_is_kept(trained, channels, folder, samples):
+    """Would catch a prior of entries in place of weights. The mean prediction is the weighted share of signal: on the
+    training sample because the log-loss is at its minimum there, on independent events within the errors of both
+    samples (candidates of one event count as one)."""
+    fitted = candidates(samples, channels, trained)
+    independent = candidates([folder / "test_rich.root", folder / "test_generic.root"], channels, trained)
+    pulls = {}
+    for identifier, model in trained.models.items():
+        X, signal, weight, event = fitted[identifier]
+        used = event % VALIDATION_EVERY != VALIDATION_EVERY - 1
+        share = np.average(signal[used], weights=weight[used])
+        assert np.average(model.predict(X[used]), weights=weight[used]) == pytest.approx(share, rel=0.1), identifier
+        if model.entry["training"]["n_signal"] < 100:
+            continue  # with so few the model is fitted to single candidates
+        X, signal, weight, event = independent[identifier]
+        per_event = np.bincount(event, weights=weight * (model.predict(X) - signal))
+        pulls[identifier] = per_event.sum() / np.sqrt(2.0 * np.sum(per_event**2))
+    assert len(pulls) >= 4
+    assert max(map(abs, pulls.values())) < 3.5, pulls
+    _, signal, weight, _ = fitted["D0_K-_pi+"]
+    assert signal.mean() > 1.3 * np.average(signal, weights=weight)  # entries without weights would be noticed
+
+
+def test_reliability_on_held_out_events(trained):
+    """Would catch probabilities that are none: the log-loss must beat the constant prior on events held out."""
+    for identifier, entry in trained.manifest["channels"].items():
+        held, training = entry["validation"], entry["training"]
+        if min(held["n_signal"], held["n_background"]) < 20:
+            continue
+        prior = training["weight_signal"] / (training["weight_signal"] + training["weight_background"])
+        share = held["weight_signal"] / (held["weight_signal"] + held["weight_background"])
+        constant = -share * np.log(prior) - (1 - share) * np.log(1 - prior)
+        assert held["log_loss"] < constant, identifier
+        assert held["auc"] > 0.5 + 2 * held["auc_uncertainty"], identifier
+
+
+def test_manifest_says_what_was_done(trained, channels, samples, settings):
+    """Would catch a set that nobody can reproduce: seeds, settings, versions and the events' SHA-256."""
+    manifest = trained.manifest
+    assert manifest["sample"]["files"] == [
+        {"name": path.name, "entries": count_events(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in samples]
+    assert manifest["sample"]["max_events"] is None and manifest["sample"]["validation_every"] == VALIDATION_EVERY
+    assert (manifest["name"], manifest["date"], manifest["seed"]) == ("small", DATE, settings.seed)
+    assert manifest["channel_set"] == {"name": "small", "hash": channels.hash}
+    assert manifest["versions"]["lightgbm"] == version("lightgbm")
+    for name, value in {"n_trees": 40, "min_data_in_leaf": 10, "min_entries": 20, "max_entries": 150_000}.items():
+        assert manifest["parameters"][name] == value
+    seeds = [entry["seed"] for entry in manifest["channels"].values()]
+    assert len(set(seeds)) == len(seeds)
+    assert manifest["command"] == ("fei-lite train train_rich.root train_generic.root --name small --set small --seed 3 "
+                                   "--max-entries 150000 --min-entries 20 -o small")
+    assert str(samples[0].parent) not in json.dumps(manifest)  # where the events were is nobody's business
+    stages = {identifier: entry["stage"] for identifier, entry in manifest["channels"].items()}
+    assert stages == {c.identifier: i for i, names in enumerate(channels.stages) for name in names
+                      for c in channels.particles[name].channels if c.identifier in stages}
+
+
+def test_processes_and_batches_do_not_matter(trained, folder, samples, settings, tmp_path):
+    """Would catch models that depend on the number of processes, or on the events of a batch."""
+    other = replace(settings, workers=2, batch_size=90)
+    train(samples, tmp_path / "models", settings=other, date=DATE)
+    assert content(tmp_path / "models") == content(folder / "models")
+
+
+# Interruptions
+
+
+class Stop:
+    """A report that interrupts the training at a step."""
+
+    def __init__(self, what, done):
+        self.step = (what, done)
+
+    def __call__(self, what, done, total):
+        if (what, done) == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("what,done", [("stage 0: reconstruct", 150), ("stage 0: fit", 2), ("stage 2: reconstruct", 400), ("stage 3: fit", 2)])
+def test_resumed_training_is_the_same(trained, folder, samples, settings, tmp_path, what, done):
+    """Would catch channels lost, repeated or trained on other candidates after an interruption."""
+    again = tmp_path / "models"
+    with pytest.raises(KeyboardInterrupt):
+        train(samples, again, settings=settings, date=DATE, report=Stop(what, done))
+    finished = content(again)
+    half = load_model_set(again)
+    stages = [entry["stage"] for part in ("channels", "untrained") for entry in half.manifest[part].values()]
+    assert all(stage <= int(what[6]) for stage in stages)
+    assert stages.count(int(what[6])) == (done if "fit" in what else 0)
+
+    steps = []
+    train(samples, again, settings=settings, date="2030-01-01", report=lambda *step: steps.append(step))
+    assert content(again) == content(folder / "models")
+    assert {name: data for name, data in content(again).items() if name in finished and "models/" in name} == {
+        name: data for name, data in finished.items() if "models/" in name}
+    assert not any(int(step[0][6]) < int(what[6]) for step in steps)  # finished stages are left alone
+
+    train(samples, again, settings=settings, date=DATE, report=lambda *step: pytest.fail(f"nothing to do: {step}"))
+
+
+def test_killed_training(trained, folder, samples, settings, tmp_path):
+    """Would catch a folder that a killed process (no time for any clean-up) leaves unusable."""
+    again = tmp_path / "models"
+    program = f"""
+import os
+from pathlib import Path
+from fei_lite.training.driver import Settings, train
+def report(what, done, total):
+    if (what, done) == ("stage 0: fit", 3):
+        (Path({str(again)!r}) / ".manifest.1-2.part.json").write_text("half of")
+        os._exit(9)
+train([Path(p) for p in {[str(path) for path in samples]!r}], Path({str(again)!r}), date={DATE!r}, report=report,
+      settings={settings!r})
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 9
+    assert len(load_model_set(again).manifest["channels"]) == 3
+    train(samples, again, settings=settings, date=DATE)
+    assert {n: data for n, data in content(again).items() if ".part" not in n} == content(folder / "models")
+
+
+def test_a_folder_used_twice_in_one_process(folder, samples, settings, tmp_path):
+    """Would catch later stages reconstructed with the models of an earlier training of that name."""
+    small = replace(settings, max_events=200, min_entries=10)
+    train(samples, tmp_path / "same", settings=small, date=DATE)
+    shutil.rmtree(tmp_path / "same")
+    other = replace(small, seed=8, parameters={"n_trees": 3, "min_data_in_leaf": 10})
+    train(samples, tmp_path / "same", settings=other, date=DATE)
+    train(samples, tmp_path / "fresh", settings=other, date=DATE)
+    assert content(tmp_path / "same") == content(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("changed,what", [
+    ({"seed": 4}, "seed"), ({"name": "other"}, "name"), ({"min_entries": 30}, "parameters"),
+    ({"max_entries": 1000}, "parameters"), ({"parameters": {"n_trees": 41}}, "parameters"),
+    ({"max_events": 100}, "sample")])
+def test_other_settings_do_not_resume(trained, folder, samples, settings, changed, what):
+    """Would catch one set made by two different trainings."""
+    before = content(folder / "models")
+    with pytest.raises(ModelSetError, match=f"belongs to a training with another {what}"):
+        train(samples, folder / "models", settings=replace(settings, **changed), date=DATE)
+    assert content(folder / "models") == before
+
+
+def test_other_events_or_channels_do_not_resume(trained, folder, samples, settings, tmp_path):
+    """Would catch a resumed training on other events, in another order, or for channels with other cuts."""
+    copy = shutil.copytree(folder / "models", tmp_path / "models")
+    for paths in (samples[:1], samples[::-1], [folder / "test_rich.root", samples[1]]):
+        with pytest.raises(ModelSetError, match="another sample"):
+            train(paths, copy, settings=settings, date=DATE)
+    small = shutil.copytree(folder / "small", tmp_path / "small")
+    file = small / "D0.toml"
+    file.write_text(file.read_text().replace("minimum = 1.7,", "minimum = 1.75,"))
+    with pytest.raises(ModelSetError, match="another channel_set"):
+        train(samples, copy, settings=replace(settings, channel_set=str(small)), date=DATE)
+    assert content(copy) == content(folder / "models")
+
+
+# Limits and bad input
+
+
+def test_thinning_is_unbiased():
+    """Would catch a class that grows or shrinks when it is thinned: sums of weights stay right on average."""
+    rng = np.random.default_rng(6)
+    y = (rng.random(5000) < 0.1).astype(int)
+    sums, sizes = [], []
+    for _ in range(400):
+        rows, factor = thin(y, 100, rng)
+        assert np.all(np.diff(rows) > 0)
+        sums.append([factor[y[rows] == k].sum() for k in (0, 1)])
+        sizes.append([np.count_nonzero(y[rows] == k) for k in (0, 1)])
+    truth = np.array([np.count_nonzero(y == k) for k in (0, 1)])
+    error = np.std(sums, axis=0) / np.sqrt(400)
+    assert np.all(np.abs(np.mean(sums, axis=0) - truth) < 4 * error)
+    assert np.all(np.abs(np.mean(sizes, axis=0) - 100) < 4 * 10 / np.sqrt(400))
+
+
+def test_cap_on_the_samples(trained, samples, settings, tmp_path):
+    """Would catch memory without bounds, or a prior that the cap changes."""
+    capped = train(samples, tmp_path / "models", date=DATE, settings=replace(settings, max_entries=60, batch_size=100))
+    assert capped.manifest["channels"]
+    for identifier in ("pi+_FSP", "K+_FSP", "gamma_FSP"):  # later stages see other candidates
+        ours = capped.manifest["channels"][identifier]["training"]
+        theirs = trained.manifest["channels"][identifier]["training"]
+        for name in ("signal", "background"):
+            assert ours[f"n_{name}"] == 60 < theirs[f"n_{name}"]
+            # each of 4 batches keeps about 200 of a class at random: 4 % on the sum
+            assert ours[f"weight_{name}"] == pytest.approx(theirs[f"weight_{name}"], rel=0.16)
+    for entry in capped.manifest["channels"].values():
+        assert max(entry["training"]["n_signal"], entry["training"]["n_background"]) <= 60
+
+
+def test_events_without_truth(samples, settings, tmp_path):
+    """Would catch data taken for background: training needs truth."""
+    with EventWriter(tmp_path / "data.root") as writer:
+        for batch in open_events(samples[:1], batch_size=50, entry_range=(0, 50)):
+            writer.write(replace(batch, generated=None))
+    with pytest.raises(EventFileError, match=r"data\.root: no list 'generated'"):
+        train([tmp_path / "data.root"], tmp_path / "models", settings=settings, date=DATE)
+
+
+def test_wrong_input_makes_no_folder(samples, settings, tmp_path):
+    """Would catch an empty model set left by a mistyped name, which then blocks the right command."""
+    with pytest.raises(EventFileError, match="no such file"):
+        train([*samples, tmp_path / "none.root"], tmp_path / "models", settings=settings, date=DATE)
+    for changed in ({"channel_set": "nope"}, {"batch_size": 0}, {"max_entries": 0}, {"max_events": 0}):
+        with pytest.raises(FeiLiteError):
+            train(samples, tmp_path / "models", settings=replace(settings, **changed), date=DATE)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "models").write_text("mine")
+    with pytest.raises(OutputError, match="no folder for the model set"):
+        train(samples, tmp_path / "models", settings=settings, date=DATE)
+    assert (tmp_path / "models").read_text() == "mine"
