@@ -31,16 +31,20 @@ class ModelSetWriter:
     another channel set, seed, sample or parameters is refused.
 
     ``sample`` describes the events: ``{"files": [{"name", "entries", "sha256",
-    "weight"}, ...], ...}``. ``date`` is the caller's, ISO 8601.
+    "weight"}, ...], ...}``. ``date`` is the caller's, ISO 8601; ``command`` what
+    would be typed to train the set.
     """
 
     def __init__(self, folder: str | Path, *, name: str, channel_set: str, channel_set_hash: str, seed: int,
-                 parameters: Mapping[str, Any], sample: Mapping[str, Any], date: str) -> None:
+                 parameters: Mapping[str, Any], sample: Mapping[str, Any], date: str,
+                 command: str | None = None) -> None:
         self.folder = Path(folder)
         self._content: dict[str, Any] = {
             "format": FORMAT, "format_version": FORMAT_VERSION, "name": name, "date": date,
             "channel_set": {"name": channel_set, "hash": channel_set_hash}, "versions": package_versions(),
             "seed": seed, "parameters": dict(parameters), "sample": dict(sample), "channels": {}, "untrained": {}}
+        if command is not None:
+            self._content["command"] = command
         try:
             (self.folder / "models").mkdir(parents=True, exist_ok=True)
         except OSError as error:

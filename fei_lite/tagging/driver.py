@@ -112,6 +112,7 @@ def tag_files(
     called with (events done, events in all). Memory depends on ``batch_size``
     and ``workers``, not on the files. Returns the sums over the events read.
     """
+    _loaded.cache_clear()  # the folders may have changed since the last call
     _loaded(channel_set, models)
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
     n_all = sum(r.stop - r.start for r in ranges)

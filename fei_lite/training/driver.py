@@ -9,6 +9,7 @@ that was interrupted goes on with the next channel.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from fei_lite.channels import Channel, ChannelSet, load_channel_set
 from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
-from fei_lite.errors import EventFileError
+from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events
 from fei_lite.parallel import ordered_map
@@ -52,6 +53,11 @@ class Settings:
     max_events: int | None = None
     parameters: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("max_entries", "min_entries"):
+            if getattr(self, name) < 1:
+                raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
+
 
 #: Candidates of a channel from one batch: features, truth, weight, held out.
 Rows = tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_]]
@@ -66,13 +72,15 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     event is held out. ``date`` goes into the manifest. Calling it again with the
     same arguments resumes.
     """
+    _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries}
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
-        seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date)
+        seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date,
+        command=command_line(samples, settings))
     for stage, names in enumerate(channel_set.stages):
         channels = [c for name in names for c in channel_set.particles[name].channels]
         open_channels = [c for c in channels if c.identifier not in writer.finished]
@@ -102,6 +110,20 @@ def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, A
                 digest.update(block)
         files.append({"name": Path(path).name, "entries": count_events(path), "sha256": digest.hexdigest()})
     return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
+
+
+def command_line(samples: Sequence[Path], settings: Settings) -> str:
+    """The command that trains this set, for the manifest: file names only, their folders are of no interest.
+
+    >>> command_line([Path("a/b.root")], Settings("mine", seed=2))
+    'fei-lite train b.root --name mine --set hadronic --seed 2 --max-entries 150000 --min-entries 500 -o mine'
+    """
+    words = ["fei-lite", "train", *(Path(path).name for path in samples), "--name", settings.name,
+             "--set", Path(settings.channel_set).name, "--seed", settings.seed, "--max-entries", settings.max_entries,
+             "--min-entries", settings.min_entries]
+    if settings.max_events is not None:
+        words += ["--max-events", settings.max_events]
+    return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
 def _seed(seed: int, identifier: str) -> int:
