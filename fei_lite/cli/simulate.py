@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite simulate``."""
     from tqdm import tqdm
 
+    from fei_lite.simulation.pythia import left_out
     from fei_lite.simulation.response import load_response
     from fei_lite.simulation.simulate import simulate_file
 
@@ -54,4 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
             report=advance)
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
           f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
+    print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "
+          "scripts/validate_generator.py --left-out lists them", file=sys.stderr)
     return 0

@@ -19,12 +19,13 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.simulation.beams import Beams, boost, rotation_to
+from fei_lite.simulation.fragmentation import install_copies
 from fei_lite.simulation.processes import Process, find_process
-from fei_lite.simulation.pythia import RADIATION, Generator, new_pythia
-from fei_lite.simulation.records import RADIATED, blocks
+from fei_lite.simulation.pythia import COPIES, Generator, initialised, new_pythia, relabel
+from fei_lite.simulation.records import RADIATED, blocks, retimed
 from fei_lite.simulation.records import chosen as events_of
 from fei_lite.simulation.signal import SignalDecay, read_signal_decay
-from fei_lite.simulation.sources import UPSILON, continuum_settings, pair_source_class
+from fei_lite.simulation.sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
 
 
 @dataclass(frozen=True)
@@ -94,21 +95,12 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
     else:
-        generator = new_pythia(seed=seed, settings=(*RADIATION, "Beams:frameType = 5",
-                                                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0.0205 10.4 10.8 0"))
-        pythia = generator.pythia
+        generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
+        copied = install_copies(generator.pythia)
         code = process.code if signal is None else abs(signal.code)
-        pairs = [(code, -code)]
-        if signal is not None:
-            pairs = signal.install(pythia)
-        source = pair_source_class()(
-            pairs, mass=pythia.particleData.m0(code), lifetime=pythia.particleData.tau0(code),
-            mixing=code == 511, beams=beams, rng=rng)
-        pythia.setLHAupPtr(source)
-        generator.keep_alive.append(source)
-    if not generator.pythia.init():
-        raise SimulationError(f"Pythia could not be initialised for '{process.name}'.")
-    return generator
+        pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
+        start_pairs(generator, pairs, code=code, copied=copied, beams=beams, rng=rng)
+    return initialised(generator)
 
 
 def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
@@ -143,10 +135,14 @@ def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Gener
            signal: SignalDecay | None) -> GeneratedBatch:
     """A block of records in the laboratory frame."""
     n, event = len(records.counts), records.event_index
-    codes, status, mother = records["pdg"], np.abs(records["status"]), records["mother"]
-    root = mother < 0
+    codes = relabel(records["pdg"], COPIES)
     if signal is not None:
         codes = signal.relabel(codes)
+    records = Jagged(records.offsets, {**records.columns, "pdg": codes})
+    if process.kind == "bb":
+        records = _mixed(records, rng)
+    status, mother = np.abs(records["status"]), records["mother"]
+    root = mother < 0
     if process.kind == "continuum":
         codes = np.where(root, 22, codes)
     rotation = rotation_to(beams.axis_cms)
@@ -164,6 +160,18 @@ def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Gener
         "pdg": codes.astype(np.int32), "mother": mother, "status": bits, "p4": p4,
         "vertex": x4[:, :3] + place[event], "time": (x4[:, 3] / SPEED_OF_LIGHT).astype(np.float32)})
     return GeneratedBatch(_event_columns(n, first, beams), generated, process, n)
+
+
+def _mixed(records: Jagged, rng: np.random.Generator) -> Jagged:
+    """B0 pairs with the decay times that belong to their flavours (the two particles after the Upsilon(4S))."""
+    rows = records.offsets[:-1, None] + np.array([1, 2])
+    codes = records["pdg"][rows]
+    pairs = np.flatnonzero(np.all(np.abs(codes) == 511, axis=1))
+    if not len(pairs):
+        return records
+    times = mixing_times(codes[pairs, 0] == codes[pairs, 1], rng) * (SPEED_OF_LIGHT / 100.0)  # ps -> mm
+    x4 = retimed(records, rows[pairs].ravel(), times.ravel())
+    return Jagged(records.offsets, {**records.columns, "x4": x4})
 
 
 def _event_columns(n: int, first: int, beams: Beams) -> dict[str, NDArray]:

@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.simulation.decay_table import belle2_table, is_parton
-from fei_lite.simulation.pythia import Generator
+from fei_lite.simulation.pythia import COPIES, Generator, relabel
 
 #: Rows of Pythia's record before the particle that all others come from.
 HEADER = 5
 #: Pythia's status codes of a radiated photon with its radiator, and of those that took the recoil.
 RADIATED, RECOILED = 51, 52
 _BLOCK = 1000  # events asked of Pythia at a time; fixed, so that batches of any size give the same events
-_B_MESONS = (511, 521)
 
 
 def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
-    """Blocks of accepted events until ``n`` are there; counts failures and vetoes in ``generator``."""
+    """Blocks of accepted events until ``n`` are there; counts them in ``generator``."""
     done = 0
     while done < n:
         records = generator.pythia.nextBatch(_BLOCK)
@@ -34,8 +33,9 @@ def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
             raise SimulationError("Pythia made no event in a whole block.")
         block = columns_of(records.prt)
         accepted = ~vetoed(block)
-        generator.n_failed += _BLOCK - len(records)
+        generator.n_asked += _BLOCK
         generator.n_vetoed += int(np.sum(~accepted))
+        generator.n_accepted += int(np.sum(accepted))
         block = chosen(block, accepted)
         block = block.slice(0, min(n - done, len(block.counts)))
         done += len(block.counts)
@@ -43,10 +43,7 @@ def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
 
 
 def columns_of(records: Any) -> Jagged:
-    """Records (awkward) as columns ``pdg, mother, status, p4, x4, fragment``; ``mother`` within the event.
-
-    ``fragment`` marks the hadrons that were made of partons.
-    """
+    """Records (awkward) as columns ``pdg, mother, status, p4, x4``; ``mother`` counts within the event."""
     import awkward as ak
 
     counts = ak.to_numpy(ak.num(records.id))
@@ -61,8 +58,8 @@ def columns_of(records: Any) -> Jagged:
     event, index = event[kept], index[kept]
     codes, status = column(flat.id)[kept], column(flat.status)[kept]
     mother = np.where(index == HEADER, -1, np.maximum(column(flat.mother1)[kept] - HEADER, 0))
-    rows, mother, fragment = without_intermediates(codes, status, mother, event, counts - HEADER)
-    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "fragment": fragment}
+    rows, mother = without_intermediates(codes, status, mother, event, counts - HEADER)
+    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows]}
     for name, values in (("p4", flat.p), ("x4", flat.vProd)):
         columns[name] = np.stack([column(ak.fill_none(values[part], 0.0))[kept][rows]
                                   for part in ("px", "py", "pz", "e")], axis=1)
@@ -72,8 +69,8 @@ def columns_of(records: Any) -> Jagged:
 
 def without_intermediates(
     codes: NDArray, status: NDArray, mother: NDArray, event: NDArray, counts: NDArray,
-) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.bool_]]:
-    """Rows that are particles, their mothers counted among those rows, and which were made of partons.
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Rows that are particles, and their mothers counted among those rows.
 
     Left out are partons, and particles as they were before they radiated or
     recoiled: Pythia lists them again afterwards. What comes from them gets the
@@ -84,7 +81,6 @@ def without_intermediates(
     first = np.concatenate([[0], np.cumsum(counts)])[:-1]
     above = np.where(mother >= 0, mother + first[event], -1)
     left_out = is_parton(codes)
-    fragment = (above >= 0) & left_out[above] & (np.abs(status) > 80)
     again = np.flatnonzero(np.isin(np.abs(status), (RADIATED, RECOILED)) & (above >= 0) & (codes == codes[above]))
     left_out[above[again]] = True
     while True:
@@ -98,27 +94,53 @@ def without_intermediates(
     new_first = np.concatenate([[0], np.cumsum(per_event)])[:-1]
     ancestor = above[kept]
     relative = np.where(ancestor >= 0, position[ancestor] - new_first[event[kept]], -1)
-    return kept, relative.astype(np.int32), fragment[kept]
+    return kept, relative.astype(np.int32)
 
 
 def vetoed(block: Jagged) -> NDArray[np.bool_]:
     """Events (n,) where the partons of a B made an exclusive mode of the decay table.
 
-    EvtGen draws such a B again, so that the exclusive modes have the table's
-    fractions. Here the event is left out; the fragmentation modes were
-    given more weight to begin with (:data:`~fei_lite.simulation.decay_table.ACCEPTANCE`),
-    and both B's, independent of each other, keep the table's fractions.
+    See :mod:`fei_lite.simulation.fragmentation`. The two B's are independent of
+    each other, so leaving the event out leaves both with the table's fractions.
     """
     first = block.offsets[:-1][block.event_index]
     above = np.where(block["mother"] >= 0, block["mother"] + first, 0)
-    products = np.flatnonzero(block["fragment"] & np.isin(np.abs(block["pdg"][above]), _B_MESONS))
+    copies = np.isin(np.abs(block["pdg"][above]), list(COPIES))
+    radiated = (block["pdg"] == 22) & (np.abs(block["status"]) == RADIATED)
+    products = np.flatnonzero(copies & ~radiated & (block["mother"] >= 0))
     mesons, group = np.unique(above[products], return_inverse=True)
     sums = np.zeros(len(mesons), dtype=np.uint64)
     np.add.at(sums, group, hashed(block["pdg"][products]))
-    sums = mode_hash(block["pdg"][mesons], sums)
+    sums = mode_hash(relabel(block["pdg"][mesons], COPIES), sums)
     out = np.zeros(len(block.counts), dtype=bool)
     out[block.event_index[mesons[np.isin(sums, exclusive_modes())]]] = True
     return out
+
+
+def retimed(block: Jagged, rows: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``x4`` (n, 4; mm) with the particles of ``rows`` decaying after the proper ``times`` (mm/c).
+
+    Everything that descends from them moves along.
+    """
+    first = block.offsets[:-1][block.event_index]
+    mother = np.where(block["mother"] >= 0, block["mother"] + first, -1)
+    p4 = block["p4"][rows]
+    mass = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
+    # any daughter (the last one) tells where the particle decayed before
+    daughter = np.full(len(mother), -1)
+    has_mother = np.flatnonzero(mother >= 0)
+    daughter[mother[has_mother]] = has_mother
+    target = block["x4"][rows] + p4 / mass[:, None] * times[:, None]
+    shift = np.zeros_like(block["x4"])
+    decayed = daughter[rows] >= 0
+    moved = np.full(len(mother), -1)
+    moved[rows[decayed]] = rows[decayed]
+    ancestor = mother.copy()
+    while np.any(climbing := (ancestor >= 0) & (moved[np.maximum(ancestor, 0)] < 0)):
+        ancestor[climbing] = mother[ancestor[climbing]]
+    below = ancestor >= 0
+    shift[rows[decayed]] = target[decayed] - block["x4"][daughter[rows[decayed]]]
+    return np.asarray(block["x4"] + np.where(below[:, None], shift[np.maximum(ancestor, 0)], 0.0))
 
 
 def hashed(codes: NDArray) -> NDArray[np.uint64]:
@@ -138,13 +160,22 @@ def mode_hash(mothers: NDArray, sums: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def exclusive_modes() -> NDArray[np.uint64]:
     """Hashes of the B modes without partons, and of their conjugates; modes of zero fraction too."""
     out = []
-    for code in _B_MESONS:
+    for code in COPIES.values():
         for products in belle2_table().exclusive[code]:
-            for sign in (1, -1):
-                conjugated = np.array([sign * c if has_antiparticle(c) else c for c in products])
-                with np.errstate(over="ignore"):
-                    out.append(mode_hash(np.array([sign * code]), hashed(conjugated).sum(keepdims=True)))
+            particles = np.array(products)
+            out += [mode_hash(np.array([code]), hashed(particles).sum(keepdims=True)),
+                    mode_hash(np.array([-code]), hashed(conjugated(particles)).sum(keepdims=True))]
     return np.unique(np.concatenate(out))
+
+
+def conjugated(codes: NDArray) -> NDArray:
+    """PDG codes of the charge conjugates.
+
+    >>> conjugated(np.array([421, 211, 111, 310])).tolist()
+    [-421, -211, 111, 310]
+    """
+    known, where = np.unique(codes, return_inverse=True)
+    return np.array([-c if has_antiparticle(int(c)) else c for c in known], dtype=codes.dtype)[where]
 
 
 @cache

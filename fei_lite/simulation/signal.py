@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import SimulationError, UnknownNameError
 from fei_lite.simulation.decay_table import Mode, code_of, mother_modes
-from fei_lite.simulation.pythia import read, set_modes
+from fei_lite.simulation.pythia import copy_particle, relabel, set_modes
 
-_FIRST_PRIVATE = 9_940_001  # codes of the private copies, free in PDG's scheme
+_COPY_STEP, _FIRST_COPY, _LAST_COPY = 10_000, 31, 99  # of the copies' codes, free in PDG's scheme and in Pythia
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,8 @@ class SignalDecay:
 
     def install(self, pythia: Any) -> list[tuple[int, int]]:
         """Teach Pythia the copies; returns the pairs (signal, other) for B and anti-B in turn."""
-        data = pythia.particleData
         for copy, code in self.private.items():
-            absolute = abs(code)
-            anti = f"anti{copy}" if data.hasAnti(absolute) else "void"
-            read(pythia, f"{copy}:new = S{copy} {anti} {data.spinType(absolute)} {data.chargeType(code)} 0 "
-                         f"{data.m0(absolute)} {data.mWidth(absolute)} {data.mMin(absolute)} {data.mMax(absolute)} "
-                         f"{data.tau0(absolute)}")
+            copy_particle(pythia, copy, code)
         for copy, modes in self.modes.items():
             for finding in set_modes(pythia, copy, modes):
                 raise SimulationError(f"signal decay: {finding}.")
@@ -60,11 +54,7 @@ class SignalDecay:
 
     def relabel(self, codes: NDArray) -> NDArray:
         """Codes of the copies replaced by those of the particles they stand for."""
-        out = codes.copy()
-        for copy, code in self.private.items():
-            out[codes == copy] = code
-            out[codes == -copy] = -code
-        return np.asarray(out)
+        return relabel(codes, self.private)
 
 
 def read_signal_decay(path: Path) -> SignalDecay:
@@ -87,7 +77,10 @@ def read_signal_decay(path: Path) -> SignalDecay:
             code = code_of(name, aliases)
         except UnknownNameError as error:
             raise SimulationError(f"{path}: Decay {name}: {error}") from None
-        copies[name] = _FIRST_PRIVATE + i
+        if _FIRST_COPY + i > _LAST_COPY:
+            raise SimulationError(f"{path}: more than {_LAST_COPY - _FIRST_COPY + 1} Decay blocks.")
+        # the last digits, the quarks, stay: Pythia tells hadrons from other particles by them
+        copies[name] = (_FIRST_COPY + i) * _COPY_STEP + abs(code) % _COPY_STEP
         private[copies[name]] = code
     signals = [name for name in mothers if abs(private[copies[name]]) in (511, 521)]
     if not signals:

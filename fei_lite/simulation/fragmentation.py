@@ -1,0 +1,87 @@
+"""B decays into partons: fragmented by Pythia, vetoed where they repeat an exclusive mode.
+
+The decay table gives about half of the B decays as partons. EvtGen draws such a
+decay again while its hadrons are those of an exclusive mode. Here the generator
+leaves the event out (:func:`fei_lite.simulation.records.vetoed`), and weighs each
+parton mode by 1 / (its accepted share) beforehand, so that every mode keeps the
+fraction of the table. To tell such a B from the others afterwards (Pythia's
+record has its hadrons, not always its partons), it is a particle of its own while
+Pythia decays it: a copy of the B, which is relabelled in the generated events.
+
+The shares in `fragmentation.json` belong to one table and come from
+`scripts/measure_fragmentation.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from fei_lite.errors import SimulationError
+from fei_lite.simulation.decay_table import Mode, belle2_table, fragments, require_modes, table_hash
+from fei_lite.simulation.pythia import COPIES, copy_particle, set_modes
+
+
+def parton_modes(code: int) -> tuple[Mode, ...]:
+    """The modes of a B (511, 521) that decay into partons, in the order of the table."""
+    return tuple(mode for mode in require_modes(belle2_table(), code) if fragments(mode))
+
+
+@cache
+def accepted_shares() -> Mapping[int, tuple[float, ...]]:
+    """Accepted share of each of :func:`parton_modes`, by the B's PDG code.
+
+    Raises :class:`SimulationError` if they were measured for another table.
+    """
+    data = json.loads((files("fei_lite.simulation") / "fragmentation.json").read_text())
+    if data["table"] != table_hash():
+        raise SimulationError(
+            f"fragmentation.json belongs to the decay table {data['table']}, the installed decaylanguage ships "
+            f"{table_hash()}; run scripts/measure_fragmentation.py, or install decaylanguage {data['decaylanguage']}.")
+    return {int(code): tuple(shares) for code, shares in data["accepted"].items()}
+
+
+def install_copies(pythia: Any) -> dict[int, float]:
+    """Split the B mesons into exclusive modes and, for their copies, parton modes.
+
+    Returns the probability that a B is a copy, by PDG code, before the veto.
+    """
+    probability = {}
+    for copy, code in COPIES.items():
+        exclusive = [mode for mode in require_modes(belle2_table(), code) if not fragments(mode)]
+        weighted = [replace(mode, fraction=mode.fraction / share)
+                    for mode, share in zip(parton_modes(code), accepted_shares()[code], strict=True)]
+        _install(pythia, copy, code, weighted)
+        set_modes(pythia, code, exclusive)
+        partons = sum(mode.fraction for mode in weighted)
+        probability[code] = partons / (partons + sum(mode.fraction for mode in exclusive))
+    return probability
+
+
+def measure(code: int, number: int, *, n: int, seed: int) -> float:
+    """Accepted share of the parton mode ``number`` of a B, from ``n`` accepted pairs that both decay by it."""
+    from fei_lite.simulation.beams import Beams
+    from fei_lite.simulation.pythia import initialised, new_pythia
+    from fei_lite.simulation.records import blocks
+    from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
+
+    generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
+    copy = next(copy for copy, known in COPIES.items() if known == code)
+    _install(generator.pythia, copy, code, [parton_modes(code)[number]])
+    start_pairs(generator, [(copy, -copy)], code=code, copied={}, beams=Beams(), rng=np.random.default_rng(seed))
+    for _ in blocks(initialised(generator), n):
+        pass
+    return sqrt(generator.n_accepted / (generator.n_accepted + generator.n_vetoed))
+
+
+def _install(pythia: Any, copy: int, code: int, modes: list[Mode]) -> None:
+    copy_particle(pythia, copy, code)
+    for finding in set_modes(pythia, copy, modes):
+        raise SimulationError(f"fragmentation of {code}: {finding}.")

@@ -1,0 +1,81 @@
+"""Every classifier of a model set on events it has not seen: is its output a probability?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.candidates import CandidateTable
+from fei_lite.channels import Channel, ChannelSet, load_channel_set
+from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.errors import EventFileError
+from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
+from fei_lite.parallel import ordered_map
+from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.training.driver import Report, thin
+
+Floats = NDArray[np.float64]
+
+#: Candidates of a class, channel and range of events that are looked at; the others by weight.
+_SHARE = 3000
+
+
+def classified_candidates(
+    samples: Sequence[Path], models: str, *, batch_size: int = 1000, workers: int = 1, seed: int = 1,
+    report: Report | None = None,
+) -> dict[str, tuple[NDArray[np.bool_], Floats, Floats]]:
+    """Truth (n,), signal probability (n,) and weight (n,) of candidates of every channel with a model.
+
+    All stages, before the cut on the probability; large samples are thinned,
+    with weights. ``samples`` are event files with truth that were not trained
+    on. Raises :class:`EventFileError`.
+    """
+    ranges = entry_ranges(samples, batch_size=batch_size)
+    work = partial(_of_range, models=models, seed=seed)
+    parts: dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]] = {}
+    done, total = 0, sum(r.stop - r.start for r in ranges)
+    for entries, found in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+        for identifier, rows in found.items():
+            parts.setdefault(identifier, []).extend(rows)
+        done += entries.stop - entries.start
+        if report is not None:
+            report("reconstruct", done, total)
+    return {identifier: (np.concatenate([y for y, _, _ in rows]), np.concatenate([p for _, p, _ in rows]),
+                         np.concatenate([w for _, _, w in rows])) for identifier, rows in parts.items()}
+
+
+@cache
+def _loaded(models: str) -> tuple[ChannelSet, ModelSet]:
+    """A model set and its channels, once per process."""
+    loaded = load_model_set(models)
+    channels = load_channel_set(loaded.manifest["channel_set"]["name"])
+    loaded.check(channels)
+    return channels, loaded
+
+
+def _of_range(entries: EntryRange, *, models: str,
+              seed: int) -> dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]]:
+    """The classified candidates of a range of events."""
+    channels, loaded = _loaded(models)
+    found: dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]] = {}
+    for batch in read_range(entries):
+        if batch.generated is None:
+            raise EventFileError(f"{entries.path}: no list 'generated': reliability needs events with truth.")
+        event_weight = batch.events["weight"].astype(np.float64)
+        rng = np.random.default_rng([seed, entries.first_entry])
+
+        def observe(channel: Channel, table: CandidateTable, X: Floats, *,
+                    event_weight: Floats = event_weight, rng: np.random.Generator = rng) -> None:
+            if not loaded.has_model(channel.identifier):
+                return
+            rows, scale = thin(table["isSignal"], _SHARE, rng)
+            found.setdefault(channel.identifier, []).append((
+                table["isSignal"][rows] == 1, loaded.predict(channel.identifier, X[rows]),
+                event_weight[table.event_index[rows]] * scale))
+
+        reconstruct(batch, channels, loaded, with_truth=True, observer=observe)
+    return found

@@ -1,0 +1,50 @@
+"""Measure fei_lite/simulation/fragmentation.json: accepted shares of the B's parton modes.
+
+    python scripts/measure_fragmentation.py [--events 40000] [--workers 2]
+
+To be run again when the decay table or Pythia changes (five minutes on two cores).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+from fei_lite.simulation import fragmentation
+from fei_lite.simulation.decay_table import table_hash
+from fei_lite.simulation.pythia import COPIES
+
+SEED = 7
+
+
+def share(task: tuple[int, int, int]) -> float:
+    """Accepted share of one mode."""
+    code, number, events = task
+    return fragmentation.measure(code, number, n=events, seed=SEED + number)
+
+
+def main() -> None:
+    """Parse the command line, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=40_000, help="B pairs per mode (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    arguments = parser.parse_args()
+    accepted = {}
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        for code in sorted(COPIES.values()):
+            modes = fragmentation.parton_modes(code)
+            shares = pool.map(share, [(code, i, arguments.events) for i in range(len(modes))])
+            accepted[str(code)] = [round(value, 4) for value in shares]
+            for mode, value in zip(modes, accepted[str(code)], strict=True):
+                print(f"{code} -> {mode.products} ({mode.fraction:.4f}): {value}")
+    data = {"table": table_hash(), "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
+            "command": f"python scripts/measure_fragmentation.py --events {arguments.events}", "seed": SEED,
+            "accepted": accepted}
+    Path(fragmentation.__file__).with_name("fragmentation.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
