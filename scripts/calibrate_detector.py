@@ -120,7 +120,8 @@ def tracking(ours: EventBatch, data: Path) -> list[Row]:
         for low, high in ((0.05, 0.1), (0.1, 0.2), (0.2, 0.3), (0.3, 0.5), (0.5, 1.0), (1.0, 2.3)):
             bins = (edges[:-1] > low - 0.03) & (edges[1:] < high + 0.03)
             chosen = charged & (pt > low) & (pt < high)
-            rows.append(Row(f"track finding efficiency pT {low}-{high}", float(np.average(values[bins], weights=counts[bins])),
+            rows.append(Row(f"track finding efficiency pT {low}-{high}",
+                            float(np.average(values[bins], weights=counts[bins])),
                             float(found[chosen].mean()), 0.03, absolute=True))
         for name in ("d0", "z0", "pt"):
             graph = file[f"FullBkg_{name}_res_resolution"]
@@ -153,7 +154,8 @@ def pid(data: Path, rng: np.random.Generator) -> list[Row]:
     rows = []
     with uproot.open(data / "basf2_validation/reconstruction/Global_ChargedPID_Validation.root") as file:
         for true, (code, _) in HYPOTHESES.items():
-            ours = simulate_detector(particle_gun(code, 30000, rng=rng, momentum=(0.05, 5.0)), rng=rng, background=False)
+            shot = particle_gun(code, 30000, rng=rng, momentum=(0.05, 5.0))
+            ours = simulate_detector(shot, rng=rng, background=False)
             t = ours.tracks
             gen, has = matched(ours, t)
             assert ours.generated is not None
@@ -216,7 +218,8 @@ def main() -> int:
         print(json.dumps([asdict(row) | {"ratio": row.ratio, "agrees": row.agrees} for row in rows], indent=1))
         return 0
     for row in rows:
-        print(f"{row.observable:<52} {row.reference:10.4g} {row.ours:10.4g} {row.ratio:8.3f}  {'' if row.agrees else '*'}")
+        print(f"{row.observable:<52} {row.reference:10.4g} {row.ours:10.4g} {row.ratio:8.3f}  "
+              f"{'' if row.agrees else '*'}")
     print(f"{sum(row.agrees for row in rows)} of {len(rows)} agree; * marks the others")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_likelihood_ratio_is_calibrated():
     fraction = kaons / (kaons + pions)
     error = np.sqrt(fraction * (1 - fraction) / (kaons + pions))
     centre = [np.concatenate(ratios)[(np.concatenate(ratios) > a) & (np.concatenate(ratios) <= b)].mean()
-              for a, b in zip(edges[:-1], edges[1:], strict=True)]
+              for a, b in pairwise(edges)]
     assert (np.abs(fraction - centre) < 4 * error + 0.01).all()
 
 
@@ -246,7 +247,7 @@ def test_same_seed_same_events():
 
 
 def test_schema_indices_and_values_are_valid():
-    """Catches columns of a wrong type, indices out of the event, NaN where none belongs; also crowded and empty events."""
+    """Catches columns of a wrong type, indices out of the event, NaN where none belongs; crowded, empty events."""
     for batch in (gun(211, 50, 14, per_event=100, background=True), gun(13, 3, 14, background=False,
                                                                       theta_deg=(2.0, 5.0))):
         for name, columns in schema.LISTS.items():
@@ -311,13 +312,14 @@ def test_defects_of_a_response_file_are_named(old, new, key, words):
 
 def test_missing_response_file(tmp_path):
     """Catches a traceback instead of a message."""
-    with pytest.raises(SimulationError, match="none.toml"):
+    with pytest.raises(SimulationError, match=r"none\.toml"):
         load_response(tmp_path / "none.toml")
 
 
 def test_every_number_of_the_response_has_a_source():
     """Catches numbers without an origin: each line has a comment that names one, or says assumed."""
-    words = ("TDR", "book", "mdst", "tracking", "ecl", "pid", "klm", "pdg", "tuned", "assumed", "1.5 T", "ALEPH", "knots", "basf2")
+    words = ("TDR", "book", "mdst", "tracking", "ecl", "pid", "klm", "pdg", "tuned", "assumed", "1.5 T", "ALEPH",
+             "knots", "basf2")
     for line in TEXT.splitlines():
         if "=" in line and not line.startswith("#"):
             comment = line.partition("#")[2]

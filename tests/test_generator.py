@@ -78,7 +78,7 @@ def test_multiplicities(counted):
 
 
 def test_kl_products_conserve_charge_and_lepton_number():
-    """Would catch a K_L correction with particles from nowhere: leptons are paired with neutrinos or in Dalitz decays."""
+    """Would catch a K_L correction with particles from nowhere: leptons pair with neutrinos or Dalitz partners."""
     products = kl_products()
     unpaired = products[11] + products[13] - products[12] - products[14]
     assert unpaired / products[111] == pytest.approx(2 * 0.0117, abs=0.001)  # pi0 -> e+ e- gamma
@@ -197,7 +197,7 @@ def test_mixing():
 
 def test_same_seed_same_events():
     """Would catch random numbers that depend on the batches, or a seed without effect."""
-    one = list(generate("mixed", 2500, seed=9, batch_size=2500))[0]
+    one = next(generate("mixed", 2500, seed=9, batch_size=2500))
     parts = list(generate("mixed", 2500, seed=9, batch_size=400))
     assert [p.n_events for p in parts] == [400] * 6 + [100]
     assert np.array_equal(one.generated["p4"], np.concatenate([p.generated["p4"] for p in parts]))

@@ -14,7 +14,8 @@ from fei_lite.classifiers.trees import parse_trees
 from fei_lite.errors import ModelSetError
 
 N_FEATURES = 8
-EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, -1e-310, 1e-36, 1e-35, 1.1e-35, -1e-35, 1e300, -1e300, 1.7e308, 1.0, 2.0]
+EDGES = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, -1e-310, 1e-36, 1e-35, 1.1e-35, -1e-35, 1e300, -1e300, 1.7e308,
+         1.0, 2.0]
 
 
 def toy(n: int, seed: int, *, missing: bool = True) -> tuple[np.ndarray, np.ndarray]:

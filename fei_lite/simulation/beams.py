@@ -65,7 +65,7 @@ class Beams:
 
     def vertices(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Collision points (n, 3) in cm, around the origin."""
-        return rng.normal(size=(n, 3)) * np.array(self.size)
+        return np.asarray(rng.normal(size=(n, 3)) * np.array(self.size))
 
 
 def boost(p4: NDArray[np.float64], frame: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -77,7 +77,7 @@ def _chosen(particles: Particles, response: Response, rng: np.random.Generator) 
     lost, found = decay.r_lost[kind], decay.r_found[kind]
     kept = np.clip((particles.end - lost) / (found - lost), 0.0, 1.0)
     efficiency *= np.where(np.isnan(particles.end), 1.0, kept)
-    return (particles.charge != 0) & (rng.uniform(size=len(particles)) < efficiency)
+    return np.asarray((particles.charge != 0) & (rng.uniform(size=len(particles)) < efficiency))
 
 
 def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *, response: Response,
@@ -90,7 +90,8 @@ def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *,
     helix = true_helix(taken, bz[taken.event])
     first = np.hypot(taken.vertex[:, 0], taken.vertex[:, 1])
     last = np.where(np.isnan(taken.end), np.inf, taken.end)
-    cov, counts, innermost = track_errors(helix, taken.momentum, taken.mass, first=first, last=last, response=response, rng=rng)
+    cov, counts, innermost = track_errors(helix, taken.momentum, taken.mass, first=first, last=last, response=response,
+                                           rng=rng)
     worse = np.where(rng.uniform(size=n) < response.tracker.tail_fraction, response.tracker.tail_scale**2, 1.0)
     cov *= worse[:, None]
     measured = np.empty_like(helix)
@@ -136,7 +137,8 @@ def _background(bz: NDArray[np.float64], n_events: int, response: Response, rng:
                       rng.normal(0.0, t.background_z0, n), 1.0 / np.tan(theta)], axis=1)
     momentum = pt / np.sin(theta)
     first = np.maximum(np.abs(helix[:, 0]), rng.uniform(0.0, 10.0, n))
-    cov, counts, innermost = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf), response=response, rng=rng)
+    cov, counts, innermost = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf),
+                                           response=response, rng=rng)
     return Tracks(event, np.full(n, -1), species, charge, momentum, theta, helix, cov, counts,
                   _p_values(n, response, rng), np.zeros(n, dtype=bool), innermost)
 

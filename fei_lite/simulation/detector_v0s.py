@@ -38,12 +38,12 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     good &= _no_hits_inside(tracks, plus, point) & _no_hits_inside(tracks, minus, point)
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
-    for code, first, second, window in _HYPOTHESES:
+    for hypothesis, first, second, window in _HYPOTHESES:
         mass = _pair_mass(momenta, first, second)
         low, high = getattr(v, window)
         inside = np.flatnonzero((mass > low) & (mass < high))
         rows.append(inside)
-        codes.append(np.full(len(inside), code))
+        codes.append(np.full(len(inside), hypothesis))
     row, code = np.concatenate(rows), np.concatenate(codes)
     order = np.argsort(row, kind="stable")
     plus, minus, code = plus[row[order]], minus[row[order]], code[order]
@@ -69,7 +69,7 @@ def _opposite_pairs(tracks: Tracks, offsets: NDArray[np.int64]) -> tuple[NDArray
 
 
 def _centre(helix: Array) -> Array:
-    return ((helix[:, 0] + 1.0 / helix[:, 2]) * np.array([np.sin(helix[:, 1]), -np.cos(helix[:, 1])])).T
+    return np.asarray(((helix[:, 0] + 1.0 / helix[:, 2]) * np.array([np.sin(helix[:, 1]), -np.cos(helix[:, 1])])).T)
 
 
 def _turn(helix: Array, point: Array) -> Array:

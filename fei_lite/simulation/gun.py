@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fei_lite.events.batch import Jagged
 from fei_lite.events.schema import STATUS
@@ -41,7 +42,7 @@ def particle_gun(
         "time": np.zeros(n, dtype=np.float32)})
     beams = Beams()
     sx, sy, sz = beams.size
-    events = {
+    events: dict[str, NDArray] = {
         "experiment": np.zeros(n_events, dtype=np.int32), "run": np.zeros(n_events, dtype=np.int32),
         "event": np.arange(n_events, dtype=np.int64), "weight": np.ones(n_events),
         "beam_p4": np.tile(beams.nominal, (n_events, 1)), "ip": np.zeros((n_events, 3)),

@@ -171,7 +171,7 @@ def define_particle(pythia: Any, code: int) -> Finding | None:
     width = (entry.width or 0.0) / 1000
     spin = 1 if entry.J is None else round(2 * float(entry.J)) + 1
     anti = "void" if entry.is_self_conjugate else f"anti-{code}"
-    charge = round(3 * float(entry.charge))
+    charge = round(3 * float(entry.charge or 0))
     low, high = max(mass - 5 * width, 0.3 * mass), mass + 5 * width
     tau = 0.0 if entry.ctau is None or width > 1e-6 else float(entry.ctau)
     read(pythia, f"{code}:new = P{code} {anti} {spin} {charge} 0 {mass} {width} {low} {high} {tau}")

@@ -273,7 +273,8 @@ def parse_response(text: str, *, source: str = "response") -> Response:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SimulationError(f"{source}: no valid TOML: {error}.") from error
-    return _section(Response, document, source, "")
+    response: Response = _section(Response, document, source, "")
+    return response
 
 
 def _section(kind: Any, values: Any, source: str, path: str) -> Any:

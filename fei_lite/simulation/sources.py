@@ -68,7 +68,7 @@ def pair_source_class() -> Any:
 
     copy_codes = {code: copy for copy, code in COPIES.items()}
 
-    class PairSource(pythia8mc.LHAup):
+    class PairSource(pythia8mc.LHAup):  # type: ignore[misc]
         """Pairs of B mesons at rest in their sum, sin^2(theta) about the z axis.
 
         ``pairs`` are the codes of the two B's; one of them is drawn for each
