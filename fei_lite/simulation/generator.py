@@ -22,7 +22,7 @@ from fei_lite.simulation.beams import Beams, boost, rotation_to
 from fei_lite.simulation.fragmentation import install_copies
 from fei_lite.simulation.processes import Process, find_process
 from fei_lite.simulation.pythia import COPIES, Generator, initialised, new_pythia, relabel
-from fei_lite.simulation.records import RADIATED, blocks, retimed
+from fei_lite.simulation.records import blocks, retimed
 from fei_lite.simulation.records import chosen as events_of
 from fei_lite.simulation.signal import SignalDecay, read_signal_decay
 from fei_lite.simulation.sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
@@ -141,7 +141,7 @@ def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Gener
     records = Jagged(records.offsets, {**records.columns, "pdg": codes})
     if process.kind == "bb":
         records = _mixed(records, rng)
-    status, mother = np.abs(records["status"]), records["mother"]
+    mother = records["mother"]
     root = mother < 0
     if process.kind == "continuum":
         codes = np.where(root, 22, codes)
@@ -153,7 +153,7 @@ def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Gener
     p4, x4 = boost(p4, frame[event]), boost(x4, frame[event])
     bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
     bits[records["status"] > 0] |= STATUS["stable"]
-    bits[(codes == 22) & (status == RADIATED)] |= STATUS["photos_photon"]
+    bits[records["radiated"]] |= STATUS["photos_photon"]
     if process.kind == "continuum":
         bits[root] |= STATUS["virtual"]
     generated = Jagged(records.offsets, {

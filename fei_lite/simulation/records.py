@@ -43,7 +43,10 @@ def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
 
 
 def columns_of(records: Any) -> Jagged:
-    """Records (awkward) as columns ``pdg, mother, status, p4, x4``; ``mother`` counts within the event."""
+    """Records (awkward) as columns ``pdg, mother, status, radiated, p4, x4``; ``mother`` counts within the event.
+
+    ``radiated`` marks photons that charged particles radiated.
+    """
     import awkward as ak
 
     counts = ak.to_numpy(ak.num(records.id))
@@ -58,8 +61,8 @@ def columns_of(records: Any) -> Jagged:
     event, index = event[kept], index[kept]
     codes, status = column(flat.id)[kept], column(flat.status)[kept]
     mother = np.where(index == HEADER, -1, np.maximum(column(flat.mother1)[kept] - HEADER, 0))
-    rows, mother = without_intermediates(codes, status, mother, event, counts - HEADER)
-    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows]}
+    rows, mother, radiated = without_intermediates(codes, status, mother, event, counts - HEADER)
+    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "radiated": radiated}
     for name, values in (("p4", flat.p), ("x4", flat.vProd)):
         columns[name] = np.stack([column(ak.fill_none(values[part], 0.0))[kept][rows]
                                   for part in ("px", "py", "pz", "e")], axis=1)
@@ -69,8 +72,8 @@ def columns_of(records: Any) -> Jagged:
 
 def without_intermediates(
     codes: NDArray, status: NDArray, mother: NDArray, event: NDArray, counts: NDArray,
-) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Rows that are particles, and their mothers counted among those rows.
+) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.bool_]]:
+    """Rows that are particles, their mothers counted among those rows, and which are radiated photons.
 
     Left out are partons, and particles as they were before they radiated or
     recoiled: Pythia lists them again afterwards. What comes from them gets the
@@ -83,6 +86,9 @@ def without_intermediates(
     left_out = is_parton(codes)
     again = np.flatnonzero(np.isin(np.abs(status), (RADIATED, RECOILED)) & (above >= 0) & (codes == codes[above]))
     left_out[above[again]] = True
+    radiated = (codes == 22) & (np.abs(status) == RADIATED) & (above >= 0) & (codes[above] != 22)
+    while np.any(later := ~radiated[again] & radiated[above[again]]):  # a photon that took recoil is listed again
+        radiated[again[later]] = True
     while True:
         through = (above >= 0) & left_out[above]
         if not through.any():
@@ -94,7 +100,7 @@ def without_intermediates(
     new_first = np.concatenate([[0], np.cumsum(per_event)])[:-1]
     ancestor = above[kept]
     relative = np.where(ancestor >= 0, position[ancestor] - new_first[event[kept]], -1)
-    return kept, relative.astype(np.int32)
+    return kept, relative.astype(np.int32), radiated[kept]
 
 
 def vetoed(block: Jagged) -> NDArray[np.bool_]:
@@ -106,8 +112,7 @@ def vetoed(block: Jagged) -> NDArray[np.bool_]:
     first = block.offsets[:-1][block.event_index]
     above = np.where(block["mother"] >= 0, block["mother"] + first, 0)
     copies = np.isin(np.abs(block["pdg"][above]), list(COPIES))
-    radiated = (block["pdg"] == 22) & (np.abs(block["status"]) == RADIATED)
-    products = np.flatnonzero(copies & ~radiated & (block["mother"] >= 0))
+    products = np.flatnonzero(copies & ~block["radiated"] & (block["mother"] >= 0))
     mesons, group = np.unique(above[products], return_inverse=True)
     sums = np.zeros(len(mesons), dtype=np.uint64)
     np.add.at(sums, group, hashed(block["pdg"][products]))
