@@ -50,7 +50,8 @@ def run(process: str, events: int, seed: int) -> tuple[list[ModeComparison], lis
 
 #: Multiplicities that differ by more, and why.
 EXPLAINED = {
-    "nJPSI": "fragmentation of c cbar s q partons by Pythia makes more J/psi than EvtGen's",
+    "nJPSI": "modes are the table's; the rest is fragmentation of c cbar s q, where Pythia makes more J/psi here",
+    "nKp": "modes are the table's; a quarter of the K+ come from a B's own fragmentation, presumably too many",
 }
 
 

@@ -69,12 +69,12 @@ def test_comparison_sees_a_wrong_fraction(counted):
 
 @pytest.mark.skipif(DATA is None, reason="FEI_LITE_TEST_DATA is not set: no histograms to compare with")
 def test_multiplicities(counted):
-    """Would catch fragmentation or resonances that make too many or few particles: 5 %, J/psi excepted."""
+    """Would catch fragmentation or resonances that make too many or few particles: 5 %, two excepted."""
     kind, _, counts = counted
     reference = Path(DATA) / "basf2_validation" / "generators" / f"MultiplicityPlots{kind.title()}.root"
     for row in compare_multiplicities(counts, reference):
-        if row.name != "nJPSI":  # fragmentation of c cbar s q: see scripts/validate_generator.py
-            assert abs(row.ratio - 1.0) < 0.05, row
+        tolerance = {"nJPSI": 0.2, "nKp": 0.06}.get(row.name, 0.05)  # why: scripts/validate_generator.py
+        assert abs(row.ratio - 1.0) < tolerance, row
 
 
 def test_kl_products_conserve_charge_and_lepton_number():
