@@ -18,7 +18,7 @@ from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
-from fei_lite.events.reading import open_events
+from fei_lite.events.reading import open_events, origin_of
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.simulation.simulate import simulate
 from fei_lite.tagging.driver import tag_files
@@ -132,7 +132,9 @@ def test_the_weighted_prior_is_kept(trained, channels, folder, samples):
         X, signal, weight, event = fitted[identifier]
         used = event % VALIDATION_EVERY != VALIDATION_EVERY - 1
         share = np.average(signal[used], weights=weight[used])
-        assert np.average(model.predict(X[used]), weights=weight[used]) == pytest.approx(share, rel=0.1), identifier
+        # each tree sees a random half: the minimum is met within the fluctuation of the signal in it
+        close = pytest.approx(share, rel=0.1 + 1.0 / np.sqrt(model.entry["training"]["n_signal"]))
+        assert np.average(model.predict(X[used]), weights=weight[used]) == close, identifier
         if model.entry["training"]["n_signal"] < 100:
             continue  # with so few the model is fitted to single candidates
         X, signal, weight, event = independent[identifier]
@@ -160,9 +162,10 @@ def test_reliability_on_held_out_events(trained):
 def test_manifest_says_what_was_done(trained, channels, samples, settings):
     """Would catch a set that nobody can reproduce: seeds, settings, versions and the events' SHA-256."""
     manifest = trained.manifest
-    assert manifest["sample"]["files"] == [
+    assert [{key: file[key] for key in ("name", "entries", "sha256")} for file in manifest["sample"]["files"]] == [
         {"name": path.name, "entries": count_events(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         for path in samples]
+    assert [file["origin"] for file in manifest["sample"]["files"]] == [origin_of(path) for path in samples]
     assert manifest["sample"]["max_events"] is None and manifest["sample"]["validation_every"] == VALIDATION_EVERY
     assert (manifest["name"], manifest["date"], manifest["seed"]) == ("small", DATE, settings.seed)
     assert manifest["channel_set"] == {"name": "small", "hash": channels.hash}

@@ -34,6 +34,11 @@ def count_events(path: PathLike) -> int:
     return mdst.count_events(path) if kind_of_file(path) == "mdst" else files.inspect_events(path).n_events
 
 
+def origin_of(path: PathLike) -> dict[str, str | int | float]:
+    """What an event file of fei-lite says about how it was made (process, seed ...); empty for mDST files."""
+    return {} if kind_of_file(path) == "mdst" else files.inspect_events(path).metadata
+
+
 def open_events(paths: PathLike | Sequence[PathLike], *, batch_size: int = files.BASKET,
                 entry_range: tuple[int, int] | None = None) -> Iterator[EventBatch]:
     """Batches of at most ``batch_size`` events from one file or from several, in the order given.

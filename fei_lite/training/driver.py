@@ -27,7 +27,7 @@ from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
-from fei_lite.events.reading import count_events
+from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.training.sampling import ChannelSample
@@ -101,14 +101,15 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
-    """Name, entries and SHA-256 of every event file, for the manifest."""
+    """Name, entries, SHA-256 and origin (process, seed, version ...) of every event file, for the manifest."""
     files = []
     for path in samples:
         digest = hashlib.sha256()
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        files.append({"name": Path(path).name, "entries": count_events(path), "sha256": digest.hexdigest()})
+        files.append({"name": Path(path).name, "entries": count_events(path), "sha256": digest.hexdigest(),
+                      "origin": origin_of(path)})
     return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
 
 
