@@ -252,5 +252,7 @@ def _draw_reliability(axes: Axes, bins: Reliability, name: str) -> None:
     if not len(at):
         axes.text(0.5, 0.1, "no entries", transform=axes.transAxes, ha="center", fontsize=7)
     axes.set(xscale="log", yscale="log", xlim=(low, 1.5), ylim=(low, 1.5), box_aspect=1)
+    axes.xaxis.set_minor_formatter("")  # a panel of one decade would label every tick
+    axes.yaxis.set_minor_formatter("")
     axes.set_title(name, fontsize=7)
     axes.tick_params(labelsize=6)
