@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set, shipped_model_sets
 from fei_lite.cli import main
 from fei_lite.evaluation import KINDS
+from fei_lite.events import count_events
+from fei_lite.events.reading import open_events
 from fei_lite.particles import mass
+from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.output import read_tags
 
 N_EVENTS = 5000  # of each kind
@@ -129,3 +134,36 @@ def test_reading_a_model_gives_the_same_trees():
         rng = np.random.default_rng(1)
         p = model.predict(rng.normal(size=(100, len(model.features))))
         assert p.shape == (100,) and np.all((p >= 0) & (p <= 1)) and np.ptp(p) > 0
+
+
+DATA = os.environ.get("FEI_LITE_TEST_DATA")
+MDST = sorted(Path(DATA, "basf2_mdst").glob("*.root")) if DATA else []
+
+
+@pytest.mark.skipif(not MDST, reason="FEI_LITE_TEST_DATA with basf2_mdst is not set: no Belle II events")
+def test_belle2_events_go_through_the_tagger(tmp_path):
+    """Would catch an mDST file on which a stage fails, events lost, and Btags that are outside their cuts."""
+    output = tmp_path / "btag.parquet"
+    assert main(["reconstruct", *map(str, MDST), "--models", "hadronic", "-o", str(output), "--quiet"]) == 0
+    columns, cutflow, metadata = read_tags(output)
+    counts = {(stage, step): count for stage, step, count in cutflow}
+    assert counts["events", "all: read"] == metadata["n_events"] == sum(count_events(path) for path in MDST)
+    assert counts["events", "all: tagged"] == (columns["best"] == 1).sum() > 0
+    inside = (columns["Mbc"] > 5.2) & (np.abs(columns["deltaE"]) < 0.5)  # the cuts; vertex fits come after them
+    assert inside.mean() > 0.9
+
+
+@pytest.mark.skipif(not MDST, reason="FEI_LITE_TEST_DATA with basf2_mdst is not set: no Belle II events")
+def test_true_candidates_of_belle2_events_peak_at_their_masses():
+    """Would catch wrong momenta, mass hypotheses or truth matching in mDST events: pi0, K_S0, D0 and D+."""
+    channels, models = load_channel_set("hadronic"), load_model_set("hadronic")
+    shifts = {name: [] for name in ("pi0", "K_S0", "D0", "D+")}
+    for batch in open_events(MDST):
+        tables = reconstruct(batch, channels, models, with_truth=True, last_stage=3).tables
+        for name, found in shifts.items():
+            found.append(tables[name]["M"][tables[name]["isSignal"] == 1] - mass(name))
+    shifts["D"] = shifts.pop("D0") + shifts.pop("D+")
+    for name, (least, window) in {"pi0": (40, 0.005), "K_S0": (10, 0.001), "D": (5, 0.01)}.items():  # of 40 events
+        values = np.concatenate(shifts[name])
+        assert len(values) >= least, name
+        assert abs(np.median(values)) < window, (name, len(values))
