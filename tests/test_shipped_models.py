@@ -52,7 +52,7 @@ def test_set_fits_the_channels():
     identifiers = {channel.identifier for channel in channels.channels()}
     assert set(models.models) | set(models.untrained) == identifiers
     assert not set(models.models) & set(models.untrained)
-    assert len(models.models) > 0.5 * len(identifiers)
+    assert len(models.models) > 0.7 * len(identifiers)
     for identifier, reason in models.untrained.items():
         assert any(character.isdigit() for character in reason), f"{identifier}: {reason} has no count"
     assert "fei-lite train" in models.manifest["command"]
