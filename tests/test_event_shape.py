@@ -65,7 +65,13 @@ def degenerate_events(rng):
     first, second = rng.normal(size=(2, 3))
     plane = rng.normal(size=(8, 2)) @ np.stack([first, second])
     grid = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 1)], float)[:11]
+    sheaves = []  # lines in a plane, with several particles each, and particles off the plane
+    for _ in range(40):
+        lines = rng.normal(size=(3, 2)) @ rng.normal(size=(2, 3))
+        sheaves.append(np.concatenate([rng.choice([-2, -1, 1, 3], (rng.integers(1, 3), 1)) * p for p in lines]
+                                      + [rng.normal(0.0, 1.5, (rng.integers(0, 4), 3))]))
     return [
+        *sheaves,
         rng.normal(size=(6, 1)) * line,                                            # one line
         np.concatenate([rng.normal(size=(3, 1)) * first, rng.normal(size=(4, 1)) * second]),  # two lines
         plane, np.concatenate([plane, rng.normal(size=(2, 3))]),                   # a plane, and others
