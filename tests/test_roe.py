@@ -137,7 +137,8 @@ def test_v0s_of_unused_tracks(batch, poor_sides):
     """Would catch a K_S0 or Lambda of used tracks, a wrong pair of tracks, or a window that is not applied."""
     event, some, _ = poor_sides
     # of three events, one is not used at all, one altogether, one in part
-    tag = np.where((event % 3 == 0)[:, None], np.uint64(0), np.where((event % 3 == 1)[:, None], everything(batch), some))
+    tag = np.where((event % 3 == 1)[:, None], everything(batch), some)
+    tag[event % 3 == 0] = 0
     objects = masked_objects(batch, "hta")
     rest, v0s = rest_of_event(objects, event, tag=tag), batch.v0s
     for name, codes in (("K_S0", {310}), ("Lambda0", {3122, -3122})):
