@@ -141,15 +141,37 @@ def test_v0s_of_unused_tracks(batch, poor_sides):
     tag[event % 3 == 0] = 0
     objects = masked_objects(batch, "hta")
     rest, v0s = rest_of_event(objects, event, tag=tag), batch.v0s
-    for name, codes in (("K_S0", {310}), ("Lambda0", {3122, -3122})):
-        table = objects.composites[name]
-        assert np.all(np.abs(table["M"] - mass(name)) < 0.011) and set(v0s["pdg"][table["object"]]) <= codes
-        for e in range(batch.n_events):
-            used = naive.of_bits(batch, e, tag[e])
-            rows = table["object"][table.offsets[e]:table.offsets[e + 1]]
-            pairs = [{("tracks", int(v0s[f"{side}_index"][row])) for side in ("positive", "negative")} for row in rows]
-            assert rest.count(name)[e] == sum(not pair & used for pair in pairs)
+    for name, code in (("K_S0", 310), ("Lambda0", 3122)):
+        table, of = objects.composites[name], np.arange(batch.n_events)
+        assert np.all(np.abs(table["M"] - mass(name)) < 0.011)
+        pairs = [naive.of_bits(batch, e, bits) for e, bits in zip(table.event_index, table["source"], strict=True)]
+        assert len({(e, s, *sorted(p)) for e, s, p in zip(table.event_index, table["sign"], pairs, strict=True)}) \
+            == len(table)
+        for e, row, sign, pair in zip(table.event_index, table["object"], table["sign"], pairs, strict=True):
+            charges = [batch.tracks["charge"][batch.tracks.offsets[e] + i] for _, i in pair]
+            assert sorted(charges) == [-1, 1]
+            if row >= 0:
+                assert v0s["pdg"][row] == int(sign) * code
+                assert pair == {("tracks", int(v0s[f"{s}_index"][row])) for s in ("positive", "negative")}
+        used = [naive.of_bits(batch, e, tag[e]) for e in of]
+        wanted = [sum(not p & used[e] for k, p in zip(table.event_index, pairs, strict=True) if k == e) for e in of]
+        assert rest.count(name).tolist() == wanted
     assert 0 < rest.count("K_S0").sum() < len(objects.composites["K_S0"])
+
+
+def test_pairs_add_to_the_v0s(batch, truth):
+    """Would catch pairs with a wrong mass hypothesis or charge: most of the K_S0 of pairs are true ones."""
+    table = masked_objects(batch, "hta").composites["K_S0"]
+    pairs = np.flatnonzero(table["object"] < 0)
+    assert len(pairs)
+    good = []
+    for k in pairs:
+        e = table.event_index[k]
+        tracks = [batch.tracks.offsets[e] + i for _, i in naive.of_bits(batch, e, table["source"][k])]
+        index = batch.tracks["mc_index"][tracks]
+        mothers = {truth.mother[batch.generated.offsets[e] + i] if i >= 0 else -1 for i in index}
+        good.append(len(mothers) == 1 and truth.pdg[mothers.pop()] == 310)
+    assert np.mean(good) > 0.5
 
 
 def test_masks_only_take_away(batch, poor_sides):
