@@ -396,3 +396,12 @@ def test_every_number_of_the_masks_has_an_origin():
         assert mask.origin
         for cuts in mask.cuts.values():
             assert all(cut.origin for cut in cuts)
+
+
+def test_photons_far_from_no_track(batch):
+    """Would catch photons lost in events without tracks: an undefined distance to the nearest track is not near."""
+    def photons(distance):
+        columns = batch.clusters.columns | {"min_track_distance": np.full(len(batch.clusters), distance, np.float32)}
+        return len(masked_objects(replace(batch, clusters=replace(batch.clusters, columns=columns)), "hta").photons)
+
+    assert photons(np.nan) == photons(51.0) > photons(49.0) == 0
