@@ -31,6 +31,7 @@ from fei_lite.roe import (
     signal_b_cms,
     tag_side,
 )
+from fei_lite.roe.objects import displaced_pairs
 from fei_lite.simulation.simulate import simulate
 from fei_lite.sources import everything, source_bits
 from fei_lite.tagging.best import select_tags
@@ -172,6 +173,21 @@ def test_pairs_add_to_the_v0s(batch, truth):
         mothers = {truth.mother[batch.generated.offsets[e] + i] if i >= 0 else -1 for i in index}
         good.append(len(mothers) == 1 and truth.pdg[mothers.pop()] == 310)
     assert np.mean(good) > 0.5
+
+
+def test_conjugate_pairs_have_conjugate_masses(batch):
+    """Would catch the positive track of an anti-Lambda0 taken for its proton."""
+    table = displaced_pairs("Lambda0", batch)
+    pairs = np.flatnonzero(table["object"] < 0)
+    assert set(table["sign"][pairs]) == {-1, 1}
+    for k in pairs:
+        e = table.event_index[k]
+        total = np.zeros(4)
+        for _, i in naive.of_bits(batch, e, table["source"][k]):
+            p = naive.track(batch, e, i)[0][:3]
+            is_proton = batch.tracks["charge"][batch.tracks.offsets[e] + i] == table["sign"][k]
+            total += np.append(p, np.sqrt(p @ p + mass("p+" if is_proton else "pi+")**2))
+        assert abs(np.sqrt(mass_squared(total)) - mass("Lambda0")) < 0.0301
 
 
 def test_masks_only_take_away(batch, poor_sides):

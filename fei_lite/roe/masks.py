@@ -156,8 +156,10 @@ def inside(table: CandidateTable, cuts: tuple[MaskCut, ...], batch: EventBatch) 
     for cut in own:
         value = _value(cut.variable, table, batch)
         keep &= ~np.isnan(value)
-        keep &= value > (-np.inf if cut.minimum is None else cut.minimum)
-        keep &= value < (np.inf if cut.maximum is None else cut.maximum)
+        if cut.minimum is not None:
+            keep &= value > cut.minimum
+        if cut.maximum is not None:
+            keep &= value < cut.maximum
     return keep
 
 
