@@ -45,6 +45,14 @@ class SimulationError(FeiLiteError, RuntimeError):
     """The simulation was asked for something that it cannot do."""
 
 
+class MomentaError(FeiLiteError, ValueError):
+    """Lists of momenta or candidates that do not fit together."""
+
+
+class MaskError(FeiLiteError, ValueError):
+    """A file of rest-of-event masks is missing, malformed, or asks for what does not exist."""
+
+
 class WorkspaceError(FeiLiteError, ValueError):
     """A statistical workspace is missing, malformed, or contradicts itself."""
 

@@ -1,0 +1,63 @@
+"""Variables of the rest of the event as columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.reconstruction.frames import invariant_mass, to_cms
+from fei_lite.roe.kinematics import missing, momentum_transfer, recoil, signal_b_cms
+from fei_lite.roe.rest import RestOfEvent
+
+Columns = dict[str, NDArray[Any]]
+
+
+def rest_variables(rest: RestOfEvent, tag_p4: NDArray[np.float64],
+                   signal_p4: NDArray[np.float64] | None = None) -> Columns:
+    """The rest of the event and what is missing from it, one entry per row.
+
+    ``tag_p4`` and ``signal_p4`` (n, 4): what the sides carry away, laboratory,
+    GeV; without a signal side, what is missing is what tag and rest leave. GeV
+    and rad; roeEextra, nROE_Tracks, nROE_Photons, nROE_KLMClusters, roeCharge,
+    roeM and mRecoil are basf2's names:
+
+    =============================  ========================================================
+    ``roeEextra``                  summed energy of the photons of the mask (laboratory)
+    ``nROE_Tracks``,               objects of the mask
+    ``nROE_Photons``
+    ``nROE_KLMClusters``           unused K_L clusters
+    ``nROE_K_S0`` ``nROE_pi0``     composites of unused objects, if the mask defines them
+    ``nROE_Lambda0``
+    ``roeCharge``, ``roeM``        charge and mass of tracks and photons
+    ``roe_p4_lab``                 (n, 4)
+    ``missing_p4_lab``, ``_cms``   (n, 4): beams - tag - signal side - rest
+    ``missing_mass2``              GeV^2
+    ``missing_E_plus_p_cms``       E*_miss + p*_miss
+    ``missing_theta_lab``          polar angle, NaN without missing momentum
+    ``recoil_p4_lab``              (n, 4): beams - tag
+    ``mRecoil``                    its mass, 0 where the square is negative
+    =============================  ========================================================
+
+    With a signal side also ``q2`` (GeV^2) from the tag's direction
+    (:func:`signal_b_cms`) and ``q2_recoil`` from its measured recoil. A NaN
+    four-momentum gives NaN in all that depends on it.
+    """
+    beam = rest.beam_p4
+    roe_p4 = rest.p4_lab()
+    seen = tag_p4 + roe_p4 if signal_p4 is None else tag_p4 + signal_p4 + roe_p4
+    lost = missing(seen, beam)
+    back = recoil(tag_p4, beam)
+    columns: Columns = {
+        "roeEextra": rest.extra_energy(), "nROE_Tracks": rest.count("tracks"), "nROE_Photons": rest.count("photons"),
+        "nROE_KLMClusters": rest.n_klm(), "roeCharge": rest.charge(), "roeM": invariant_mass(roe_p4),
+        "roe_p4_lab": roe_p4, "missing_p4_lab": lost.p4_lab, "missing_p4_cms": lost.p4_cms,
+        "missing_mass2": lost.mass2, "missing_E_plus_p_cms": lost.energy_plus_momentum,
+        "missing_theta_lab": lost.theta_lab, "recoil_p4_lab": back, "mRecoil": invariant_mass(back),
+    }
+    columns |= {f"nROE_{name}": rest.count(name) for name in rest.composites}
+    if signal_p4 is not None:
+        columns["q2"] = momentum_transfer(signal_b_cms(tag_p4, beam), to_cms(signal_p4, beam))
+        columns["q2_recoil"] = momentum_transfer(back, signal_p4)
+    return columns
