@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
     "errors", "constants", "particles", "outputs", "parallel", "kernels.", "events.", "channels.", "simulation.",
-    "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.", "evaluation", "benchmark",
+    "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.", "evaluation", "benchmarks.",
     "statistics.", "plots", "report", "cli.",
 )
 
