@@ -27,9 +27,6 @@ Slot = tuple[int, bool, bool]
 #: Deepest tree for the kernel that selects instead of walking.
 DEPTH = 3
 
-#: Shares of the trees after which rows that cannot reach a cut are given up.
-STOPS = (0.5, 0.75, 0.875)
-
 # Rounding of sums and of the logistic function must never give up a row that the cut keeps.
 _MARGIN = 1e-6
 
@@ -56,22 +53,23 @@ class TreeModel:
 
         ``X`` is (n, n_features) float64, columns in the order of ``feature_names``;
         NaN is allowed and takes the side that the training chose for it. A row
-        that no remaining tree can bring ``above`` a bound is given up and holds
+        that no remaining tree can bring ``above`` a bound may be given up and hold
         -inf; the others are the same to the last bit with any bound.
         """
+        from fei_lite.kernels.trees import sum_depth3, sum_walking
+
         X = np.ascontiguousarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != len(self.feature_names):
             raise ModelSetError(
                 f"{self.source}: feature matrix of shape {X.shape}; expected (n, "
                 f"{len(self.feature_names)}), columns {', '.join(self.feature_names)}.")
-        score, rows = np.zeros(len(X)), np.arange(len(X))
-        first = 0
-        for last in self._stops(above):
-            self._add(X, rows, first, last, score)
-            if last < self.n_trees:
-                hopeless = score[rows] + self._best_rest[last] < above - _MARGIN
-                score[rows[hopeless]] = -np.inf
-                rows, first = rows[~hopeless], last
+        score = np.empty(len(X))
+        if self.depth <= DEPTH:
+            evaluate: Callable[..., None] = sum_depth3
+            evaluate(X, *self._slots, *self._nodes, self._best_rest, above - _MARGIN, score)
+        else:
+            evaluate = sum_walking
+            evaluate(X, *self._slots, *self._nodes, score)
         return score
 
     def probability(self, X: ArrayLike, *, above: float = 0.0) -> NDArray[np.float64]:
@@ -89,20 +87,6 @@ class TreeModel:
         score = self.raw_score(X, above=math.log(above / (1.0 - above)) / self.steepness if bounded else -math.inf)
         logistic(score, self.steepness, score)
         return score
-
-    def _stops(self, above: float) -> list[int]:
-        """Numbers of trees after which hopeless rows are given up; the last is all of them."""
-        bounded = self.depth <= DEPTH and above > -math.inf
-        return [*(sorted({int(share * self.n_trees) for share in STOPS} - {0}) if bounded else ()), self.n_trees]
-
-    def _add(self, X: Array, rows: Array, first: int, last: int, score: Array) -> None:
-        """Add trees ``first`` to ``last`` (excluded) to the scores of some rows."""
-        from fei_lite.kernels.trees import sum_depth3, sum_walking
-
-        evaluate: Callable[..., None] = sum_depth3 if self.depth <= DEPTH else sum_walking
-        # deep trees are added all at once: their nodes are one list
-        nodes = [column[first:last] for column in self._nodes] if self.depth <= DEPTH else self._nodes
-        evaluate(X, rows, *self._slots, *nodes, score)
 
 
 def parse_trees(text: str, *, source: str) -> TreeModel:

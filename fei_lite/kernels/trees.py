@@ -18,40 +18,48 @@ from fei_lite.kernels.jit import inlined, kernel
 #: Rows evaluated together: their slots stay in the processor's cache.
 BLOCK = 64
 
+#: Trees between two looks at whether a block can still reach the bound.
+LOOK = 32
+
 #: LightGBM reads numbers up to this size as zero (its ``1e-35f``).
 ZERO = float(np.float32(1e-35))
 
 
 @inlined
-def fill_block(X, rows, first, n, slot_feature, slot_missing, slot_zero, block):
-    """Copy the rows ``rows[first:first + n]`` into ``block`` (slot, row); see the module's page."""
+def fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block):
+    """Copy rows ``first .. first + n`` into ``block`` (slot, row); see the module's page."""
     for s in range(len(slot_feature)):
         f = slot_feature[s]
         missing = slot_missing[s]
         zero_is_missing = slot_zero[s]
         for i in range(n):
-            x = X[rows[first + i], f]
+            x = X[first + i, f]
             if abs(x) <= ZERO:
                 x = missing if zero_is_missing else 0.0
             block[s, i] = missing if math.isnan(x) else x
 
 
 @kernel
-def sum_depth3(X, rows, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, score):
-    """Add to ``score[rows]`` the trees of depth 3, stored complete: 7 nodes, 8 leaves each.
+def sum_depth3(X, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, best_rest, bound, score):
+    """Put into ``score`` (n) the sum of trees of depth 3, stored complete: 7 nodes, 8 leaves each.
 
     Node k has children 2k + 1 (left) and 2k + 2. All seven comparisons are
     made for every row and the leaf is selected: that vectorises, walking does not.
+    A block none of whose rows can reach ``bound`` is given up and holds -inf;
+    ``best_rest[t]`` is the most that trees t, t + 1, ... can add. Blocks, not
+    rows: to sort rows out costs more than the trees that it saves.
     """
-    n_rows = len(rows)
+    n_rows = X.shape[0]
     block = np.empty((len(slot_feature), BLOCK))
-    total = np.zeros(BLOCK)
+    total = np.empty(BLOCK)
     for first in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - first)
-        fill_block(X, rows, first, n, slot_feature, slot_missing, slot_zero, block)
-        for i in range(n):
-            total[i] = score[rows[first + i]]
+        fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block)
+        total[:] = 0.0
         for t in range(slot.shape[0]):
+            if t % LOOK == 0 and t > 0 and total[:n].max() + best_rest[t] < bound:
+                total[:n] = -np.inf
+                break
             x0, x1, x2 = block[slot[t, 0]], block[slot[t, 1]], block[slot[t, 2]]
             x3, x4 = block[slot[t, 3]], block[slot[t, 4]]
             x5, x6 = block[slot[t, 5]], block[slot[t, 6]]
@@ -68,27 +76,29 @@ def sum_depth3(X, rows, slot_feature, slot_missing, slot_zero, slot, threshold, 
                 right = c if x2[i] <= t2 else d
                 total[i] += left if x0[i] <= t0 else right
         for i in range(n):
-            score[rows[first + i]] = total[i]
+            score[first + i] = total[i]
 
 
 @kernel
-def sum_walking(X, rows, slot_feature, slot_missing, slot_zero, first_node, slot, threshold,
+def sum_walking(X, slot_feature, slot_missing, slot_zero, first_node, slot, threshold,
                 left, right, leaf, score):
-    """Add to ``score[rows]`` the trees of any depth.
+    """Put into ``score`` (n) the sum of trees of any depth.
 
     Tree t starts at node ``first_node[t]``; a negative number ~k means leaf k.
     """
-    n_rows = len(rows)
+    n_rows = X.shape[0]
     block = np.empty((len(slot_feature), BLOCK))
     for first in range(0, n_rows, BLOCK):
         n = min(BLOCK, n_rows - first)
-        fill_block(X, rows, first, n, slot_feature, slot_missing, slot_zero, block)
+        fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block)
+        for i in range(n):
+            score[first + i] = 0.0
         for t in range(len(first_node)):
             for i in range(n):
                 node = first_node[t]
                 while node >= 0:
                     node = left[node] if block[slot[node], i] <= threshold[node] else right[node]
-                score[rows[first + i]] += leaf[~node]
+                score[first + i] += leaf[~node]
 
 
 @kernel

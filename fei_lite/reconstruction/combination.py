@@ -105,7 +105,7 @@ def combine_channel(
     counts = np.bincount(event[:n], minlength=n_events)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
-    columns = {
+    columns: dict[str, NDArray] = {
         "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "source": source,
         "daughters": rows - start, "decayModeID": np.full(n, channel.index, dtype=np.int16),
         "object": np.full(n, -1, dtype=np.int32),
