@@ -12,6 +12,9 @@ from tempfile import TemporaryFile
 
 from fei_lite.errors import FeiLiteError
 
+#: The command line in a process of its own, whether or not its script is on PATH.
+FEI_LITE = (sys.executable, "-c", "import sys; from fei_lite.cli import main; sys.exit(main())")
+
 
 def best_seconds(call: Callable[[], object], *, repeat: int = 5) -> float:
     """Shortest wall-clock time of several calls, after one that warms up (s).
@@ -43,8 +46,8 @@ def run_process(arguments: Sequence[str], *, environment: Mapping[str, str] | No
     """
     with TemporaryFile("w+") as talk:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "fei_lite.cli", *arguments], stdout=subprocess.DEVNULL,
-                                   stderr=talk, env={**os.environ, **(environment or {})})
+        process = subprocess.Popen([*FEI_LITE, *arguments], stdout=subprocess.DEVNULL, stderr=talk,
+                                   env={**os.environ, **(environment or {})})
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)

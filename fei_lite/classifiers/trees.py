@@ -64,12 +64,10 @@ class TreeModel:
                 f"{self.source}: feature matrix of shape {X.shape}; expected (n, "
                 f"{len(self.feature_names)}), columns {', '.join(self.feature_names)}.")
         score = np.empty(len(X))
-        if self.depth <= DEPTH:
-            evaluate: Callable[..., None] = sum_depth3
-            evaluate(X, *self._slots, *self._nodes, self._best_rest, above - _MARGIN, score)
-        else:
-            evaluate = sum_walking
-            evaluate(X, *self._slots, *self._nodes, score)
+        shallow = self.depth <= DEPTH
+        evaluate: Callable[..., None] = sum_depth3 if shallow else sum_walking
+        bound = (self._best_rest, above - _MARGIN) if shallow else ()
+        evaluate(X, *self._slots, *self._nodes, *bound, score)
         return score
 
     def probability(self, X: ArrayLike, *, above: float = 0.0) -> NDArray[np.float64]:
