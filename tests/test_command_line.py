@@ -307,7 +307,6 @@ def test_reader_that_leaves_early():
     assert done.stdout.startswith("particle") and done.stderr == ""
 
 
-@pytest.mark.skipif("hadronic" not in shipped_model_sets(), reason="no model set 'hadronic' is shipped")
 @pytest.mark.parametrize("cached", [True, False])
 def test_compiling_is_said(cached, place, capsys, monkeypatch):
     """Would catch half a minute of silence at the first start, and the line at every other."""
@@ -318,6 +317,7 @@ def test_compiling_is_said(cached, place, capsys, monkeypatch):
     assert ("compiling" in err) == (not cached)
 
 
+@pytest.mark.skipif("hadronic" not in shipped_model_sets(), reason="no model set 'hadronic' is shipped")
 def test_default_models(place, capsys):
     """Would catch shipped models that do not fit the shipped channels."""
     code, _, err = run(capsys, "reconstruct", "test.parquet", "-o", "default.root", "--quiet", "--max-events", 50)
