@@ -97,9 +97,10 @@ def test_fits_of_more_tracks_take_longer(batch):
     assert 0.0 < found["2"] < found["4"] < 1000.0
 
 
-KEYS = {"n_events", "models", "machine", "simulation_events_per_second_per_core", "events_per_second_per_core",
-        "reconstruct_with_truth_events_per_second_per_core", "first_batch_seconds", "peak_rss_mib", "stages",
-        "vertex_fit_us", "classifier_us_per_row", "ratios", "growth", "combinations", "classifier"}
+KEYS = {"n_events", "models", "machine", "load_average", "simulation_events_per_second_per_core",
+        "events_per_second_per_core", "reconstruct_with_truth_events_per_second_per_core", "first_batch_seconds",
+        "peak_rss_mib", "stages", "vertex_fit_us", "classifier_us_per_row", "ratios", "growth", "combinations",
+        "classifier"}
 
 
 @pytest.mark.slow

@@ -38,6 +38,9 @@ MEMORY_SIZES = (10_000, 40_000)
 class BenchmarkResult:
     """Figures of one run on one core. Seconds are wall-clock; memory is the process's peak.
 
+    ``load_average`` is the machine's at the start: above 0.5 the figures, and
+    those of two workers above all, are those of a shared machine.
+
     ``ratios`` has ``classifier_vs_lightgbm``, ``combine_vs_awkward`` (the
     smallest of ``combinations``) and, where workers were measured,
     ``two_workers_vs_one``. ``workers``, ``start_up`` and ``memory`` are empty
@@ -47,6 +50,7 @@ class BenchmarkResult:
     n_events: int
     models: str
     machine: str
+    load_average: float
     simulation_events_per_second_per_core: float
     events_per_second_per_core: float
     reconstruct_with_truth_events_per_second_per_core: float
@@ -80,6 +84,7 @@ def run_benchmark(*, n_events: int = 2000, models: str = "hadronic", channel_set
     two workers, the start-up; with ``full`` memory against the size of the file.
     """
     say = report or (lambda _text: None)
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="fei-lite-benchmark-") as name:
         folder = Path(name)
         figures, files = _line(folder, n_events, models, channel_set, say)
@@ -87,13 +92,13 @@ def run_benchmark(*, n_events: int = 2000, models: str = "hadronic", channel_set
         sets = {"models": models, "channel_set": channel_set}
         if processes:
             say("two workers against one")
-            figures["workers"] = worker_speeds(files, folder, **sets)
+            figures["workers"] = worker_speeds(files[:1], folder, **sets)
             figures["ratios"]["two_workers_vs_one"] = figures["workers"]["ratio"]
             say("start with an empty and with a full JIT cache")
             figures["start_up"] = asdict(start_up(files[0], folder, **sets))
         if full:
             figures["memory"] = memory_with_events(files, folder, sizes=MEMORY_SIZES, say=say, **sets)
-    return BenchmarkResult(**figures)
+    return BenchmarkResult(load_average=load, **figures)
 
 
 def _line(folder: Path, n_events: int, models: str, channel_set: str,

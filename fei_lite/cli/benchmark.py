@@ -48,12 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _line(result: BenchmarkResult) -> list[str]:
     lines = [
-        f"{result.n_events} events, one core, {result.machine}, models {result.models}",
+        f"{result.n_events} events, one core, {result.machine}, models {result.models}, "
+        f"load {result.load_average:.1f} at the start",
         f"simulation (generator, detector, writing)  {result.simulation_events_per_second_per_core:9.0f} events/s",
         f"reconstruction (read to write)             {result.events_per_second_per_core:9.0f} events/s",
         f"  with truth matching                      "
         f"{result.reconstruct_with_truth_events_per_second_per_core:9.0f} events/s",
-        f"first 200 events, kernels compiled or loaded {result.first_batch_seconds:7.1f} s",
+        f"first 200 events, kernels compiled or loaded {result.first_batch_seconds:6.1f} s",
         f"peak memory                                {result.peak_rss_mib:9.0f} MiB",
         "", f"{'step':<16} {'seconds':>9} {'us/event':>9}"]
     return lines + [f"{step:<16} {seconds:9.3f} {1e6 * seconds / result.n_events:9.1f}"
