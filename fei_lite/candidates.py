@@ -62,4 +62,5 @@ class CandidateTable:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         per_event = np.bincount(self.event_index[rows], minlength=len(self.offsets) - 1)
         offsets = np.concatenate([[0], np.cumsum(per_event)]).astype(np.int64)
-        return CandidateTable(self.particle, offsets, {k: v[rows] for k, v in self.columns.items()})
+        # take: indexing is many times slower for columns of two dimensions
+        return CandidateTable(self.particle, offsets, {k: v.take(rows, axis=0) for k, v in self.columns.items()})

@@ -307,6 +307,16 @@ def test_reader_that_leaves_early():
     assert done.stdout.startswith("particle") and done.stderr == ""
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_compiling_is_said(cached, place, capsys, monkeypatch):
+    """Would catch half a minute of silence at the first start, and the line at every other."""
+    monkeypatch.setattr("fei_lite.tagging.driver.kernels_are_cached", lambda: cached)
+    code, _, err = run(capsys, "reconstruct", "test.parquet", "--set", "small", "--models", "models", "--max-events",
+                       "5", "-o", "again.root", "--quiet")
+    assert code == 0
+    assert ("compiling" in err) == (not cached)
+
+
 @pytest.mark.skipif("hadronic" not in shipped_model_sets(), reason="no model set 'hadronic' is shipped")
 def test_default_models(place, capsys):
     """Would catch shipped models that do not fit the shipped channels."""

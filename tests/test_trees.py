@@ -97,6 +97,37 @@ def test_rows_do_not_depend_on_their_block(n: int) -> None:
     np.testing.assert_array_equal(model.raw_score(np.asfortranarray(X)), one_by_one)
 
 
+LONG = {"n_trees": 320}
+
+
+@pytest.mark.parametrize("options", [LONG, {**LONG, "sigmoid": 1.7}, {}, {**LONG, "max_depth": 9, "num_leaves": 40}],
+                         ids=str)
+@pytest.mark.parametrize("cut", [0.0, 1e-3, 0.2, 0.5, 0.99, 1.0])
+def test_giving_up_hopeless_rows_keeps_the_others(options: dict, cut: float) -> None:
+    """Catches a row given up although it passes the cut, and a sum in another order; LightGBM is the judge."""
+    booster = train(**options)
+    X = awkward_rows(booster)
+    expected = booster.predict(X)
+    model = parse_trees(booster.model_to_string(), source="toy")
+    found = model.probability(X, above=cut)
+    kept = expected > cut
+    np.testing.assert_array_equal(found[kept], expected[kept])
+    assert np.all(found[~kept] <= cut)
+    if (options, cut) == (LONG, 0.99):
+        X[:] = X[np.argmin(expected)]
+        assert not model.probability(X, above=cut).any()  # the early exit is used at all
+
+
+def test_rows_at_the_cut() -> None:
+    """Catches a margin that is too small: every probability serves as the cut once."""
+    booster = train(**LONG)
+    model, X = parse_trees(booster.model_to_string(), source="toy"), toy(300, seed=5)[0]
+    expected = booster.predict(X)
+    for cut in np.concatenate([expected, np.nextafter(expected, 0.0), np.nextafter(expected, 1.0)]):
+        kept = expected > cut
+        np.testing.assert_array_equal(model.probability(X, above=cut)[kept], expected[kept])
+
+
 def test_concise_text_is_a_model_for_lightgbm() -> None:
     """Catches a cut-down text that LightGBM refuses or reads as another forest."""
     booster = train(50)

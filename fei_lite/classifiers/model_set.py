@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,14 +50,17 @@ class ChannelModel:
                                 f"{_first_difference(model.feature_names, expected)}.")
         return model
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Signal probability (n,) of candidates with features ``X`` (n, n_features)."""
-        return self.trees.probability(X)
+    def predict(self, X: ArrayLike, *, above: float = 0.0) -> NDArray[np.float64]:
+        """Signal probability (n,) of candidates with features ``X`` (n, n_features); see TreeModel.probability."""
+        return self.trees.probability(X, above=above)
 
 
 @dataclass(frozen=True)
 class ModelSet:
     """Trained classifiers by channel identifier, and the manifest they came with."""
+
+    #: ``predict`` takes ``above``, the cut that follows.
+    cuts_early: ClassVar[bool] = True
 
     name: str
     models: Mapping[str, ChannelModel]
@@ -73,11 +76,12 @@ class ModelSet:
         """Whether the channel has a classifier."""
         return identifier in self.models
 
-    def predict(self, identifier: str, features: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, identifier: str, features: ArrayLike, *, above: float = 0.0) -> NDArray[np.float64]:
         """Signal probability (n,) of candidates of a channel, with the generic prior.
 
         ``features`` is (n, n_features) float64 in the order of ``models[identifier].features``;
-        NaN is undefined. Raises :class:`UnknownNameError` for a channel without a model.
+        NaN is undefined. Candidates that surely do not come ``above`` a probability may
+        hold 0 instead. Raises :class:`UnknownNameError` for a channel without a model.
         """
         try:
             model = self.models[identifier]
@@ -86,7 +90,7 @@ class ModelSet:
             raise UnknownNameError(
                 f"{self.source}: no model for channel '{identifier}'"
                 + (f": {reason}." if reason else f".{nearest(identifier, self.models)}")) from None
-        return model.predict(features)
+        return model.predict(features, above=above)
 
     def check(self, channel_set: ChannelSet, *, other_cuts: bool = False) -> None:
         """Raise :class:`ModelSetError` listing everything in which the set does not fit.

@@ -36,8 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from fei_lite.events.ranges import BATCH_SIZE
-    from fei_lite.tagging.driver import tag_files
+    from fei_lite.tagging.driver import kernels_are_cached, tag_files
 
+    if not kernels_are_cached():
+        print("compiling the reconstruction, once on this machine: about half a minute ...", file=sys.stderr)
     with tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
             bar.total = total

@@ -1,9 +1,9 @@
 """The one place where jit options are set.
 
 ``fastmath`` stays off: it deletes ``isnan``, and undefined is NaN here.
-Compiled code is cached beside the package or in ``NUMBA_CACHE_DIR``; set
-``FEI_LITE_JIT_CACHE=0`` to switch the cache off (parallel first runs that
-share one folder, for instance).
+Compiled code is cached beside the package or in ``NUMBA_CACHE_DIR``, which
+several processes may fill at once; ``FEI_LITE_JIT_CACHE=0`` switches the cache
+off.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import numba
 
+from fei_lite.kernels.cache import make_safe
+
 F = TypeVar("F", bound=Callable[..., object])
 
 CACHE = os.environ.get("FEI_LITE_JIT_CACHE", "1") != "0"
@@ -21,11 +23,26 @@ CACHE = os.environ.get("FEI_LITE_JIT_CACHE", "1") != "0"
 
 def kernel(function: F) -> F:
     """Compile a kernel: NaN-safe, without the GIL, cached."""
-    compiled: F = numba.njit(nogil=True, cache=CACHE, error_model="numpy")(function)
-    return compiled
+    return _compiled(function)
 
 
 def inlined(function: F) -> F:
     """Compile a small helper that is inlined into the kernels that call it."""
-    compiled: F = numba.njit(nogil=True, cache=CACHE, error_model="numpy", inline="always")(function)
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: F, **options: str) -> F:
+    compiled: F = numba.njit(nogil=True, cache=CACHE, error_model="numpy", **options)(function)
+    if CACHE and not numba.config.DISABLE_JIT:
+        make_safe(compiled)
     return compiled
+
+
+def is_cached(function: Callable[..., object]) -> bool:
+    """Whether compiled code of a kernel lies in the cache: if not, its first call takes seconds.
+
+    Code of another version of its module does not count.
+    """
+    if numba.config.DISABLE_JIT:
+        return True
+    return CACHE and not function._cache._cache_file.empty  # type: ignore[attr-defined]

@@ -18,6 +18,9 @@ from fei_lite.kernels.jit import inlined, kernel
 #: Rows evaluated together: their slots stay in the processor's cache.
 BLOCK = 64
 
+#: Trees between two looks at whether a block can still reach the bound.
+LOOK = 32
+
 #: LightGBM reads numbers up to this size as zero (its ``1e-35f``).
 ZERO = float(np.float32(1e-35))
 
@@ -37,11 +40,14 @@ def fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block):
 
 
 @kernel
-def sum_depth3(X, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, score):
-    """Add to ``score`` (n) the trees of depth 3, stored complete: 7 nodes, 8 leaves each.
+def sum_depth3(X, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, best_rest, bound, score):
+    """Put into ``score`` (n) the sum of trees of depth 3, stored complete: 7 nodes, 8 leaves each.
 
     Node k has children 2k + 1 (left) and 2k + 2. All seven comparisons are
     made for every row and the leaf is selected: that vectorises, walking does not.
+    A block none of whose rows can reach ``bound`` is given up and holds -inf;
+    ``best_rest[t]`` is the most that trees t, t + 1, ... can add. Blocks, not
+    rows: to sort rows out costs more than the trees that it saves.
     """
     n_rows = X.shape[0]
     block = np.empty((len(slot_feature), BLOCK))
@@ -51,6 +57,9 @@ def sum_depth3(X, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, 
         fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block)
         total[:] = 0.0
         for t in range(slot.shape[0]):
+            if t % LOOK == 0 and t > 0 and total[:n].max() + best_rest[t] < bound:
+                total[:n] = -np.inf
+                break
             x0, x1, x2 = block[slot[t, 0]], block[slot[t, 1]], block[slot[t, 2]]
             x3, x4 = block[slot[t, 3]], block[slot[t, 4]]
             x5, x6 = block[slot[t, 5]], block[slot[t, 6]]

@@ -97,13 +97,15 @@ def combine_channel(
         codes, low.astype(np.float64), high.astype(np.float64), _code(config.rank_by, where), config.rank_highest,
         config.best_pre, config.mass, nominal_q, prune, event, sign, rank, rows, passed)
     rows = rows[:n].copy()
-    source = np.bitwise_or.reduce(pool.source[rows], axis=1) if n else pool.source[:0]
+    source = pool.source.take(rows[:, 0], axis=0)  # take and |= are 20 times as fast as indexing and reduce
+    for j in range(1, k):
+        source |= pool.source.take(rows[:, j], axis=0)
     if channel.unflavoured:
         sign[:n] = 0
     counts = np.bincount(event[:n], minlength=n_events)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
-    columns = {
+    columns: dict[str, NDArray] = {
         "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "source": source,
         "daughters": rows - start, "decayModeID": np.full(n, channel.index, dtype=np.int16),
         "object": np.full(n, -1, dtype=np.int32),

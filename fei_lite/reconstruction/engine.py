@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,16 @@ class Classifiers(Protocol):
         """Signal probability of each row."""
 
 
+@runtime_checkable
+class CuttingClassifiers(Classifiers, Protocol):
+    """Classifiers that can give up a row early where a cut on the probability follows."""
+
+    cuts_early: ClassVar[bool]
+
+    def predict(self, identifier: str, features: NDArray[np.float64], *, above: float = 0.0) -> NDArray[np.float64]:
+        """As above; a row that surely does not come ``above`` a probability may hold 0."""
+
+
 #: Sees every channel's candidates before they are classified: (channel, table, features).
 Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
 
@@ -56,7 +66,8 @@ class Reconstruction:
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
-    observe_stage: int | None = None, prune: bool = True, stopwatch: Stopwatch | None = None,
+    observe_stage: int | None = None, prune: bool = True, early_exit: bool = True,
+    stopwatch: Stopwatch | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -65,7 +76,10 @@ def reconstruct(
     ``observer`` sees the candidates and features of every channel of
     ``observe_stage`` (all stages if None) before the classifier; training uses
     it. Channels without a model make no candidates beyond that point; the
-    cut-flow lists them. The result is a pure function of the arguments.
+    cut-flow lists them. ``prune`` gives up partial combinations that cannot
+    pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
+    probability while their trees are added; neither changes the result, which
+    is a pure function of the arguments.
     """
     if with_truth is None:
         with_truth = batch.generated is not None
@@ -79,7 +93,7 @@ def reconstruct(
         if last_stage is not None and stage > last_stage:
             break
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
-                        observer=observer if observe_stage in (None, stage) else None)
+                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
@@ -99,6 +113,7 @@ class _Stage:
     stage: int
     with_truth: bool
     prune: bool
+    early_exit: bool
     observer: Observer | None
 
     def count(self, name: str, step: str, count: int) -> None:
@@ -158,8 +173,18 @@ class _Stage:
         if not trained:
             return None
         with self.watch("classify"):
-            table.columns["SignalProbability"] = self.models.predict(channel.identifier, features)
+            table.columns["SignalProbability"] = self._predict(channel, config, features)
         return table
+
+    def _predict(self, channel: Channel, config: ParticleConfig, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signal probabilities; where a cut on them follows, 0 may stand for those below it.
+
+        Duplicates are dropped before the cut, but the one kept is the most probable: below the cut if all are.
+        """
+        cut = config.min_signal_probability
+        if self.early_exit and cut is not None and isinstance(self.models, CuttingClassifiers):
+            return self.models.predict(channel.identifier, features, above=cut)
+        return self.models.predict(channel.identifier, features)
 
     def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
         with self.watch("final state"):

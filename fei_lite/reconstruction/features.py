@@ -147,7 +147,7 @@ class _Rows:
         """A column of the candidates or of one of their daughters."""
         if subject == 0:
             return self.table[name]
-        return np.asarray(self.daughters[subject - 1][name][self.rows(subject)])
+        return np.asarray(self.daughters[subject - 1][name].take(self.rows(subject), axis=0))
 
     def p4(self) -> NDArray[np.float64]:
         """Four-momenta (n, 1 + daughters, 4)."""
@@ -169,11 +169,11 @@ class _Rows:
 
     def place_of(self, subject: int) -> NDArray[np.float64]:
         """Vertex or perigee of one subject relative to the interaction point (n, 3)."""
-        ip = self.batch.events["ip"][self.event]
+        ip = self.batch.events["ip"].take(self.event, axis=0)
         if self.is_v0 and subject > 0:
             return _perigee_position(self.v0_track("helix", subject), ip)
         if self.is_track(subject):
-            return _perigee_position(self.batch.tracks["helix"][self.gather("object", subject)], ip)
+            return _perigee_position(self.batch.tracks["helix"].take(self.gather("object", subject), axis=0), ip)
         return np.asarray(self.gather("vertex", subject) - ip)
 
     def v0_track(self, column: str, subject: int) -> NDArray[Any]:
@@ -229,7 +229,7 @@ class _Rows:
         if self.is_v0 and subject > 0:
             return likelihood_ratios(logl[self.v0_track("index", subject) + tracks.offsets[self.event]])
         if self.is_track(subject):
-            return likelihood_ratios(logl[self.gather("object", subject)])
+            return likelihood_ratios(logl.take(self.gather("object", subject), axis=0))
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
 
     def _cluster(self, column: str) -> NDArray[np.float64]:

@@ -168,6 +168,6 @@ def concatenate_tables(tables: list[CandidateTable]) -> CandidateTable:
         parts = [t[name] for t in tables]
         if name == "daughters":
             parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
-        columns[name] = np.concatenate(parts)[order]
+        columns[name] = np.concatenate(parts).take(order, axis=0)
     counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
     return CandidateTable(tables[0].particle, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns)

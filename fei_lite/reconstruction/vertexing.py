@@ -94,7 +94,8 @@ def fit_vertices(
         cov, curvature = np.empty((size, width, 7, 7)), np.empty((size, width))
         for j, table in enumerate(daughters):
             chosen = rows[part, j]
-            p4[:, j], position[:, j], cov[:, j] = table["p4"][chosen], table["vertex"][chosen], table["cov"][chosen]
+            for gathered, name in ((p4, "p4"), (position, "vertex"), (cov, "cov")):
+                gathered[:, j] = table[name].take(chosen, axis=0)  # many times as fast as indexing
             curvature[:, j] = -CURVATURE_TO_PT * charge[j] * table["sign"][chosen] * bz[part]
         kernels.fit_candidates(
             p4, position, cov, curvature, np.ascontiguousarray(ip[part]), cross, hands_on,
@@ -115,8 +116,8 @@ def fit_masses(
     total = np.zeros((len(candidates), 4))
     cov = np.zeros((len(candidates), 4, 4))
     for j, table in enumerate(daughters):
-        total += table["p4"][rows[:, j]]
-        cov += table["cov"][rows[:, j], :4, :4]
+        total += table["p4"].take(rows[:, j], axis=0)
+        cov += table["cov"].take(rows[:, j], axis=0)[:, :4, :4]
     p4, cov4, chi2, probability = mass_fit(total, cov, mass=particles.mass(candidates.particle))
     full = np.full((len(candidates), 7, 7), np.nan)
     full[:, :4, :4] = cov4

@@ -101,6 +101,14 @@ def _tag_range(entries: EntryRange, *, channel_set: str, models: str) -> list[Ta
     return [tag_batch(batch, *sets, first_entry=entries.first_entry) for batch in read_range(entries)]
 
 
+def kernels_are_cached() -> bool:
+    """Whether the largest kernels were compiled before; if not, the first batch takes half a minute."""
+    from fei_lite.kernels import combine, features, vertex
+    from fei_lite.kernels.jit import is_cached
+
+    return all(is_cached(kernel) for kernel in (combine.combine, features.fill, vertex.fit_candidates))
+
+
 def tag_files(
     inputs: Sequence[Path], output: Path, *, models: str, channel_set: str = "hadronic", force: bool = False,
     workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None,

@@ -1,0 +1,53 @@
+"""Numba's cache of compiled kernels, made safe for processes that start at once.
+
+Numba numbers the files of a kernel's signatures: two processes that save two
+signatures at the same time may give both the same number, and one then runs
+the other's code. Here a file is never written twice: what two processes can
+lose is an entry of the index, and the kernel is compiled once more.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from numba.core.caching import IndexDataCacheFile
+
+#: Age from which files that the index does not know are removed (s): none is being written for that long.
+STALE = 600.0
+
+
+class UniqueCacheFiles(IndexDataCacheFile):
+    """Index and data files of one kernel; see the module's page."""
+
+    def save(self, key, data):
+        """Write the code under a name of its own, and then into the index."""
+        name = self._data_name(uuid4().int)
+        self._save_data(name, data)
+        overloads = self._load_index()
+        overloads[key] = name
+        self._save_index(overloads)
+        self._remove_stale(set(overloads.values()))
+
+    def _remove_stale(self, known):
+        """Remove what older versions of the kernel left."""
+        base = self._index_name.removesuffix(".nbi")
+        for path in Path(self._cache_path).glob(f"{base}.*.nbc"):
+            try:
+                if path.name not in known and time.time() - path.stat().st_mtime > STALE:
+                    path.unlink()
+            except FileNotFoundError:  # another process was faster
+                pass
+
+    @property
+    def empty(self):
+        """Whether no code of this version of the kernel is there."""
+        return not self._load_index()
+
+
+def make_safe(dispatcher):
+    """Let a kernel use :class:`UniqueCacheFiles`."""
+    files = dispatcher._cache._cache_file
+    dispatcher._cache._cache_file = UniqueCacheFiles(
+        files._cache_path, files._index_name.removesuffix(".nbi"), files._source_stamp)
