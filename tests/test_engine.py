@@ -75,7 +75,7 @@ MODELS = Smooth(CHANNELS)
 
 @pytest.fixture(scope="module")
 def batch():
-    return concatenate([b for process in ("charged", "mixed") for b in simulate(process, N, seed=11)])
+    return concatenate([b for process in ("charged", "mixed") for b in simulate(process, N, seed=12)])
 
 
 @pytest.fixture(scope="module")
