@@ -20,7 +20,7 @@ from fei_lite.errors import FeiLiteError
 from fei_lite.plots import plot_reliability
 from fei_lite.training.checking import classified_candidates
 
-MIN_SIGNAL = 10  # true candidates; below, a panel shows nothing
+MIN_SIGNAL = 10  # true candidates; below, the channel is drawn but does not count in the median
 
 
 def main() -> int:
@@ -50,11 +50,11 @@ def main() -> int:
         error = np.average(np.abs(bins.observed - bins.predicted), weights=bins.weight)
         expected = np.average(np.sqrt(2.0 / np.pi) * bins.uncertainty, weights=bins.weight)
         print(f"{identifier:52s} {len(truth):11d} {int(truth.sum()):7d} {auc:7.4f} {error:18.2e} {expected:9.2e}")
+        panels[identifier] = bins
         if truth.sum() >= MIN_SIGNAL:
-            panels[identifier] = bins
             ratios.append(error / expected)
-    print(f"{len(panels)} of {len(found)} channels have {MIN_SIGNAL} true candidates or more and are drawn; "
-          f"median of calibration error / expected: {np.median(ratios):.2f}")
+    print(f"{len(panels)} channels drawn; {len(ratios)} of them have {MIN_SIGNAL} true candidates or more and a median "
+          f"of calibration error / expected of {np.median(ratios):.2f}")
     for file in plot_reliability(panels, arguments.output, title="Reliability on independent events"):
         print(f"drawn: {file}")
     return 0

@@ -25,8 +25,11 @@ from typing import Any
 import numpy as np
 
 from fei_lite.errors import SimulationError
+from fei_lite.simulation.beams import Beams
 from fei_lite.simulation.decay_table import Mode, belle2_table, fragments, require_modes, table_hash
-from fei_lite.simulation.pythia import COPIES, copy_particle, set_modes
+from fei_lite.simulation.pythia import COPIES, copy_particle, initialised, new_pythia, set_modes
+from fei_lite.simulation.records import blocks
+from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
 
 
 def parton_modes(code: int) -> tuple[Mode, ...]:
@@ -67,11 +70,6 @@ def install_copies(pythia: Any) -> dict[int, float]:
 
 def measure(code: int, number: int, *, n: int, seed: int) -> float:
     """Accepted share of the parton mode ``number`` of a B, from ``n`` accepted pairs that both decay by it."""
-    from fei_lite.simulation.beams import Beams
-    from fei_lite.simulation.pythia import initialised, new_pythia
-    from fei_lite.simulation.records import blocks
-    from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
-
     generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
     copy = next(copy for copy, known in COPIES.items() if known == code)
     _install(generator.pythia, copy, code, [parton_modes(code)[number]])
