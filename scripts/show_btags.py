@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from fei_lite.plots import plot_delta_e, plot_mbc
 from fei_lite.tagging.output import read_tags
 
-
 EDGES = (0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 1.0)
 
 
 def print_calibration(probability: NDArray[np.float64], right: NDArray[np.bool_]) -> None:
     """What the best Btags promise, and how often they are right (one binomial standard deviation)."""
     print(f"\n{'SignalProbability':>18} {'best Btags':>11} {'promised':>9} {'right':>17}")
-    for low, high in pairwise(EDGES):
+    for low, high in (*pairwise(EDGES), (0.1, 1.0)):
         inside = (probability > low) & (probability <= high)
         if n := np.count_nonzero(inside):
             share = right[inside].mean()
