@@ -13,6 +13,7 @@ COLUMN, P, PT, PX, PY, PZ, ENERGY = (codes.COLUMN, codes.P, codes.PT, codes.PX, 
 DX, DY, DZ, DR, DISTANCE = codes.DX, codes.DY, codes.DZ, codes.DR, codes.DISTANCE
 POINTING, Q_VALUE, MBC, DELTA_E = codes.POINTING, codes.Q_VALUE, codes.MBC, codes.DELTA_E
 DAUGHTER_ANGLE, DECAY_ANGLE, INVARIANT_MASS = codes.DAUGHTER_ANGLE, codes.DECAY_ANGLE, codes.INVARIANT_MASS
+THETA = codes.THETA
 LAB, CMS, REST, ALL_DAUGHTERS = codes.LAB, codes.CMS, codes.REST, codes.ALL_DAUGHTERS
 
 
@@ -25,6 +26,8 @@ def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s):
         return np.sqrt(q[0] * q[0] + q[1] * q[1])
     if PX <= code <= ENERGY:
         return q[code - PX]
+    if code == THETA:
+        return np.arctan2(np.sqrt(q[0] * q[0] + q[1] * q[1]), q[2])
     if DX <= code <= DZ:
         return r[code - DX]
     if code == DR:
