@@ -66,15 +66,15 @@ def _z(q2: Array) -> Array:
     return np.asarray((a - b) / (a + b))
 
 
-def f_plus(q2: ArrayLike) -> Array:
-    """Vector form factor f+(q2) of arXiv:1409.4557, dimensionless.
+def f_plus(q2: ArrayLike, coefficients: tuple[float, float, float] = F_PLUS) -> Array:
+    """Vector form factor f+(q2) of arXiv:1409.4557, dimensionless; ``coefficients`` are a0, a1, a2.
 
     >>> float(f_plus(0.0).round(2))
     0.31
     """
     q2 = np.asarray(q2, dtype=np.float64)
     z = _z(q2)
-    a0, a1, a2 = F_PLUS
+    a0, a1, a2 = coefficients
     series = a0 + a1 * z + a2 * z**2 + (-a1 + 2.0 * a2) * z**3 / 3.0
     return np.asarray(series / (1.0 - q2 / POLE_PLUS**2))
 
@@ -102,11 +102,13 @@ class Couplings:
 
     ``vector`` is C_VL + C_VR, ``scalar`` C_SL + C_SR, ``tensor`` C_TL, real, in units
     of C_VL of the standard model (about 6.6): the standard model is 1, 0, 0.
+    ``f_plus`` are the coefficients of f+.
     """
 
     vector: float = 1.0
     scalar: float = 0.0
     tensor: float = 0.0
+    f_plus: tuple[float, float, float] = F_PLUS
 
 
 STANDARD_MODEL = Couplings()
@@ -127,7 +129,7 @@ def spectrum(q2: ArrayLike, couplings: Couplings = STANDARD_MODEL) -> Array:
 def _rate(q2: Array, couplings: Couplings) -> Array:
     root = 2.0 * M_B * kaon_momentum(q2)  # sqrt(lam)
     inside = np.where(root > 0.0, q2, 0.0)
-    vector = root**2 / 24.0 * f_plus(inside) ** 2
+    vector = root**2 / 24.0 * f_plus(inside, couplings.f_plus) ** 2
     scalar = inside * (M_B**2 - M_K**2) ** 2 / (8.0 * M_B_QUARK_MINUS_S**2) * f_zero(inside) ** 2
     tensor = inside * 2.0 * root**2 / (3.0 * (M_B + M_K) ** 2) * f_tensor(inside) ** 2
     return np.asarray(root * (couplings.vector**2 * vector + couplings.scalar**2 * scalar
@@ -159,7 +161,8 @@ def weight(q2: ArrayLike, couplings: Couplings = STANDARD_MODEL) -> Array:
     """
     q2 = np.asarray(q2, dtype=np.float64)
     generated = phase_space(q2)
-    return np.divide(spectrum(q2, couplings), generated, out=np.full(q2.shape, np.nan), where=generated > 0.0)
+    return np.asarray(np.divide(spectrum(q2, couplings), generated, out=np.full(q2.shape, np.nan),
+                                where=generated > 0.0))
 
 
 def fractions(edges: ArrayLike, couplings: Couplings = STANDARD_MODEL) -> Array:
