@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 from fei_lite.kernels.helix import crossing
-from fei_lite.kernels.jit import inlined, kernel
+from fei_lite.kernels.jit import kernel
 from fei_lite.kernels.linalg import chi2_survival
 from fei_lite.kernels.lorentz import polar_angle
 
@@ -36,13 +36,13 @@ _FAR = 1e4         # cm; a vertex beyond is a fit that ran away
 _SINGULAR = 1e-13  # a 3x3 matrix whose correlation matrix has a smaller determinant
 
 
-@inlined
+@kernel
 def at(k, i):
     """Where value ``k`` of lane ``i`` lies."""
     return k * LANES + i
 
 
-@inlined
+@kernel
 def tri(r, s):
     """Where element (r, s), s <= r, of a packed symmetric matrix lies."""
     return r * (r + 1) // 2 + s
@@ -117,7 +117,7 @@ def _linearise(given, alpha, v, jac, rest):
         rest[at(1, i)] = second
 
 
-@inlined
+@kernel
 def _column(given, i, k0, k1, k2, k4, k5, k6, jac):
     """One line of V A^T: covariances k0 ... k6 of a value with px, py, pz, x, y, z times both derivatives."""
     c0, c1, c2 = given[at(COV + k0, i)], given[at(COV + k1, i)], given[at(COV + k2, i)]
@@ -294,22 +294,22 @@ def _close(p4, gain, out, inverse, v, i, p, vertex, cov):
 
 
 @kernel
-def _fit_group(given, needed, start, limit, n, row, open_, out_p4, out_vertex, out_cov, out_chi2, room):
-    """Fit the ``n`` lanes of a group, up to ``limit`` times linearised.
+def _fit_group(lanes, g, needed, start, limit, n, row, open_, out_p4, out_vertex, out_cov, out_chi2, room):
+    """Fit the ``n`` lanes of group ``g``, up to ``limit`` times linearised.
 
-    ``given`` (k, VALUES * LANES); ``needed`` (k,): a lane uses this daughter;
+    ``lanes`` (k, n_groups, VALUES * LANES); ``needed`` (k,): a lane uses this daughter;
     ``start`` (3 * LANES,); ``row`` (LANES,): where the results go. ``open_``
     (LANES,) holds the lanes to fit; True remains where there is no decision yet.
     ``room`` (k + 1, many * LANES) is working space.
     """
-    k = given.shape[0]
+    k = lanes.shape[0]
     v, normal, inverse = room[k, :3 * LANES], room[k, 3 * LANES:12 * LANES], room[k, 12 * LANES:18 * LANES]
     step, chi2, before = room[k, 18 * LANES:21 * LANES], room[k, 21 * LANES:22 * LANES], room[k, 22 * LANES:23 * LANES]
     p4, gain, out = room[k, 23 * LANES:27 * LANES], room[k, 27 * LANES:39 * LANES], room[k, 39 * LANES:49 * LANES]
     v[:] = start
     chi2[:] = np.nan
     for j in range(k):
-        room[j, :7 * LANES] = given[j, :7 * LANES]
+        room[j, :7 * LANES] = lanes[j, g, :7 * LANES]
     for turn in range(limit):
         normal[:] = 0.0
         before[:] = chi2
@@ -318,13 +318,13 @@ def _fit_group(given, needed, start, limit, n, row, open_, out_p4, out_vertex, o
             if needed[j]:
                 alpha, jac, rest = room[j, :7 * LANES], room[j, 7 * LANES:16 * LANES], room[j, 33 * LANES:35 * LANES]
                 half, weight = room[j, 16 * LANES:30 * LANES], room[j, 30 * LANES:33 * LANES]
-                _linearise(given[j], alpha, v, jac, rest)
-                _weigh(given[j], jac, half, weight)
+                _linearise(lanes[j, g], alpha, v, jac, rest)
+                _weigh(lanes[j, g], jac, half, weight)
                 _add_normal(jac, weight, rest, normal)
         _solve(normal, inverse, step, v)
         for j in range(k):
             if needed[j]:
-                _update(given[j], room[j, 7 * LANES:16 * LANES], room[j, 16 * LANES:30 * LANES],
+                _update(lanes[j, g], room[j, 7 * LANES:16 * LANES], room[j, 16 * LANES:30 * LANES],
                         room[j, 30 * LANES:33 * LANES], room[j, 33 * LANES:35 * LANES], step, room[j, :7 * LANES], chi2)
         if turn + 1 < min(_USUAL, limit):
             continue
@@ -344,7 +344,7 @@ def _fit_group(given, needed, start, limit, n, row, open_, out_p4, out_vertex, o
             out[:] = 0.0
             for j in range(k):
                 if needed[j]:
-                    _add_momentum(given[j], room[j, :7 * LANES], v, room[j, 16 * LANES:30 * LANES],
+                    _add_momentum(lanes[j, g], room[j, :7 * LANES], v, room[j, 16 * LANES:30 * LANES],
                                   room[j, 30 * LANES:33 * LANES], room[j, 7 * LANES:16 * LANES], p4, gain, out)
             for i in range(n):
                 if open_[i] and abs(chi2[i] - before[i]) < _TOLERANCE * max(1.0, chi2[i]):
@@ -412,17 +412,20 @@ def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, o
     """
     k, n = lanes.shape[0], out_p4.shape[0]
     n_used, waiting, n_waiting = np.zeros(n, np.int64), np.empty(n, np.int64), 0
-    room, again = np.empty((k + 1, 49 * LANES)), np.zeros((k, VALUES * LANES))
+    room, again = np.empty((k + 1, 49 * LANES)), np.zeros((k, 1, VALUES * LANES))
     start, needed = np.zeros(3 * LANES), np.zeros(k, np.bool_)
     row, open_ = np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
     out_chi2[:] = np.nan
     for g in range(lanes.shape[1] if max_iterations > 0 else 0):
         m = min(LANES, n - g * LANES)
         n_open = 0
+        needed[:] = False
         for i in range(m):
             row[i] = g * LANES + i
             for j in range(k):
-                n_used[row[i]] += lanes[j, g, at(USED, i)] > 0.0
+                if lanes[j, g, at(USED, i)] > 0.0:
+                    n_used[row[i]] += 1
+                    needed[j] = True
             open_[i] = n_used[row[i]] >= 2 and np.isfinite(out_p4[row[i], 3])
             n_open += open_[i]
             if cross:
@@ -431,9 +434,7 @@ def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, o
                 start[at(c, i)] = out_vertex[row[i], c]
         if n_open == 0:
             continue
-        for j in range(k):
-            needed[j] = np.any(lanes[j, g, USED * LANES:USED * LANES + m] > 0.0)
-        _fit_group(lanes[:, g], needed, start, min(_USUAL, max_iterations), m, row, open_,
+        _fit_group(lanes, g, needed, start, min(_USUAL, max_iterations), m, row, open_,
                    out_p4, out_vertex, out_cov, out_chi2, room)
         for i in range(m):
             if open_[i]:
@@ -446,11 +447,11 @@ def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, o
             g, lane = row[i] // LANES, row[i] % LANES
             for j in range(k):
                 for value in range(VALUES):
-                    again[j, at(value, i)] = lanes[j, g, at(value, lane)]
+                    again[j, 0, at(value, i)] = lanes[j, g, at(value, lane)]
             for c in range(3):
                 start[at(c, i)] = out_vertex[row[i], c]
         needed[:] = True
-        _fit_group(again, needed, start, max_iterations, m, row, open_, out_p4, out_vertex, out_cov, out_chi2, room)
+        _fit_group(again, 0, needed, start, max_iterations, m, row, open_, out_p4, out_vertex, out_cov, out_chi2, room)
     for i in range(n):
         if np.isnan(out_chi2[i]):
             out_ndf[i] = 0
