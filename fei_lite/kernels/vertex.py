@@ -118,10 +118,8 @@ def _linearise(given, alpha, v, jac, rest):
 
 
 @kernel
-def _column(given, i, k0, k1, k2, k4, k5, k6, jac):
-    """One line of V A^T: covariances k0 ... k6 of a value with px, py, pz, x, y, z times both derivatives."""
-    c0, c1, c2 = given[at(COV + k0, i)], given[at(COV + k1, i)], given[at(COV + k2, i)]
-    c4, c5, c6 = given[at(COV + k4, i)], given[at(COV + k5, i)], given[at(COV + k6, i)]
+def _column(c0, c1, c2, c4, c5, c6, jac, i):
+    """One line of V A^T: a value's covariances with px, py, pz, x, y, z times both derivatives."""
     return (c0 * jac[at(0, i)] + c1 * jac[at(1, i)] + c4 * jac[at(2, i)] + c5 * jac[at(3, i)],
             c0 * jac[at(4, i)] + c1 * jac[at(5, i)] + c2 * jac[at(6, i)] + c4 * jac[at(7, i)]
             + c5 * jac[at(8, i)] - c6)
@@ -131,13 +129,24 @@ def _column(given, i, k0, k1, k2, k4, k5, k6, jac):
 def _weigh(given, jac, half, weight):
     """half = V A^T, both columns of 7, and weight = (A V A^T)^-1 as w00, w01, w11; NaN if singular, 0 if unused."""
     for i in range(LANES):
-        x0, y0 = _column(given, i, 0, 1, 3, 10, 15, 21, jac)
-        x1, y1 = _column(given, i, 1, 2, 4, 11, 16, 22, jac)
-        x2, y2 = _column(given, i, 3, 4, 5, 12, 17, 23, jac)
-        x3, y3 = _column(given, i, 6, 7, 8, 13, 18, 24, jac)
-        x4, y4 = _column(given, i, 10, 11, 12, 14, 19, 25, jac)
-        x5, y5 = _column(given, i, 15, 16, 17, 19, 20, 26, jac)
-        x6, y6 = _column(given, i, 21, 22, 23, 25, 26, 27, jac)
+        c00 = given[at(COV + 0, i)]
+        c10, c11 = given[at(COV + 1, i)], given[at(COV + 2, i)]
+        c20, c21, c22 = given[at(COV + 3, i)], given[at(COV + 4, i)], given[at(COV + 5, i)]
+        c30, c31, c32 = given[at(COV + 6, i)], given[at(COV + 7, i)], given[at(COV + 8, i)]
+        c40, c41, c42, c43, c44 = (given[at(COV + 10, i)], given[at(COV + 11, i)], given[at(COV + 12, i)],
+                                   given[at(COV + 13, i)], given[at(COV + 14, i)])
+        c50, c51, c52, c53, c54, c55 = (given[at(COV + 15, i)], given[at(COV + 16, i)], given[at(COV + 17, i)],
+                                        given[at(COV + 18, i)], given[at(COV + 19, i)], given[at(COV + 20, i)])
+        c60, c61, c62, c63, c64, c65, c66 = (given[at(COV + 21, i)], given[at(COV + 22, i)], given[at(COV + 23, i)],
+                                             given[at(COV + 24, i)], given[at(COV + 25, i)], given[at(COV + 26, i)],
+                                             given[at(COV + 27, i)])
+        x0, y0 = _column(c00, c10, c20, c40, c50, c60, jac, i)
+        x1, y1 = _column(c10, c11, c21, c41, c51, c61, jac, i)
+        x2, y2 = _column(c20, c21, c22, c42, c52, c62, jac, i)
+        x3, y3 = _column(c30, c31, c32, c43, c53, c63, jac, i)
+        x4, y4 = _column(c40, c41, c42, c44, c54, c64, jac, i)
+        x5, y5 = _column(c50, c51, c52, c54, c55, c65, jac, i)
+        x6, y6 = _column(c60, c61, c62, c64, c65, c66, jac, i)
         half[at(0, i)], half[at(1, i)], half[at(2, i)], half[at(3, i)] = x0, x1, x2, x3
         half[at(4, i)], half[at(5, i)], half[at(6, i)] = x4, x5, x6
         half[at(7, i)], half[at(8, i)], half[at(9, i)], half[at(10, i)] = y0, y1, y2, y3
@@ -403,7 +412,7 @@ def _cross(lanes, g, i, v):
 def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, out_cov, out_chi2, out_ndf, out_prob):
     """Fit each of n candidates of k daughters; see ``fit_vertices`` for the meaning.
 
-    ``lanes`` (k, n_groups, VALUES * LANES) and ``out_p4``, ``out_cov`` as filled by
+    ``lanes`` (k, at least n / LANES, VALUES * LANES) and ``out_p4``, ``out_cov`` as filled by
     :func:`load`; ``out_vertex`` (n, 3) holds the starting points. ``cross`` starts
     pairs of tracks at their crossing. ``hands_on`` (k,): this daughter gives its
     position covariance to an unfitted mother if no other has one.
@@ -416,7 +425,7 @@ def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, o
     start, needed = np.zeros(3 * LANES), np.zeros(k, np.bool_)
     row, open_ = np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
     out_chi2[:] = np.nan
-    for g in range(lanes.shape[1] if max_iterations > 0 else 0):
+    for g in range((n + LANES - 1) // LANES if max_iterations > 0 else 0):
         m = min(LANES, n - g * LANES)
         n_open = 0
         needed[:] = False

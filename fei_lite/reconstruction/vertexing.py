@@ -76,7 +76,7 @@ def fit_vertices(
     """
     n = len(candidates)
     width = len(daughters)
-    rows = candidates["daughters"]
+    rows = np.ascontiguousarray(candidates["daughters"].T)
     mother = candidates.particle
     event = candidates.event_index
     bz, ip = batch.events["bz"][event], batch.events["ip"][event]
@@ -92,10 +92,9 @@ def fit_vertices(
     for first in range(0, n, _CHUNK):
         part = slice(first, min(first + _CHUNK, n))
         for j, table in enumerate(daughters):
-            kernels.load(table["p4"], table["vertex"], table["cov"], table["sign"], rows[part, j], bz[part],
+            kernels.load(table["p4"], table["vertex"], table["cov"], table["sign"], rows[j, part], bz[part],
                          -CURVATURE_TO_PT * charge[j], lanes[j], result.p4[part], result.cov[part])
-        groups = lanes[:, :-(-(part.stop - first) // kernels.LANES)]
-        kernels.fit_candidates(groups, cross, hands_on, MAX_ITERATIONS if fit else 0,
+        kernels.fit_candidates(lanes, cross, hands_on, MAX_ITERATIONS if fit else 0,
                                result.p4[part], result.vertex[part], result.cov[part],
                                result.chi2[part], result.ndf[part], result.chiProb[part])
     return result
