@@ -21,10 +21,10 @@ from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.features import feature_matrix
-from fei_lite.reconstruction.final_state import concatenate_tables, leaf_candidates, leaf_kind
+from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
-from fei_lite.reconstruction.ranking import drop_duplicates, rank_candidates
+from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
 
@@ -143,23 +143,28 @@ class _Stage:
         if not tables:
             tables = [self._empty(config)]
         with self.watch("rank and merge"):
-            table = drop_duplicates(merged := concatenate_tables(tables))
-            self.count(config.name, "classified", len(merged))
-            self.count(config.name, "duplicates dropped", len(merged) - len(table))
-            probability = table["SignalProbability"]
-            if config.min_signal_probability is not None:
-                table = table.select(probability > config.min_signal_probability)
-                self.count(config.name, "above the probability cut", len(table))
-            table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
-            table.columns["postCut_rank"] = rank
-            # as in basf2 the best stands first: of equal daughters the first is the more probable one
-            table = table.select(np.lexsort((-table["SignalProbability"], table.event_index)))
-            self.count(config.name, "kept", len(table))
+            table = choose_candidates(tables, ("sign", "source", "SignalProbability"),
+                                      lambda merged: self._best(merged, config))
             per_event = np.diff(table.offsets)
             self.count(config.name, "events with a candidate", int(np.count_nonzero(per_event)))
             self.count(config.name, "events without", int(np.count_nonzero(per_event == 0)))
             if self.with_truth:
                 self.count(config.name, "kept true", int(np.count_nonzero(table["isSignal"])))
+        return table
+
+    def _best(self, merged: CandidateTable, config: ParticleConfig) -> CandidateTable:
+        """Of all channels' candidates those without duplicates, above the cut, and best, the best first."""
+        table = drop_duplicates(merged)
+        self.count(config.name, "classified", len(merged))
+        self.count(config.name, "duplicates dropped", len(merged) - len(table))
+        if config.min_signal_probability is not None:
+            table = table.select(table["SignalProbability"] > config.min_signal_probability)
+            self.count(config.name, "above the probability cut", len(table))
+        table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
+        table.columns["postCut_rank"] = rank
+        # as in basf2 the best stands first: of equal daughters the first is the more probable one
+        table = table.select(np.lexsort((-table["SignalProbability"], table.event_index)))
+        self.count(config.name, "kept", len(table))
         return table
 
     def channel(self, channel: Channel, config: ParticleConfig) -> CandidateTable | None:

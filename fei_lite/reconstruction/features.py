@@ -153,25 +153,35 @@ class _Rows:
         return np.asarray(self.daughters[subject - 1][name].take(self.rows(subject), axis=0))
 
     def p4(self) -> NDArray[np.float64]:
-        """Four-momenta (n, 1 + daughters, 4)."""
-        out = np.empty((len(self.table), 1 + self.n_daughters, 4))
-        out[:, 0] = self.table["p4"]
+        """Four-momenta (1 + daughters, 4, n)."""
+        out = np.empty((1 + self.n_daughters, 4, len(self.table)))
+        out[0] = self.table["p4"].T
         if self.is_v0:
-            out[:, 1:] = self.table["v0_p4"]
+            out[1:] = self.table["v0_p4"].transpose(1, 2, 0)
             return out
         for s in range(1, 1 + self.n_daughters):
-            out[:, s] = self.gather("p4", s)
+            kernels.gather(self.daughters[s - 1]["p4"], self.rows(s), out[s])
         return out
 
     def place(self, *, needed: bool) -> NDArray[np.float64]:
-        """Vertices, of tracks perigees, relative to the interaction point (n, 1 + daughters, 3)."""
-        out = np.full((len(self.table), 1 + self.n_daughters, 3), np.nan)
+        """Vertices, of tracks perigees, relative to the interaction point (1 + daughters, 3, n)."""
+        out = np.full((1 + self.n_daughters, 3, len(self.table)), np.nan)
         for s in range(1 + self.n_daughters if needed else 0):
-            out[:, s] = self.place_of(s)
+            if self.is_v0 or s == 0:
+                out[s] = self.place_of(s).T
+            else:
+                kernels.gather(self.daughter_places(s), self.rows(s), out[s])
         return out
+
+    def daughter_places(self, subject: int) -> NDArray[np.float64]:
+        """Places of all candidates of a daughter's table: each is the daughter of many."""
+        table = self.daughters[subject - 1]
+        return table.derived("place", lambda: _Rows(table, [], self.batch).place_of(0))
 
     def place_of(self, subject: int) -> NDArray[np.float64]:
         """Vertex or perigee of one subject relative to the interaction point (n, 3)."""
+        if subject > 0 and not self.is_v0:
+            return self.daughter_places(subject).take(self.rows(subject), axis=0)
         ip = self.batch.events["ip"].take(self.event, axis=0)
         if self.is_v0 and subject > 0:
             return _perigee_position(self.v0_track("helix", subject), ip)
@@ -233,8 +243,12 @@ class _Rows:
         logl, tracks = self.batch.tracks["pid_logl"], self.batch.tracks
         if self.is_v0 and subject > 0:
             return likelihood_ratios(logl[self.v0_track("index", subject) + tracks.offsets[self.event]])
+        if self.is_track(subject) and subject > 0:
+            table = self.daughters[subject - 1]
+            ratios = table.derived("identity", lambda: _Rows(table, [], self.batch)._ratios(0))
+            return ratios.take(self.rows(subject), axis=0)
         if self.is_track(subject):
-            return likelihood_ratios(logl.take(self.gather("object", subject), axis=0))
+            return likelihood_ratios(logl.take(self.table["object"], axis=0))
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
 
     def _hits(self, column: str, subject: int) -> NDArray[np.float64]:

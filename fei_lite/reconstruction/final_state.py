@@ -16,6 +16,7 @@ from fei_lite.particles import mass, pdg_code
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
+from fei_lite.reconstruction.ranking import concatenate_tables
 from fei_lite.reconstruction.vertexing import fit_vertices
 from fei_lite.sources import source_bits
 
@@ -173,22 +174,3 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
         }
         parts.append(table)
     return parts[0] if len(parts) == 1 else concatenate_tables(parts)
-
-
-def concatenate_tables(tables: list[CandidateTable]) -> CandidateTable:
-    """One table of the candidates of all (same particle), events in order, tables in order.
-
-    Columns that not all tables have are dropped; ``daughters`` is padded with -1.
-    """
-    event = np.concatenate([t.event_index for t in tables])
-    order = np.argsort(event, kind="stable")
-    names = [c for c in tables[0].columns if all(c in t.columns for t in tables)]
-    width = max(t["daughters"].shape[1] for t in tables)
-    columns = {}
-    for name in names:
-        parts = [t[name] for t in tables]
-        if name == "daughters":
-            parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
-        columns[name] = np.concatenate(parts).take(order, axis=0)
-    counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
-    return CandidateTable(tables[0].particle, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns)
