@@ -30,6 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="keep events without a tag of the channel set with probability F and weight 1/F")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set of --keep-uncovered (default: %(default)s)")
+    parser.add_argument("--select", metavar="NAME",
+                        help="generator-level selection for an analysis (hta): fewer events, weighted")
+    parser.add_argument("--reuse", type=int, default=1, metavar="R",
+                        help="with --select, of charged and mixed: R combinations of each B decay (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -52,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             response=None if arguments.response is None else load_response(arguments.response),
-            report=advance)
+            report=advance, selection=arguments.select, reuse=arguments.reuse)
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
           f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
     print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "

@@ -37,7 +37,7 @@ def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s, n, out):
             out[i] = q[code - PX, i]
     elif code == THETA:
         for i in range(n):
-            out[i] = np.arctan2(np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i]), q[2, i])
+            out[i] = polar_angle(np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i]), q[2, i])
     elif DX <= code <= DZ:
         for i in range(n):
             out[i] = r[code - DX, i]
