@@ -14,7 +14,7 @@ from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 
 from fei_lite.analyses.classifier import load_classifier
-from fei_lite.analyses.hta.analysis import Inputs, analyse
+from fei_lite.analyses.hta.analysis import Inputs, analyse, q2_resolution
 from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
 from fei_lite.analyses.hta.driver import make_candidates, read_candidates
 from fei_lite.analyses.hta.recipe import load_recipe
@@ -162,9 +162,11 @@ def toy(process, n, *, seed, n_generated=None, shift=0.0):
             [0, 0, 0, 0, 1], n) if cut.minimum is None else rng.uniform(1.0, 10.0, n)
     signal = process == "signal"
     columns |= {"event": np.arange(n), "weight": rng.uniform(0.5, 1.5, n) if signal else np.ones(n),
-                "q2_generated": rng.uniform(0, 22.9, n) if signal else np.full(n, np.nan),
+                "q2": rng.uniform(0, 22.9, n), "q2_generated": np.full(n, np.nan),
                 "nROE_Photons": rng.poisson(1.0, n), "nKL_seen": rng.integers(0, 2, n),
                 "nKL_lost": rng.integers(0, 2, n), "source": np.zeros(n, np.int32)}
+    if signal:
+        columns |= {"q2_generated": columns["q2"], "q2": columns["q2"] + rng.normal(0.0, 0.3, n)}
     source = Source(f"{process}{seed}.root", process, seed, n_generated or 20 * n, 2 * n, {})
     counts = {"events read": [2 * n, 2.0 * n], "Btag": [int(1.5 * n), 1.5 * n],
               "Btag and kaon of opposite charge": [n, float(columns["weight"].sum())]}
@@ -287,6 +289,13 @@ def test_workspace_is_the_histograms(result):
     np.testing.assert_allclose(values - background, result.templates[0].values, rtol=1e-9)
     names = {m["name"] for s in spec["channels"][0]["samples"] for m in s["modifiers"]}
     assert names >= {line.name for line in load_systematics()} | {"mu", "mcstat_hta_bbbar"}
+
+
+def test_resolution_of_q2(result):
+    """Would catch a resolution of other candidates than the selected signal: Gaussian toys of width 0.3."""
+    found = q2_resolution(result)
+    assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
+    assert found["beyond_1"] < 0.01
 
 
 # Systematic uncertainties

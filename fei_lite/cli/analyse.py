@@ -175,7 +175,9 @@ def _write_text(path: Path, text: str, force: bool) -> None:
 
 def _samples_table(content: dict[str, Any]) -> str:
     lines = [f"signal efficiency {100 * content['signal_efficiency']:.3f} %, area under the ROC curve "
-             f"{content['classifier']['auc']:.3f} +- {content['classifier']['auc_uncertainty']:.3f}",
+             f"{content['classifier']['auc']:.3f} +- {content['classifier']['auc_uncertainty']:.3f}; "
+             f"q2 - generated: half of 68 % {content['q2_resolution_GeV2']['half_68']:.3f} GeV^2, beyond 1 GeV^2 "
+             f"{100 * content['q2_resolution_GeV2']['beyond_1']:.0f} %",
              f"{'sample':10s} {'generated':>12s} {'worth 1/fb':>12s} {'selected':>10s} {'expected':>10s} "
              f"{'worth then':>12s}"]
     lines += [f"{name:10s} {s['n_generated']:12d} {s['luminosity_fb']:12.4g} {s['entries']:10d} {s['expected']:10.2f} "

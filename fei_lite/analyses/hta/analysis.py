@@ -183,9 +183,22 @@ def _template(name: str, columns: Columns, sample: NDArray[np.str_], recipe: Rec
     return Template(name, histogram(weight), np.sqrt(histogram(weight**2)), name == SIGNAL, normalisations, shapes)
 
 
+def q2_resolution(result: Result) -> dict[str, float]:
+    """q2 from the tag's recoil minus the generated one, of selected signal: median, half of the central 68 %, tails.
+
+    GeV^2; ``beyond_1`` is the share of candidates off by more than 1 GeV^2. All tags, right or wrong.
+    """
+    of = result.sample == SIGNAL
+    difference = result.columns["q2"][of] - result.columns["q2_generated"][of]
+    low, median, high = np.quantile(difference, [0.16, 0.5, 0.84]) if of.any() else [float("nan")] * 3
+    return {"median": float(median), "half_68": float(high - low) / 2,
+            "beyond_1": float(np.mean(np.abs(difference) > 1.0))}
+
+
 def summary(result: Result) -> dict[str, Any]:
-    """Yields, luminosities and efficiencies as JSON."""
+    """Yields, luminosities, efficiencies and resolution as JSON."""
     return {
+        "q2_resolution_GeV2": q2_resolution(result),
         "luminosity_fb": result.normalisation.luminosity, "signal_efficiency": result.signal_efficiency,
         "classifier": dict(result.classifier.summary), "missing_processes": list(result.missing),
         "samples": {s.name: {

@@ -72,8 +72,7 @@ def make_candidates(path: Path, output: Path, *, models: str = "hadronic", chann
     """
     _loaded.cache_clear()
     source = source_of(path)
-    identity = {"analysis": ANALYSIS, "version": VERSION, "models": _models(models, channel_set),
-                "signal_side": signal_set().hash}
+    identity = _identity(models, channel_set)
     if output.exists():
         _, metadata = read_ntuple(output)
         if {key: metadata.get(key) for key in identity} == identity and \
@@ -93,11 +92,58 @@ def make_candidates(path: Path, output: Path, *, models: str = "hadronic", chann
             report(source.file, done, source.n_events)
     if not parts:
         raise AnalysisError(f"{path}: it holds no event.")
+    _write(output, parts, source, counts, identity)
+    return True
+
+
+def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models: str = "hadronic",
+                        channel_set: str = "hadronic", selection: str | None = None, reuse: int = 1) -> Path:
+    """Candidates of simulated events that are never written: a file in ``folder``, unless it is there already.
+
+    ``n`` events are generated (signal: the shipped decay file); ``selection`` and
+    ``reuse`` are those of :func:`fei_lite.simulation.simulate.simulate`.
+    """
+    from fei_lite import __version__
+    from fei_lite.simulation.simulate import simulate
+
+    sets = _loaded(channel_set, models)
+    options: dict[str, Any] = {"fei_lite_version": __version__, "background": 1}
+    if process == "signal":
+        options["decay_file"] = "k_nunu.dec"
+    if selection is not None:
+        options |= {"selection": selection, "reuse": reuse}
+    output = folder / f"{process}_{seed}.parquet"
+    identity = _identity(models, channel_set)
+    said = {"process": process, "seed": seed, "n_generated": n * reuse, "options": options}
+    if output.exists():
+        _, metadata = read_ntuple(output)
+        found = metadata["sources"][0]["source"]
+        if {key: metadata.get(key) for key in identity} == identity and {key: found[key] for key in said} == said:
+            return output
+        raise AnalysisError(f"{output}: holds candidates of other options. Choose another folder, or remove it.")
+    parts, counts, events = [], Counts(), 0
+    for batch in simulate(process, n, seed=seed, dec_file="k_nunu" if process == "signal" else None,
+                          selection=selection, reuse=reuse):
+        columns, found_counts = hta_candidates(batch, reconstruct(batch, *sets), signal=process == "signal")
+        parts.append(columns)
+        counts.merge(found_counts.steps)
+        events += batch.n_events
+    source = Source(f"{process}_{seed}", process, seed, n * reuse, events, options)
+    _write(output, parts, source, counts, identity)
+    return output
+
+
+def _identity(models: str, channel_set: str) -> dict[str, Any]:
+    """What candidates depend on besides their events."""
+    return {"analysis": ANALYSIS, "version": VERSION, "models": _models(models, channel_set),
+            "signal_side": signal_set().hash}
+
+
+def _write(output: Path, parts: list[Columns], source: Source, counts: Counts, identity: dict[str, Any]) -> None:
     columns = joined(parts)
     columns["source"] = np.zeros(len(columns["weight"]), dtype=np.int32)
     write_ntuple(output, columns, identity | {"sources": [{"source": source.to_json(), "counts": counts.steps}]},
                  force=True)
-    return True
 
 
 def _models(models: str, channel_set: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Systematic:
         moved[self.coefficient] += sign * self.size
         other = replace(STANDARD_MODEL, f_plus=(moved[0], moved[1], moved[2]))
         q2 = np.asarray(columns["q2_generated"], dtype=np.float64)
-        known = np.isfinite(q2)
+        known = spectrum(q2) > 0.0
         ratio = np.ones(len(q2))
         ratio[known] = spectrum(q2[known], other) / spectrum(q2[known]) / _total(other)
         return ratio
