@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from fei_lite.candidates import CandidateTable
@@ -13,8 +15,9 @@ from fei_lite.sources import everything, source_bits
 NEUTRINOS = (12, 14, 16)
 
 
+@cache
 def signal_batch(n, *, seed):
-    """Signal events of the shipped decay file as one batch."""
+    """Signal events of the shipped decay file as one batch, the same object each time."""
     return concatenate(list(simulate("signal", n, seed=seed, dec_file="k_nunu")))
 
 

@@ -16,7 +16,7 @@ from signal_events import Truth, signal_batch, true_tags
 from fei_lite.analyses.classifier import load_classifier
 from fei_lite.analyses.hta.analysis import Inputs, analyse, q2_resolution
 from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
-from fei_lite.analyses.hta.driver import make_candidates, read_candidates
+from fei_lite.analyses.hta.driver import make_candidates, merge_candidates, read_candidates, simulate_candidates
 from fei_lite.analyses.hta.recipe import load_recipe
 from fei_lite.analyses.hta.systematics import Systematic, check_samples, load_systematics
 from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
@@ -29,6 +29,7 @@ from fei_lite.events.files import EventWriter
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe import masked_objects, rest_of_event
+from fei_lite.simulation.simulate import simulate_file
 from fei_lite.sources import everything
 from fei_lite.statistics.fits import expected_data
 from fei_lite.statistics.workspaces import open_likelihood
@@ -395,6 +396,22 @@ def test_candidates_resume(tmp_path, batch):
         assert made.counts[0]["events read"][0] == n and made.sources[0].n_generated == 400
 
 
+def test_candidates_without_event_files(tmp_path):
+    """Would catch candidates of a long production that are others than those of the same events in a file."""
+    made = simulate_candidates("signal", 4, folder=tmp_path, n=400)
+    assert made == simulate_candidates("signal", 4, folder=tmp_path, n=400)
+    simulate_file("signal", tmp_path / "events.root", n=400, seed=4, dec_file="k_nunu")
+    make_candidates(tmp_path / "events.root", tmp_path / "file.parquet")
+    one, other = (read_candidates([path]) for path in (made, tmp_path / "file.parquet"))
+    assert len(one.columns["event"]) > 0 and one.counts == other.counts
+    for name, values in one.columns.items():
+        np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
+    with pytest.raises(AnalysisError, match="holds candidates of other options"):
+        simulate_candidates("signal", 4, folder=tmp_path, n=500)
+    with pytest.raises(AnalysisError, match="the same process 'signal' and seed 4"):
+        merge_candidates([made, tmp_path / "file.parquet"], tmp_path / "all.parquet")
+
+
 def write_toys(folder, toys):
     """Ntuples of toy candidates."""
     files = []
@@ -424,7 +441,8 @@ def test_command_line(tmp_path, capsys, result):
     assert main(["fit", str(out / "workspace.json")]) == 0
     assert "mu             1.00 +" in capsys.readouterr().out
     again = tmp_path / "again"
-    assert main(["analyse", "hta", *files, "-o", str(again), "--quiet", "--classifier", str(out / "classifier"),
+    assert main(["analyse", "hta", *files, "-o", str(again), "--quiet", "--no-figures",
+                 "--classifier", str(out / "classifier"),
                  "--compare", str(out / "workspace.json")]) == 0
     assert "published bbba" in capsys.readouterr().out
     assert (again / "workspace.json").read_text() == (out / "workspace.json").read_text()

@@ -9,7 +9,7 @@ from signal_events import Truth, signal_batch, true_tags
 from fei_lite.channels import load_channel_set
 from fei_lite.channels.files import find_channel_set
 from fei_lite.errors import ChannelFileError, UnknownNameError
-from fei_lite.reconstruction.chains import chain_texts
+from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
 from fei_lite.reconstruction.features import likelihood_ratios
 from fei_lite.reconstruction.kinematics import impact_parameters
@@ -104,7 +104,7 @@ def test_momentum_and_chain(result):
     both = result.tables["Upsilon(4S)"]
     parts = [result.tables[n]["p4"][both["daughters"][:, j]] for j, n in enumerate(("B+:tag", "B+:sig"))]
     np.testing.assert_allclose(both["p4"], parts[0] + parts[1], rtol=1e-12)
-    texts = chain_texts(result, "Upsilon(4S)", np.arange(len(both)))
+    texts = Chains(result).texts("Upsilon(4S)")
     assert set(texts) == {"Upsilon(4S) -> B+:tag (B-:sig -> K-:sig)", "Upsilon(4S) -> B-:tag (B+:sig -> K+:sig)"}
 
 

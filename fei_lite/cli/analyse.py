@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--systematics", type=Path, default=None, metavar="FILE", help="uncertainties (TOML)")
     parser.add_argument("--compare", type=Path, default=None, metavar="WORKSPACE",
                         help="published workspace whose templates are shown beside ours")
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     parser.add_argument("--candidates-only", action="store_true",
                         help="stop at the candidates, merged into candidates.parquet")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     result = analyse(inputs, recipe, systematics, luminosity=arguments.luminosity, classifier=classifier)
     published = _published(arguments.compare, len(recipe.eta_edges) - 1)
     text = _write(result, folder, published=published, trained=classifier is None, force=arguments.force)
+    if not arguments.no_figures:
+        _draw(result, folder, published)
     print(text, end="")
     if clock.tagging:
         print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
@@ -134,7 +137,7 @@ def workspace_of(result: Result) -> dict[str, Any]:
 
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
-    """Write everything but the figures, then those; returns the tables."""
+    """Write everything but the figures; returns the tables."""
     from fei_lite import report
     from fei_lite.analyses.classifier import save_classifier
     from fei_lite.analyses.hta.analysis import summary
@@ -162,7 +165,6 @@ def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, tr
     if trained:
         save_classifier(result.classifier, folder / "classifier", force=force, extra={
             "samples": content["samples"], "seed": recipe.seed, "parameters": dict(recipe.parameters)})
-    _draw(result, folder, published)
     return text
 
 

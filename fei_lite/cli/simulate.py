@@ -2,9 +2,11 @@
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
 ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
-other generically). Example:
+other generically). --select keeps what an analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite simulate signal --dec k_nunu -n 1000 --seed 1 -o signal.root
+    fei-lite simulate charged --select hta --reuse 40 -n 2000 --seed 1 -o selected.root
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--events", type=int, required=True, metavar="N", help="events to generate")
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
-    parser.add_argument("--dec", type=Path, metavar="FILE", help="decay file of the signal B (EvtGen's format)")
+    parser.add_argument("--dec", type=Path, metavar="FILE",
+                        help="decay file of the signal B (EvtGen's format), or k_nunu, the shipped one")
     parser.add_argument("--response", type=Path, metavar="FILE",
                         help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
