@@ -120,6 +120,10 @@ def test_variables_by_hand(batch, sides, columns):
         total = sum(objects + rest, np.zeros(4))
         assert columns["recoilMass"][i] == pytest.approx(np.sqrt(total[3]**2 - total[:3] @ total[:3]), rel=1e-6)
         p3 = to_cms(np.array(objects + rest), np.tile(beam, (len(objects + rest), 1)))[:, :3]
+        c, first, last = batch.clusters, batch.clusters.offsets[e], batch.clusters.offsets[e + 1]
+        assert columns["nCleanedClusters"][i] == sum(
+            c["E"][k] > 0.1 and 17 < np.degrees(c["theta"][k]) < 150 and (c["is_track"][k] or c["is_photon"][k])
+            for k in range(first, last))
         axis = thrust_axis(p3)
         wanted = abs(axis @ kaon_cms[:3]) / np.linalg.norm(kaon_cms[:3])
         assert columns["cosKaonThrust"][i] == pytest.approx(wanted, rel=1e-6)

@@ -134,10 +134,14 @@ def _skim_columns(batch: EventBatch, event: NDArray[np.int64]) -> Columns:
     nothing = np.zeros((len(event), everything(batch).shape[1]), dtype=np.uint64)
     whole = rest_of_event(objects, event, tag=nothing)
     clusters = batch.clusters
-    on_track = np.bincount(clusters.event_index, clusters["E"] * (clusters["is_track"] == 1), minlength=batch.n_events)
-    return {"nCleanedTracks": whole.count("tracks"), "nCleanedClusters": whole.count("photons"),
+    of_track = clusters["is_track"] == 1
+    energy = np.bincount(clusters.event_index, clusters["E"] * of_track, minlength=batch.n_events)
+    # basf2 counts clusters of tracks as well, with the cuts of the mask
+    cleaned = of_track & (clusters["E"] > 0.1) & (clusters["theta"] > 0.2967) & (clusters["theta"] < 2.6180)
+    of_tracks = np.bincount(clusters.event_index[cleaned], minlength=batch.n_events)
+    return {"nCleanedTracks": whole.count("tracks"), "nCleanedClusters": whole.count("photons") + of_tracks[event],
             "visibleEnergyOfEventCMS": whole.momenta_cms().sum()[:, 3],
-            "E_ECL": whole.extra_energy() + on_track[event]}
+            "E_ECL": whole.extra_energy() + energy[event]}
 
 
 def _rest_columns(batch: EventBatch, sides: Sides) -> Columns:
