@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 
-from fei_lite.analyses.classifier import load_classifier
-from fei_lite.analyses.hta.analysis import Inputs, analyse, q2_resolution
+from fei_lite.analyses.classifier import load_classifier, train_folds
+from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, q2_resolution
 from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
 from fei_lite.analyses.hta.driver import make_candidates, merge_candidates, read_candidates, simulate_candidates
 from fei_lite.analyses.hta.recipe import load_recipe
@@ -22,6 +22,7 @@ from fei_lite.analyses.hta.systematics import Systematic, check_samples, load_sy
 from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
 from fei_lite.analyses.samples import Normalisation, Source
 from fei_lite.analyses.selection import NamedCut, cut_flow, read_cuts
+from fei_lite.classifiers.quality import weighted_auc
 from fei_lite.cli import main
 from fei_lite.cli.analyse import workspace_of
 from fei_lite.errors import AnalysisError, UnknownNameError
@@ -245,6 +246,20 @@ def test_nobody_is_judged_by_trees_that_know_it(result):
     assert summary["auc"] > best - 0.04
 
 
+def test_one_large_weight_does_not_rule_the_training():
+    """Would catch a forest that has learnt the one background event with the weight of all others."""
+    rng = np.random.default_rng(8)
+    y = np.arange(3000) % 2 == 0
+    X = rng.normal(size=(3000, 2)) + np.where(y, 1.5, 0.0)[:, None]
+    X[1] = 1.5, 1.5  # background where the signal is
+    weight = np.where(np.arange(3000) == 1, 1e4, 1.0)
+    options = {"names": ["a", "b"], "folds": 2, "seed": 1, "parameters": {"n_trees": 50}}
+    fold = np.arange(3000) // 2 % 2
+    scores = train_folds(X, y, weight, fold, **options)[1]
+    plain = train_folds(X, y, np.ones(3000), fold, **options)[1]
+    assert weighted_auc(y, scores)[0] > weighted_auc(y, plain)[0] - 0.01
+
+
 def test_yields_are_cross_sections(result):
     """Would catch a wrong scale: expected events from the cross-sections, by hand, with 362/fb."""
     expected = {"charged": 387.1e6 * 0.5113, "mixed": 387.1e6 * 0.4861, "ccbar": 1.30e6 * 362, "uubar": 1.61e6 * 362,
@@ -301,6 +316,27 @@ def test_resolution_of_q2(result):
     found = q2_resolution(result)
     assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
     assert found["beyond_1"] < 0.01
+
+
+def test_combinations_of_one_decay_are_correlated():
+    """Would catch an error that counts a decay used four times as four: toys of shared decays have that spread."""
+    edges, rng = np.array(RECIPE.eta_edges), np.random.default_rng(12)
+    decay = np.repeat(np.arange(50), 4)
+    x, one = np.full(200, 0.45), np.ones(200)
+    zero = np.zeros(200, dtype=int)
+    assert bin_variances(x, one, zero, np.arange(200), edges).tolist() == [200, 0, 0, 0, 0, 0]
+    assert bin_variances(x, one, zero, decay, edges)[0] == 200 + 2 * 50 * (16 - 4)
+    assert bin_variances(x, one, decay % 3, zero, edges).sum() > 200**2 / 3
+    # a decay is good with probability p, a combination passes if both are: n x n decays, each in `reuse` of them
+    n, p, reuse, counts, claimed = 400, 0.1, 20, [], []
+    for _ in range(400):
+        good, other = (rng.uniform(size=n) < p for _ in range(2))
+        first = np.repeat(np.arange(n), reuse)
+        passed = good[first] & other[(first + np.tile(np.arange(reuse), n)) % n]
+        k = int(passed.sum())
+        counts.append(k)
+        claimed.append(bin_variances(np.full(k, 0.45), np.ones(k), np.zeros(k, int), first[passed], edges)[0])
+    assert np.mean(claimed) == pytest.approx(np.var(counts), rel=0.15)
 
 
 # Systematic uncertainties

@@ -31,6 +31,9 @@ MANIFEST = "classifier.json"
 FORMAT = "fei-lite analysis classifier"
 #: Fewest entries of a class to train a fold on.
 MIN_ENTRIES = 30
+#: Largest weight in a training over the median of its class: rare events of large weight
+#: (generator-level selections) would be all that a forest learns. Templates keep their weights.
+LARGEST_WEIGHT = 10.0
 
 
 def fold_of(event: NDArray[np.integer], sample: NDArray[np.integer], folds: int) -> NDArray[np.int64]:
@@ -120,7 +123,8 @@ def train_folds(
 ) -> tuple[tuple[str, ...], Floats, dict[str, Any]]:
     """Train a forest per fold on the candidates of the other folds.
 
-    Signal and background have equal weight in the training. Returns the text
+    Signal and background have equal weight in the training, single large weights
+    are bounded there. Returns the text
     models, the score of each candidate by the forest that has not seen it,
     and a summary. Raises :class:`AnalysisError` where a class is too small.
     """
@@ -128,7 +132,10 @@ def train_folds(
     if min(n) < MIN_ENTRIES:
         raise AnalysisError(f"training: {n[0]} signal and {n[1]} background candidates pass the selection, expected "
                             f"{MIN_ENTRIES} or more of each. Give more events, or a trained classifier (--classifier).")
-    balanced = np.where(y, weight / weight[y].sum(), weight / weight[~y].sum())
+    balanced = np.zeros(len(y))
+    for of in (y, ~y):
+        bounded = np.minimum(weight[of], LARGEST_WEIGHT * np.median(weight[of]))
+        balanced[of] = bounded / bounded.sum()
     texts, scores = [], np.full(len(y), np.nan)
     for k in range(folds):
         train = (fold != k) & (balanced > 0.0)

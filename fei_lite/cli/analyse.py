@@ -181,7 +181,7 @@ def _samples_table(content: dict[str, Any]) -> str:
              f"q2 - generated: half of 68 % {content['q2_resolution_GeV2']['half_68']:.3f} GeV^2, beyond 1 GeV^2 "
              f"{100 * content['q2_resolution_GeV2']['beyond_1']:.0f} %",
              f"{'sample':10s} {'generated':>12s} {'worth 1/fb':>12s} {'selected':>10s} {'expected':>10s} "
-             f"{'worth then':>12s}"]
+             f"{'in the fit':>12s}"]
     lines += [f"{name:10s} {s['n_generated']:12d} {s['luminosity_fb']:12.4g} {s['entries']:10d} {s['expected']:10.2f} "
               f"{s['effective_luminosity_fb']:12.4g}" for name, s in content["samples"].items()]
     return "\n".join(lines) + "\n"

@@ -31,6 +31,14 @@ class Inputs:
     sources: tuple[Source, ...]
     counts: tuple[Mapping[str, Sequence[float]], ...]
 
+    def decay(self) -> NDArray[np.int64]:
+        """Number of the generated event, (n,), that the first B decay of each candidate is from.
+
+        Equal within a source where decays were reused in several combinations.
+        """
+        reuse = np.array([int(source.options.get("reuse", 1)) for source in self.sources], dtype=np.int64)
+        return np.asarray(self.columns["event"].astype(np.int64) // reuse[self.columns["source"]])
+
     def process(self) -> NDArray[np.str_]:
         """Process of each candidate, (n,)."""
         names = np.array([source.process for source in self.sources], dtype=str)
@@ -44,7 +52,8 @@ class SampleResult:
     ``entries`` candidates with a sum of weights ``expected`` (events at the
     wanted luminosity). ``luminosity`` (1/fb) is what the generated events stand
     for, the least of the sample's processes; ``effective_luminosity`` what
-    the selected ones are worth with their weights, sum w / sum w^2 events per event.
+    those in the bins of the fit are worth: that of unweighted events with their
+    relative statistical error (NaN without any).
     """
 
     name: str
@@ -95,13 +104,15 @@ def analyse(inputs: Inputs, recipe: Recipe, systematics: Sequence[Systematic], *
     sample = np.array([recipe.sample_of(name) for name in process.tolist()], dtype=str)
     keep, _ = cut_flow(recipe.cuts, inputs.columns, weight)
     flows = _flows(inputs, recipe, norm, scale, sample, weight)
-    columns = {name: values[keep] for name, values in inputs.columns.items()} | {"event_weight": weight[keep]}
+    columns = {name: values[keep] for name, values in inputs.columns.items()}
+    columns |= {"event_weight": weight[keep], "decay": inputs.decay()[keep]}
     sample = sample[keep]
     classifier, score = _classified(columns, sample, recipe, inputs.sources, classifier)
     columns |= {"BDTh": score, "eta": classifier.transform(score)}
-    samples = tuple(_sample_result(name, recipe, generated, norm, columns["event_weight"][sample == name], flows[name])
-                    for name in flows)
     templates = tuple(_template(name, columns, sample, recipe, systematics) for name in flows)
+    samples = tuple(_sample_result(template, recipe, generated, norm,
+                                   columns["event_weight"][sample == template.name], flows[template.name])
+                    for template in templates)
     of_signal = sample == SIGNAL
     density = Density.of(columns["eta"][of_signal], columns["q2_generated"][of_signal],
                          columns["event_weight"][of_signal], recipe.eta_edges, recipe.q2_edges)
@@ -136,7 +147,7 @@ def _classified(columns: Columns, sample: NDArray[np.str_], recipe: Recipe, sour
     """BDT_h of each candidate, and the classifier: trained here unless given."""
     X = np.column_stack([columns[name].astype(np.float64) for name in recipe.features])
     signal, weight = sample == SIGNAL, columns["event_weight"]
-    fold = fold_of(columns["event"], np.array([source.seed for source in sources])[columns["source"]],
+    fold = fold_of(columns["decay"], np.array([source.seed for source in sources])[columns["source"]],
                    recipe.folds if classifier is None else classifier.folds)
     if classifier is not None:
         return classifier, classifier.scores(X, fold)
@@ -146,14 +157,14 @@ def _classified(columns: Columns, sample: NDArray[np.str_], recipe: Recipe, sour
     return FoldClassifier(recipe.features, texts, transform, summary), score
 
 
-def _sample_result(name: str, recipe: Recipe, generated: Mapping[str, int], norm: Normalisation, weight: Floats,
-                   flow: tuple[FlowRow, ...]) -> SampleResult:
-    processes = tuple(p for p in recipe.samples[name] if p in generated)
+def _sample_result(template: Template, recipe: Recipe, generated: Mapping[str, int], norm: Normalisation,
+                   weight: Floats, flow: tuple[FlowRow, ...]) -> SampleResult:
+    processes = tuple(p for p in recipe.samples[template.name] if p in generated)
     luminosity = min(norm.luminosity * generated[p] / norm.expected(p) for p in processes)
-    squares = float(np.sum(weight**2))
-    worth = norm.luminosity * float(weight.sum()) / squares if squares > 0.0 else float("nan")
-    return SampleResult(name, processes, sum(generated[p] for p in processes), float(weight.sum()), len(weight),
-                        luminosity, worth, flow)
+    squares = float(np.sum(template.errors**2))
+    worth = norm.luminosity * float(template.values.sum()) / squares if squares > 0.0 else float("nan")
+    return SampleResult(template.name, processes, sum(generated[p] for p in processes), float(weight.sum()),
+                        len(weight), luminosity, worth, flow)
 
 
 def _template(name: str, columns: Columns, sample: NDArray[np.str_], recipe: Recipe,
@@ -180,7 +191,27 @@ def _template(name: str, columns: Columns, sample: NDArray[np.str_], recipe: Rec
                 moved *= weight.sum() / moved.sum()
             sides.append(histogram(moved))
         shapes[line.name] = (sides[0], sides[1])
-    return Template(name, histogram(weight), np.sqrt(histogram(weight**2)), name == SIGNAL, normalisations, shapes)
+    errors = np.sqrt(bin_variances(part["eta"], weight, part["source"], part["decay"], edges))
+    return Template(name, histogram(weight), errors, name == SIGNAL, normalisations, shapes)
+
+
+def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay: NDArray[np.integer],
+                  edges: Floats) -> Floats:
+    """Variance (n_bins,) of sums of weights, candidates that share a generated decay being correlated.
+
+    Of combinations with the same first B decay the sum counts as one; what
+    that adds to the sum of squared weights counts twice, for the second B's,
+    of which there is no record, share alike.
+    """
+    n = len(edges) - 1
+    inside = (x >= edges[0]) & (x <= edges[-1])
+    place = np.searchsorted(edges[1:-1], x[inside], side="right")
+    squares = np.bincount(place, weight[inside] ** 2, minlength=n)
+    keys = np.stack([place, source[inside], decay[inside]], axis=1)
+    groups, which = np.unique(keys, axis=0, return_inverse=True)
+    sums = np.bincount(which.ravel(), weight[inside], minlength=len(groups))
+    clustered = np.bincount(groups[:, 0].astype(np.int64), sums**2, minlength=n)
+    return np.asarray(squares + 2.0 * (clustered - squares), dtype=np.float64)
 
 
 def q2_resolution(result: Result) -> dict[str, float]:
