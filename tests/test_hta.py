@@ -14,7 +14,7 @@ from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 
 from fei_lite.analyses.classifier import load_classifier, train_folds
-from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, q2_resolution
+from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, q2_resolution, with_floor
 from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
 from fei_lite.analyses.hta.driver import make_candidates, merge_candidates, read_candidates, simulate_candidates
 from fei_lite.analyses.hta.recipe import load_recipe
@@ -34,6 +34,7 @@ from fei_lite.simulation.simulate import simulate_file
 from fei_lite.sources import everything
 from fei_lite.statistics.fits import expected_data
 from fei_lite.statistics.workspaces import open_likelihood
+from fei_lite.templates import Template
 
 RECIPE = load_recipe()
 N = 150
@@ -316,6 +317,18 @@ def test_resolution_of_q2(result):
     found = q2_resolution(result)
     assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
     assert found["beyond_1"] < 0.01
+
+
+def test_floor_of_empty_bins():
+    """Would catch a bin that expects nothing, or one that is raised although there is background."""
+    signal = Template("signal", np.ones(3), np.ones(3), signal=True)
+    one = Template("one", np.array([8.0, 0.0, 0.0]), np.array([4.0, 0.0, 0.0]), shapes={"s": (np.zeros(3), np.ones(3))})
+    two = Template("two", np.array([3.0, 3.0, 0.0]), np.array([3.0, 3.0, 0.0]))
+    (same, first, raised), bins = with_floor([signal, one, two], 0.5)
+    assert same is signal and bins == (2,)
+    assert first.values.tolist() == [8.0, 0.0, 1.0] and first.errors.tolist() == [4.0, 0.0, 1.0]  # weight 2 an entry
+    assert [x.tolist() for x in first.shapes["s"]] == [[0, 0, 1.0], [1, 1, 1.0]] and raised is two
+    assert with_floor([signal], 0.5) == ((signal,), ())
 
 
 def test_combinations_of_one_decay_are_correlated():

@@ -12,6 +12,7 @@ from fei_lite.events.files import read_events
 from fei_lite.particles import charge
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.simulation.generator import generate
+from fei_lite.simulation.recombination import recombined, sides_of
 from fei_lite.simulation.selections import (
     Selection,
     Selector,
@@ -19,9 +20,7 @@ from fei_lite.simulation.selections import (
     event_variables,
     find_selection,
     load_selections,
-    recombined,
     selected,
-    sides_of,
 )
 from fei_lite.simulation.simulate import simulate_file
 

@@ -77,6 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(text, end="")
     if clock.tagging:
         print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
+    if result.floored:
+        print(f"bins without any background: {', '.join(str(i + 1) for i in result.floored)}; they got "
+              f"{recipe.floor:g} +- {recipe.floor:g} entries. Give more events", file=sys.stderr)
     if result.missing:
         print(f"no events of {', '.join(result.missing)}: the templates lack them", file=sys.stderr)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ class Result:
     templates: tuple[Template, ...]
     density: Density
     missing: tuple[str, ...]
+    floored: tuple[int, ...] = ()
 
     @property
     def signal_efficiency(self) -> float:
@@ -110,6 +111,7 @@ def analyse(inputs: Inputs, recipe: Recipe, systematics: Sequence[Systematic], *
     classifier, score = _classified(columns, sample, recipe, inputs.sources, classifier)
     columns |= {"BDTh": score, "eta": classifier.transform(score)}
     templates = tuple(_template(name, columns, sample, recipe, systematics) for name in flows)
+    templates, floored = with_floor(templates, recipe.floor)
     samples = tuple(_sample_result(template, recipe, generated, norm,
                                    columns["event_weight"][sample == template.name], flows[template.name])
                     for template in templates)
@@ -118,7 +120,7 @@ def analyse(inputs: Inputs, recipe: Recipe, systematics: Sequence[Systematic], *
                          columns["event_weight"][of_signal], recipe.eta_edges, recipe.q2_edges)
     absent = tuple(p for processes in recipe.samples.values() for p in processes
                    if p not in generated and p != "taupair")
-    return Result(recipe, norm, columns, sample, classifier, samples, templates, density, absent)
+    return Result(recipe, norm, columns, sample, classifier, samples, templates, density, absent, floored)
 
 
 def _flows(inputs: Inputs, recipe: Recipe, norm: Normalisation, scale: Mapping[str, float], sample: NDArray[np.str_],
@@ -195,6 +197,25 @@ def _template(name: str, columns: Columns, sample: NDArray[np.str_], recipe: Rec
     return Template(name, histogram(weight), errors, name == SIGNAL, normalisations, shapes)
 
 
+def with_floor(templates: Sequence[Template], entries: float) -> tuple[tuple[Template, ...], tuple[int, ...]]:
+    """Templates that expect some background in every bin, and the bins where that had to be assumed.
+
+    A bin where no background is left gets ``entries`` +- ``entries`` of the background
+    whose entries weigh least: what is not seen is not zero, and a likelihood of zero has no fit.
+    """
+    backgrounds = [t for t in templates if not t.signal and t.values.sum() > 0.0]
+    if not backgrounds:
+        return tuple(templates), ()
+    empty = np.sum([t.values for t in backgrounds], axis=0) <= 0.0
+    lightest = min(backgrounds, key=lambda t: float((t.errors**2).sum() / t.values.sum()))
+    size = entries * float((lightest.errors**2).sum() / lightest.values.sum())
+    values, errors = (np.where(empty, size, x) for x in (lightest.values, lightest.errors))
+    shapes = {name: (np.where(empty, size, low), np.where(empty, size, high))
+              for name, (low, high) in lightest.shapes.items()}
+    raised = replace(lightest, values=values, errors=errors, shapes=shapes)
+    return tuple(raised if t is lightest else t for t in templates), tuple(np.flatnonzero(empty).tolist())
+
+
 def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay: NDArray[np.integer],
                   edges: Floats) -> Floats:
     """Variance (n_bins,) of sums of weights, candidates that share a generated decay being correlated.
@@ -232,6 +253,7 @@ def summary(result: Result) -> dict[str, Any]:
         "q2_resolution_GeV2": q2_resolution(result),
         "luminosity_fb": result.normalisation.luminosity, "signal_efficiency": result.signal_efficiency,
         "classifier": dict(result.classifier.summary), "missing_processes": list(result.missing),
+        "floored_bins": list(result.floored),
         "samples": {s.name: {
             "processes": list(s.processes), "n_generated": s.n_generated, "expected": s.expected, "entries": s.entries,
             "luminosity_fb": s.luminosity, "effective_luminosity_fb": s.effective_luminosity}

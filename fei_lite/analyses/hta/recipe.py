@@ -22,7 +22,8 @@ class Recipe:
     """What the HTA does; see ``recipe.toml`` for the meaning and the origin of each number.
 
     ``luminosity`` in 1/fb with ``n_upsilon4s`` Upsilon(4S) in it;
-    ``samples`` maps templates to processes; edges rise (eta without unit, q2 in GeV^2).
+    ``samples`` maps templates to processes; ``floor`` is the number of entries
+    that a bin without any background counts as; edges rise (eta without unit, q2 in GeV^2).
     """
 
     luminosity: float
@@ -30,6 +31,7 @@ class Recipe:
     branching_fraction: float
     samples: Mapping[str, tuple[str, ...]]
     eta_edges: tuple[float, ...]
+    floor: float
     q2_edges: tuple[float, ...]
     features: tuple[str, ...]
     folds: int
@@ -70,6 +72,7 @@ def load_recipe(path: str | os.PathLike[str] | None = None) -> Recipe:
             branching_fraction=float(norm["branching_fraction"]),
             samples={name: tuple(processes) for name, processes in content["samples"].items()},
             eta_edges=tuple(map(float, fit["eta_edges"])), q2_edges=tuple(map(float, fit["q2_edges"])),
+            floor=float(fit["floor"]),
             features=tuple(classifier["features"]), folds=int(classifier["folds"]), seed=int(classifier["seed"]),
             parameters=dict(classifier["parameters"]), cuts=read_cuts(content["cut"], f"{where}: cut"))
     except KeyError as error:
