@@ -27,7 +27,7 @@ class Source:
     @property
     def identity(self) -> tuple[Any, ...]:
         """Equal for files of the same generated events."""
-        return self.process, self.seed, self.options.get("decay_file")
+        return self.process, self.seed, Path(str(self.options.get("decay_file", ""))).stem
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""

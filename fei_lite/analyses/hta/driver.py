@@ -109,7 +109,7 @@ def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models
     sets = _loaded(channel_set, models)
     options: dict[str, Any] = {"fei_lite_version": __version__, "background": 1}
     if process == "signal":
-        options["decay_file"] = "k_nunu.dec"
+        options["decay_file"] = "k_nunu"
     if selection is not None:
         options |= {"selection": selection, "reuse": reuse}
     output = folder / f"{process}_{seed}.parquet"
