@@ -114,16 +114,13 @@ def plot_inputs(columns: Mapping[str, Floats], sample: NDArray[np.str_], feature
         figure.savefig(temporary, dpi=130)
 
 
-def plot_efficiency(q2: Floats, weight: Floats, edges: Floats, n_signal: float, path: PathLike) -> None:
-    """Signal efficiency of the selection against the generated q2 (weights: standard model, ``n_signal`` in all)."""
+def plot_efficiency(values: Floats, errors: Floats, edges: Sequence[float], path: PathLike) -> None:
+    """Signal efficiency (n,) of the selection and its error in bins of the generated q2 (GeV^2)."""
     figure = _figure(1, 1)
-    axes = figure.axes[0]
-    expected = n_signal * fractions(edges)
-    found, squares = (np.histogram(q2, edges, weights=w)[0] for w in (weight, weight**2))
-    middle, half = 0.5 * (edges[1:] + edges[:-1]), 0.5 * np.diff(edges)
-    axes.errorbar(middle, 100 * found / expected, xerr=half, yerr=100 * np.sqrt(squares) / expected, fmt="o",
-                  color=_INK, markersize=3, linewidth=1.0)
-    axes.set(xlabel=r"generated $q^2$ [GeV$^2$]", ylabel="signal efficiency [%]", xlim=(edges[0], edges[-1]))
+    axes, bins = figure.axes[0], np.asarray(edges)
+    middle, half = 0.5 * (bins[1:] + bins[:-1]), 0.5 * np.diff(bins)
+    axes.errorbar(middle, 100 * values, xerr=half, yerr=100 * errors, fmt="o", color=_INK, markersize=3, linewidth=1.0)
+    axes.set(xlabel=r"generated $q^2$ [GeV$^2$]", ylabel="signal efficiency [%]", xlim=(bins[0], bins[-1]))
     axes.set_ylim(bottom=0.0)
     with atomic_output(path, force=True) as temporary:
         figure.savefig(temporary, dpi=150)

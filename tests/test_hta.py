@@ -14,7 +14,7 @@ from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 
 from fei_lite.analyses.classifier import load_classifier, train_folds
-from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, q2_resolution, with_floor
+from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, efficiency_in_q2, q2_resolution, with_floor
 from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
 from fei_lite.analyses.hta.driver import make_candidates, merge_candidates, read_candidates, simulate_candidates
 from fei_lite.analyses.hta.recipe import load_recipe
@@ -310,6 +310,19 @@ def test_workspace_is_the_histograms(result):
     np.testing.assert_allclose(values - background, result.templates[0].values, rtol=1e-9)
     names = {m["name"] for s in spec["channels"][0]["samples"] for m in s["modifiers"]}
     assert names >= {line.name for line in load_systematics()} | {"mu", "mcstat_hta_bbbar"}
+
+
+def test_efficiency_in_q2(result):
+    """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
+    from fei_lite.analyses.spectrum import fractions
+
+    values, errors = efficiency_in_q2(result)
+    inside = result.columns["q2_generated"][result.sample == "signal"] < RECIPE.q2_edges[-1]
+    weight = result.columns["event_weight"][result.sample == "signal"]
+    share = fractions(RECIPE.q2_edges)
+    assert share.sum() == pytest.approx(1.0, abs=1e-3)
+    assert values @ share == pytest.approx(result.signal_efficiency * weight[inside].sum() / weight.sum())
+    assert np.all(errors < 0.5 * values)
 
 
 def test_resolution_of_q2(result):

@@ -194,14 +194,12 @@ def _draw(result: Result, folder: Path, published: dict[str, Any] | None) -> Non
     import numpy as np
 
     from fei_lite import report
+    from fei_lite.analyses.hta.analysis import efficiency_in_q2
 
     plots, recipe = report.plots_folder(folder / "plots"), result.recipe
     total = None if published is None else np.sum(list(published.values()), axis=0)
     report.plot_templates(result.templates, recipe.eta_edges, plots / "eta.png",
                           luminosity=result.normalisation.luminosity, published=total)
     report.plot_inputs(result.columns, result.sample, recipe.features, plots / "inputs.png")
-    signal = result.sample == "signal"
-    report.plot_efficiency(result.columns["q2_generated"][signal], result.columns["event_weight"][signal],
-                           np.array(recipe.q2_edges), result.normalisation.expected("signal"),
-                           plots / "efficiency.png")
+    report.plot_efficiency(*efficiency_in_q2(result), recipe.q2_edges, plots / "efficiency.png")
     report.plot_spectra(plots / "spectra.png", result.density)

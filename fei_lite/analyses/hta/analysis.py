@@ -16,6 +16,7 @@ from fei_lite.analyses.hta.systematics import Systematic
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.samples import Normalisation, Source, generated_of
 from fei_lite.analyses.selection import FlowRow, cut_flow, step
+from fei_lite.analyses.spectrum import fractions
 from fei_lite.errors import AnalysisError
 from fei_lite.templates import Template
 
@@ -247,10 +248,22 @@ def q2_resolution(result: Result) -> dict[str, float]:
             "beyond_1": float(np.mean(np.abs(difference) > 1.0))}
 
 
+def efficiency_in_q2(result: Result) -> tuple[Floats, Floats]:
+    """Selected over expected signal in bins of generated q2, (n,), before the cut on eta; and its error."""
+    of, edges = result.sample == SIGNAL, np.array(result.recipe.q2_edges)
+    q2, weight = result.columns["q2_generated"][of], result.columns["event_weight"][of]
+    expected = result.normalisation.expected(SIGNAL) * fractions(edges)
+    found, squares = (np.histogram(q2, edges, weights=w)[0] for w in (weight, weight**2))
+    return found / expected, np.sqrt(squares) / expected
+
+
 def summary(result: Result) -> dict[str, Any]:
     """Yields, luminosities, efficiencies and resolution as JSON."""
+    values, errors = efficiency_in_q2(result)
     return {
         "q2_resolution_GeV2": q2_resolution(result),
+        "efficiency_in_q2": {"edges_GeV2": list(result.recipe.q2_edges), "values": values.tolist(),
+                             "errors": errors.tolist()},
         "luminosity_fb": result.normalisation.luminosity, "signal_efficiency": result.signal_efficiency,
         "classifier": dict(result.classifier.summary), "missing_processes": list(result.missing),
         "floored_bins": list(result.floored),
