@@ -3,18 +3,19 @@
     python scripts/measure_enrichment.py generate charged --seed 11 --events 250000   # into a work folder,
     python scripts/measure_enrichment.py generate mixed   --seed 12 --events 250000   # as often as liked
     python scripts/measure_enrichment.py boost                                        # boosts from all of it
-    python scripts/measure_enrichment.py check charged --seed 13 --events 100000      # what they do
+    python scripts/measure_enrichment.py check charged --seed 13 --events 50000       # what they do
 
-Each ``generate`` adds a file (two to four minutes), with other seeds other events. The modes of a B are
+Each ``generate`` adds a file (one to two minutes), with other seeds other events. The modes of a B are
 drawn more evenly there than in the decay table. To be run again when the decay table, Pythia or the
-channel set change; older data stay right, but spend events less well.
+channel set change; older data stay right, but spend events less well. ``boost`` prints for every channel
+the true complete decays in 1.5 million events of each kind: generic, enriched, and as many of equal weight.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,14 +34,15 @@ from fei_lite.simulation.fragmentation import drawn_modes
 from fei_lite.simulation.generator import GeneratedBatch, b_rows, generate, laboratory_batch
 from fei_lite.simulation.groups import Groups, codes_of, group_copy, install_copy
 from fei_lite.simulation.processes import find_process
-from fei_lite.simulation.pythia import Generator, initialised, new_pythia, relabel
+from fei_lite.simulation.pythia import Generator, initialised, new_pythia
 from fei_lite.simulation.records import blocks, conjugated, decays_of, hashed, mode_hash
+from fei_lite.simulation.simulate import stratified
 from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
 
-#: Wanted true complete decays per channel, in how many events of each kind.
-WANTED, EVENTS = 3000, 1_500_000
-#: A channel takes at most this share of the enriched B's (those that need more cannot be reached).
-MOST = 0.05
+#: Wanted true complete decays of D, D_s, Lambda_c ... per channel, in how many events of each kind.
+WANTED, EVENTS = 2000, 1_500_000
+#: Channels with that many are not kept more often than others if this share is enough.
+LEAST_KEPT = 0.03
 #: Boosts relative to the generic mode: powers of two in this range, 0 below.
 EXPONENTS = (-3, 12)
 
@@ -53,8 +55,8 @@ class Channels:
         self.channels = [c for c in channel_set.channels() if c.leaf is None]
         self.codes = np.array([abs(pdg_code(c.particle)) for c in self.channels])
         self.modes = np.array([c.index for c in self.channels])
-        self.key = {(int(code), int(mode)): i for i, (code, mode) in enumerate(zip(self.codes, self.modes, strict=True))
-                    }
+        self.number = {(int(code), int(mode)): i
+                       for i, (code, mode) in enumerate(zip(self.codes, self.modes, strict=True))}
 
     def decays(self, batch: GeneratedBatch) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows of complete decays in the acceptance, and their channels."""
@@ -62,7 +64,7 @@ class Channels:
         modes = covered_particles(self.set, generated, acceptance=Acceptance())
         codes = np.abs(generated["pdg"])
         rows = np.flatnonzero((modes >= 0) & np.isin(codes, self.codes))
-        channel = np.array([self.key.get((int(code), int(mode)), -1)
+        channel = np.array([self.number.get((int(code), int(mode)), -1)
                             for code, mode in zip(codes[rows], modes[rows], strict=True)], dtype=np.intp)
         return rows[channel >= 0], channel[channel >= 0]
 
@@ -105,7 +107,6 @@ class Lines:
         even[parton] *= 10.0 * even[~parton].sum() / even[parton].sum() / 20.0
         members = [np.flatnonzero(~parton), *(np.array([i]) for i in np.flatnonzero(parton))]
         copies = [group_copy(self.code, number) for number in range(len(members))]
-        from dataclasses import replace
         for copy, some in zip(copies, members, strict=True):
             install_copy(generator.pythia, copy, self.code,
                          [replace(self.modes[i], fraction=float(even[i])) for i in some])
@@ -171,15 +172,15 @@ def measured(process: str, n: int, seed: int, channels: Channels) -> tuple[NDArr
     return decays, counts
 
 
-def load(folder: Path, code: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Probability of each line (normalised), complete decays per decay (lines, channels), and its counts."""
+def load(folder: Path, code: int) -> tuple[NDArray, NDArray]:
+    """Probability of each mode (normalised), and complete decays per decay (modes, channels)."""
     parts = [np.load(path) for path in sorted(folder.glob(f"{find_name(code)}_*.npz"))]
     decays = sum(part["decays"] for part in parts)
     counts = sum(part["counts"] for part in parts)
     lines = Lines(code)
     share = np.array([mode.fraction for mode in require_modes(belle2_table(), code)])
     rate = (counts / np.maximum(decays, 1)[:, None])[lines.line]
-    return share / share.sum(), rate, counts
+    return share / share.sum(), rate
 
 
 def find_name(code: int) -> str:
@@ -240,48 +241,62 @@ def boosts_of(p: NDArray, q: NDArray) -> NDArray:
 
 
 def boost(arguments: argparse.Namespace) -> None:
-    """Write the boosts."""
+    """Write the boosts, and the rates that they give."""
     channels = Channels(load_channel_set(Path(arguments.set)))
     generic = enrichment.GENERIC_SHARE
     share, rate = {}, {}
     for code in (511, 521):
-        share[code], rate[code], _ = load(arguments.folder, code)
+        share[code], rate[code] = load(arguments.folder, code)
     best = best_shares(share, rate, generic)
     boosts = {code: boosts_of(share[code], best[code]) for code in share}
-    expected = np.zeros(len(channels.channels))
-    usual = np.zeros(len(channels.channels))
     drawn = {}
-    for code in share:
-        q = share[code] * boosts[code]
-        drawn[code] = (1.0 + generic) * share[code] + (1.0 - generic) * q / q.sum()
-        expected += expected_per_event(share[code], q / q.sum(), rate[code], generic)
-        usual += expected_per_event(share[code], share[code], rate[code], generic)
+    for code, p in share.items():
+        q = p * boosts[code]
+        drawn[code] = (1.0 + generic) * p + (1.0 - generic) * q / q.sum()
+    usual, expected = (np.asarray(sum(s[code] @ rate[code] for code in share))
+                       for s in ({code: 2.0 * p for code, p in share.items()}, drawn))
     worth = effective(share, drawn, rate)
     keep: dict[str, dict[str, float]] = {}
     for i, channel in enumerate(channels.channels):
-        if channel.particle not in channels.set.tags and expected[i] > 0:
-            probability = min(1.0, 1.5 * WANTED / (expected[i] * EVENTS))
-            if probability > 0.02:
-                keep.setdefault(str(channels.codes[i]), {})[str(channel.index)] = round(probability, 3)
+        print(f"{channel.text:45s} " + " ".join(f"{x[i] * EVENTS:12.1f}" for x in (usual, expected, worth)))
+        if channel.particle not in channels.set.tags and expected[i] * EVENTS * LEAST_KEPT < WANTED:
+            probability = min(1.0, WANTED / max(expected[i] * EVENTS, 1.0))
+            keep.setdefault(str(channels.codes[i]), {})[str(channel.index)] = round(probability, 3)
     data = {
         "name": channels.set.name, "channel_set": channels.set.hash, "table": table_hash(),
         "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
-        "command": "python scripts/measure_enrichment.py generate ...; boost",
+        "command": "python scripts/measure_enrichment.py generate PROCESS --seed SEED --events 250000; ... boost",
         "samples": sorted(path.stem for path in arguments.folder.glob("*.npz")),
-        "boosts": {str(code): enrichment.packed(values.tolist()) for code, values in boosts.items()},
-        "keep": keep,
-        "per_million": {channel.text: [round(usual[i] * 1e6, 1), round(expected[i] * 1e6, 1)]
+        "boosts": {str(code): enrichment.packed(values.tolist()) for code, values in boosts.items()}, "keep": keep,
+        "rate": "true complete decays in a million charged and a million mixed events: generic, enriched",
+        "per_million": {channel.text: f"{usual[i] * 1e6:.0f} {expected[i] * 1e6:.0f}"
                         for i, channel in enumerate(channels.channels)},
     }
     arguments.output.write_text(json.dumps(data, indent=1) + "\n")
-    for i, channel in enumerate(channels.channels):
-        print(f"{channel.text:45s} {usual[i] * EVENTS:10.1f} {expected[i] * EVENTS:10.1f} {worth[i] * EVENTS:10.1f}")
-    for code in share:
-        levels, counts = np.unique(boosts[code], return_counts=True)
-        q = share[code] * boosts[code]
-        q /= q.sum()
-        print(code, {level: (int(c), round(float(q[boosts[code] == level].sum()), 3))
-                     for level, c in zip(levels, counts, strict=True)})
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Print what enriched events hold, also of those kept by ``--keep-uncovered``."""
+    channels, n = Channels(load_channel_set(Path(arguments.set))), arguments.events
+    data = enrichment.load_enrichment(arguments.enrich)
+    keep = stratified(arguments.keep_uncovered, arguments.set, data)
+    counts = np.zeros((3, len(channels.channels)))
+    weights: list[NDArray] = [[], []]
+    for batch in generate(arguments.process, n, seed=arguments.seed, enrichment=data):
+        event = batch.generated.event_index
+        kept, factor = keep(batch, np.random.default_rng([arguments.seed, int(batch.events["event"][0])]))
+        weight = batch.events["weight"]
+        rows, channel = channels.decays(batch)
+        for row, values in enumerate((np.ones(len(weight)), kept, weight)):
+            np.add.at(counts[row], channel, values[event[rows]])
+        weights = [[*weights[0], weight], [*weights[1], (weight * factor)[kept]]]
+    print(f"{'':45s} {'enriched':>10s} {'kept':>10s} {'weighted':>10s}  per million {arguments.process} events")
+    for i, c in enumerate(channels.channels):
+        print(f"{c.text:45s} " + " ".join(f"{x * 1e6 / n:10.0f}" for x in counts[:, i]))
+    for name, values in zip(("all", "kept"), map(np.concatenate, weights), strict=True):
+        print(f"{name}: {len(values)} of {n} events, mean weight {values.sum() / n:.4f} +- "
+              f"{np.sqrt(np.sum(values**2)) / n:.4f}, largest {values.max():.2f}, effective "
+              f"{values.sum() ** 2 / np.sum(values**2):.0f}")
 
 
 def generate_sample(arguments: argparse.Namespace) -> None:
@@ -298,12 +313,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("enrichment"), help="work folder (default: %(default)s)")
     parser.add_argument("--set", default="hadronic", help="channel set (default: %(default)s)")
     steps = parser.add_subparsers(required=True)
-    for name, function in (("generate", generate_sample), ):
+    for name, function in (("generate", generate_sample), ("check", check)):
         step = steps.add_parser(name)
         step.add_argument("process", choices=["charged", "mixed"])
         step.add_argument("--seed", type=int, required=True)
         step.add_argument("--events", type=int, required=True)
         step.set_defaults(run=function)
+    step.add_argument("--enrich", default="hadronic", help="enrichment to check (default: %(default)s)")
+    step.add_argument("--keep-uncovered", type=float, default=0.04, help="(default: %(default)s)")
     step = steps.add_parser("boost")
     step.add_argument("-o", "--output", type=Path,
                       default=Path(enrichment.__file__).with_name("enrichment_hadronic.json"))

@@ -29,7 +29,7 @@ from fei_lite.simulation.validation import MULTIPLICITIES, count_particles
 
 SET = load_channel_set("hadronic")
 DATA = load_enrichment("hadronic")
-N_EVENTS = 10_000
+N_EVENTS = 5000
 CODES = {"charged": 521, "mixed": 511}
 #: Five groups of very different boost, one never enriched, two that are partly vetoed.
 TOY = Groups(521, np.array([9_000_521, 9_010_521, 9_020_521, 9_030_521, 9_040_521]),
@@ -162,14 +162,14 @@ def test_weighted_channels_are_generic_and_rare_ones_boosted(samples):
     weight = enriched.events["weight"]
     channels, counts = channel_counts(enriched)
     _, usual = channel_counts(generic)
-    frequent = (counts.sum(axis=0) > 30) & (usual.sum(axis=0) > 30)
+    frequent = (counts.sum(axis=0) > 20) & (usual.sum(axis=0) > 20)
     assert frequent.sum() > 30
     agree(moment(counts[:, frequent], weight), moment(usual[:, frequent], np.ones(len(usual))))
     tag = {"charged": "B+", "mixed": "B0"}[kind]
     of_b = np.array([c.particle == tag for c in channels])
-    rare = of_b & (usual.sum(axis=0) < 0.0005 * N_EVENTS)
-    assert counts[:, rare].sum() > 10 * usual[:, rare].sum()
-    assert (counts[:, of_b] > 0).any(axis=1).mean() > 2 * (usual[:, of_b] > 0).any(axis=1).mean()
+    rare = of_b & (usual.sum(axis=0) < 0.001 * N_EVENTS)
+    assert counts[:, rare].sum() > 4 * usual[:, rare].sum()
+    assert (counts[:, of_b] > 0).any(axis=1).mean() > 1.4 * (usual[:, of_b] > 0).any(axis=1).mean()
 
 
 def test_mixing_is_untouched(samples):
@@ -200,14 +200,14 @@ def test_same_seed_same_events_and_weights():
 
 def test_weights_multiply_with_those_of_uncovered_events(tmp_path):
     """Would catch weights that replace each other: the sum over kept events is that of generic ones."""
-    n, share = 6000, 0.2
+    n, share = 2000, 0.2
     kept = list(simulate("charged", n, seed=7, background=False, enrich="hadronic", keep_uncovered=share))
     weight = np.concatenate([batch.events["weight"] for batch in kept])
     assert abs(weight.sum() - n) < 4 * np.sqrt(np.sum(weight**2))
     all_weights = np.concatenate([b.events["weight"] for b in generate("charged", n, seed=7, enrichment=DATA)])
     ratios = {round(w / a, 6) for w in np.unique(weight) for a in np.unique(all_weights) if w >= a - 1e-12}
     assert {1.0, 1.0 / share} <= ratios
-    assert 0.25 * n < len(weight) < 0.7 * n
+    assert 0.2 * n < len(weight) < 0.5 * n
     written = simulate_file("charged", tmp_path / "a.root", n=200, seed=7, background=False, enrich="hadronic")
     assert written.n_events == 200 and abs(written.sum_of_weights - all_weights[:200].sum()) < 1e-6
 
@@ -226,7 +226,8 @@ def test_every_channel_of_the_set_has_its_rates():
     assert data["channel_set"] == SET.hash, "run scripts/measure_enrichment.py for the changed channel set"
     rates = data["per_million"]
     assert set(rates) == {c.text for c in SET.channels() if c.leaf is None}
-    assert {text for text, (usual, _) in rates.items() if usual == 0.0} == {"K_S0 -> K_S0:V0", "Lambda0 -> Lambda0:V0"}
+    assert {text for text, rate in rates.items() if rate.startswith("0 ")} == {
+        "B+ -> D+ p+ anti-p- pi+ pi-", "B+ -> D*+ p+ anti-p- pi+ pi-"}
 
 
 @pytest.mark.parametrize("arguments, message", [

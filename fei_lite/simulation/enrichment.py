@@ -63,8 +63,8 @@ def load_enrichment(name: str) -> Enrichment:
                               "scripts/measure_enrichment.py.")
     data = json.loads(path.read_text())
     if data["table"] != table_hash():
-        raise SimulationError(f"{path}: measured for the decay table {data['table']}, the installed decaylanguage ships "
-                              f"{table_hash()}; run scripts/measure_enrichment.py.")
+        raise SimulationError(f"{path}: measured for the decay table {data['table']}, the installed decaylanguage "
+                              f"ships {table_hash()}; run scripts/measure_enrichment.py.")
     boosts = {int(code): unpacked(text) for code, text in data["boosts"].items()}
     for code, values in boosts.items():
         expected = len(require_modes(belle2_table(), code))

@@ -74,7 +74,7 @@ def simulate(
             raise SimulationError(f"share of uncovered events to keep: got {keep_uncovered}, expected above 0 "
                                   "and up to 1.")
         if find_process(process).kind == "bb":
-            keep = _stratified(keep_uncovered, channel_set, enrichment)
+            keep = stratified(keep_uncovered, channel_set, enrichment)
     response = response or default_response()
     rng = np.random.default_rng([seed, 10])
     done = 0
@@ -87,8 +87,8 @@ def simulate(
             report(done, n)
 
 
-def _stratified(share: float, channel_set: str | os.PathLike[str],
-                enrichment: Enrichment | None) -> Callable[..., tuple[NDArray, NDArray]]:
+def stratified(share: float, channel_set: str | os.PathLike[str],
+               enrichment: Enrichment | None) -> Callable[..., tuple[NDArray, NDArray]]:
     """The generator's ``keep``: covered events with weight 1, a share of the others with weight 1 / share.
 
     With an enrichment, the others' shares are at least those that it has for their decays.
