@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2 as chi2_distribution
 
 from fei_lite.channels import load_channel_set
-from fei_lite.channels.coverage import Acceptance, covered_particles
+from fei_lite.channels.coverage import Acceptance, complete_in_acceptance, covered_particles
 from fei_lite.cli import main
 from fei_lite.errors import SimulationError
 from fei_lite.events.schema import STATUS
@@ -171,9 +171,9 @@ def test_weighted_channels_are_generic_and_rare_ones_boosted(samples):
     rates = np.array([RATES["per_million"][c.text].split() for c in channels], dtype=float) * N_EVENTS / 1e6
     rare = of_b & (rates[:, 0] < 0.001 * N_EVENTS)
     expected, seen = rates[rare].sum(axis=0), counts[:, rare].sum()
-    assert expected[1] > 4 * expected[0]
+    assert expected[1] > 3 * expected[0]
     assert abs(seen - expected[1]) < 4 * np.sqrt(expected[1])
-    assert (counts[:, of_b] > 0).any(axis=1).mean() > 1.4 * (usual[:, of_b] > 0).any(axis=1).mean()
+    assert (counts[:, of_b] > 0).any(axis=1).mean() > 1.2 * (usual[:, of_b] > 0).any(axis=1).mean()
 
 
 def test_mixing_is_untouched(samples):
@@ -208,12 +208,17 @@ def test_weights_multiply_with_those_of_uncovered_events(tmp_path):
     kept = list(simulate("charged", n, seed=7, background=False, enrich="hadronic", keep_uncovered=share))
     weight = np.concatenate([batch.events["weight"] for batch in kept])
     assert abs(weight.sum() - n) < 4 * np.sqrt(np.sum(weight**2))
-    all_weights = np.concatenate([b.events["weight"] for b in generate("charged", n, seed=7, enrichment=DATA)])
-    ratios = {round(w / a, 6) for w in np.unique(weight) for a in np.unique(all_weights) if w >= a - 1e-12}
-    assert {1.0, 1.0 / share} <= ratios
+    batches = list(generate("charged", n, seed=7, enrichment=DATA))
+    first = {int(number): w for b in batches for number, w in zip(b.events["event"], b.events["weight"], strict=True)}
+    good = {int(number) for b in batches for number in b.events["event"][complete_in_acceptance(SET, b.generated)]}
+    numbers = [int(number) for batch in kept for number in batch.events["event"]]
+    assert good < set(numbers)
+    for number, w in zip(numbers, weight, strict=True):
+        assert w == pytest.approx(first[number]) if number in good else w < 1.0001 / share
+    assert sum(abs(w - 1.0 / share) < 1e-6 for w in weight) > 0.5 * (len(numbers) - len(good))
     assert 0.2 * n < len(weight) < 0.5 * n
     written = simulate_file("charged", tmp_path / "a.root", n=200, seed=7, background=False, enrich="hadronic")
-    assert written.n_events == 200 and abs(written.sum_of_weights - all_weights[:200].sum()) < 1e-6
+    assert written.n_events == 200 and abs(written.sum_of_weights - batches[0].events["weight"][:200].sum()) < 1e-6
 
 
 def test_shares_to_keep_belong_to_their_channels():

@@ -54,8 +54,9 @@ def simulate(
     ``enrich`` (charged and mixed only) names an enrichment
     (:mod:`fei_lite.simulation.enrichment`): decays that lead into rare channels
     are frequent, and weights keep the sample generic. With ``keep_uncovered``
-    the weights multiply, and uncovered events with a decay of a D, D_s,
-    Lambda_c ... by a rare channel are kept more often than the others.
+    the weights multiply; uncovered events are then kept with probability F
+    times their weight, and those with a decay of a D, D_s, Lambda_c ... by a
+    rare channel more often.
 
     Raises :class:`SimulationError`.
     """
@@ -91,7 +92,8 @@ def stratified(share: float, channel_set: str | os.PathLike[str],
                enrichment: Enrichment | None) -> Callable[..., tuple[NDArray, NDArray]]:
     """The generator's ``keep``: covered events with weight 1, a share of the others with weight 1 / share.
 
-    With an enrichment, the others' shares are at least those that it has for their decays.
+    Among events that have weights of their own, the others are kept with probability share x weight. With an
+    enrichment, their shares are at least those that it has for their decays.
     """
     from fei_lite.channels import load_channel_set
     from fei_lite.channels.coverage import Acceptance, covered_particles, events_with_tag
@@ -103,7 +105,8 @@ def stratified(share: float, channel_set: str | os.PathLike[str],
         generated = batch.generated
         modes = covered_particles(channels, generated, acceptance=acceptance)
         good = events_with_tag(channels, generated, modes)
-        shares = np.where(good, 1.0, share)
+        # in proportion to the weight, so that the kept uncovered events have equal weights in the end
+        shares = np.where(good, 1.0, np.minimum(share * batch.events["weight"], 1.0))
         if enrichment is not None:
             np.maximum.at(shares, generated.event_index, keep_shares(enrichment, generated["pdg"], modes))
         lucky = rng.uniform(size=len(good)) < shares
