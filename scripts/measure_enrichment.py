@@ -3,6 +3,7 @@
     python scripts/measure_enrichment.py generate charged --seed 11 --events 250000   # into a work folder,
     python scripts/measure_enrichment.py generate mixed   --seed 12 --events 250000   # as often as liked
     python scripts/measure_enrichment.py boost                                        # boosts from all of it
+    ... generate again with --decays FILE of a first pass: D_s+, Lambda_c+, J/psi decay as enriched
     python scripts/measure_enrichment.py check charged --seed 13 --events 50000       # what they do
 
 Each ``generate`` adds a file (one to two minutes), with other seeds other events. The modes of a B are
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +28,7 @@ from tqdm import tqdm
 from fei_lite.channels import load_channel_set
 from fei_lite.channels.coverage import Acceptance, covered_particles
 from fei_lite.channels.model import ChannelSet
+from fei_lite.events import Jagged
 from fei_lite.particles import pdg_code
 from fei_lite.simulation import enrichment
 from fei_lite.simulation.beams import Beams
@@ -35,14 +38,18 @@ from fei_lite.simulation.generator import GeneratedBatch, b_rows, generate, labo
 from fei_lite.simulation.groups import Groups, codes_of, group_copy, install_copy
 from fei_lite.simulation.processes import find_process
 from fei_lite.simulation.pythia import Generator, initialised, new_pythia
-from fei_lite.simulation.records import blocks, conjugated, decays_of, hashed, mode_hash
+from fei_lite.simulation.records import blocks, conjugated, decays_of, has_antiparticle, hashed, mode_hash
 from fei_lite.simulation.simulate import stratified
 from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
 
+#: Particles whose every decay is enriched.
+ENRICHED = (431, 4122, 443)
 #: Wanted true complete decays of D, D_s, Lambda_c ... per channel, in how many events of each kind.
 WANTED, EVENTS = 2000, 1_500_000
 #: Channels with that many are not kept more often than others if this share is enough.
 LEAST_KEPT = 0.03
+#: Boost of J/psi -> l+ l-: a third of its decays.
+LEPTONS = 4.0
 #: Boosts relative to the generic mode: powers of two in this range, 0 below.
 EXPONENTS = (-3, 12)
 
@@ -81,6 +88,30 @@ def b_above(batch: GeneratedBatch) -> NDArray[np.intp]:
     return np.where(b >= 0, b, np.where((above == 1) | (above == 2), above - 1, -1))
 
 
+class Decays:
+    """Decays of :data:`ENRICHED` particles: counts per mode (of the table), and complete ones by channel."""
+
+    def __init__(self, code: int, n_channels: int) -> None:
+        self.code, modes = code, require_modes(belle2_table(), code)
+        self.lines: dict[int, int] = {}
+        for sign in (1, -1) if has_antiparticle(code) else (1,):
+            for i, mode in enumerate(modes):
+                if not fragments(mode):
+                    products = np.array(mode.products) if sign > 0 else conjugated(np.array(mode.products))
+                    key = int(mode_hash(np.array([sign * code]), hashed(products).sum(keepdims=True))[0])
+                    self.lines.setdefault(key, i)
+        self.counts = np.zeros((len(modes), 1 + n_channels))
+
+    def add(self, records: Jagged, channel: NDArray[np.intp]) -> None:
+        """Count the decays of a block; ``channel`` (rows): channel of complete decays, else -1."""
+        rows, hashes = decays_of(records, {self.code: self.code})
+        line = np.array([self.lines.get(int(h), -1) for h in hashes], dtype=np.intp)
+        rows, line = rows[line >= 0], line[line >= 0]
+        np.add.at(self.counts, (line, 0), 1)
+        complete = channel[rows] >= 0
+        np.add.at(self.counts, (line[complete], 1 + channel[rows[complete]]), 1)
+
+
 class Lines:
     """The modes of a B as the record shows them; modes with equal products are one line."""
 
@@ -117,7 +148,7 @@ class Lines:
         generator.vetoed = {copy: self.code for copy in copies[1:]}
         return groups
 
-    def of(self, records, copies) -> NDArray[np.intp]:  # type: ignore[no-untyped-def]
+    def of(self, records: Jagged, copies: Mapping[int, int]) -> NDArray[np.intp]:
         """Line (n, 2) of the two B's of each event; -1 if it is not in the table."""
         rows = b_rows(records)
         code = np.abs(records["pdg"])
@@ -131,10 +162,8 @@ class Lines:
         return line[rows]
 
 
-def conjugate_negative(records):  # type: ignore[no-untyped-def]
+def conjugate_negative(records: Jagged) -> Jagged:
     """Records in which all decays of anti-B's, and the B's themselves, are conjugated: one hash for both."""
-    from fei_lite.events import Jagged
-
     rows = np.flatnonzero(records["mother"] >= 0)
     above = records["mother"] + records.offsets[:-1][records.event_index]
     codes = records["pdg"].copy()
@@ -145,42 +174,75 @@ def conjugate_negative(records):  # type: ignore[no-untyped-def]
     return Jagged(records.offsets, {**records.columns, "pdg": codes})
 
 
-def measured(process: str, n: int, seed: int, channels: Channels) -> tuple[NDArray, NDArray]:
-    """Decays of each line (lines), and complete decays by channel in them (lines, channels)."""
+def measured(process: str, n: int, seed: int, channels: Channels,
+             enriched: enrichment.Enrichment) -> dict[str, NDArray]:
+    """Decays of each line (lines), complete decays by channel in them (lines, channels), also weighted."""
     chosen, beams = find_process(process), Beams()
     generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
     lines = Lines(chosen.code)
     groups = lines.install(generator)
+    enrichment.install_decays(generator, enriched)
     start_pairs(generator, [(chosen.code, -chosen.code)], code=chosen.code, groups={chosen.code: groups}, beams=beams,
                 rng=np.random.default_rng([seed, 3]))
     rng = np.random.default_rng([seed, 1])
     size = len(lines.modes)
-    decays, counts = np.zeros(size), np.zeros((size, len(channels.channels)))
+    decays, counts = np.zeros(size), np.zeros((2, size, len(channels.channels)))
+    others = [Decays(code, len(channels.channels)) for code in ENRICHED]
     with tqdm(total=n, unit="event") as bar:
         for records in blocks(initialised(generator), n):
             line = lines.of(records, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=0, copies=generator.copies)
             np.add.at(decays, line[line >= 0], 1)
             rows, channel = channels.decays(batch)
-            b = b_above(batch)[rows]
+            above = b_above(batch)
+            b = above[rows]
             mine = line[batch.generated.event_index[rows], np.maximum(b, 0)]
             good = (b >= 0) & (mine >= 0)
-            np.add.at(counts, (mine[good], channel[good]), 1)
+            weight = enrichment.decay_weights(records, enriched)[batch.generated.event_index[rows]]
+            np.add.at(counts[0], (mine[good], channel[good]), 1)
+            np.add.at(counts[1], (mine[good], channel[good]), weight[good])
+            complete = np.full(len(above), -1)
+            complete[rows] = channel
+            for other in others:
+                other.add(records, complete)
             bar.update(len(line))
     if (lost := 1.0 - decays.sum() / (2 * n)) > 0.001:
         print(f"{lost:.2%} of the decays belong to no line")
-    return decays, counts
+    return {"decays": decays, "counts": counts[0], "weighted": counts[1],
+            **{f"decays_{other.code}": other.counts for other in others}}
 
 
-def load(folder: Path, code: int) -> tuple[NDArray, NDArray]:
-    """Probability of each mode (normalised), and complete decays per decay (modes, channels)."""
+def load(folder: Path, code: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Probability of each mode (normalised), complete decays per decay (modes, channels), and generic ones."""
     parts = [np.load(path) for path in sorted(folder.glob(f"{find_name(code)}_*.npz"))]
     decays = sum(part["decays"] for part in parts)
-    counts = sum(part["counts"] for part in parts)
-    lines = Lines(code)
-    share = np.array([mode.fraction for mode in require_modes(belle2_table(), code)])
-    rate = (counts / np.maximum(decays, 1)[:, None])[lines.line]
-    return share / share.sum(), rate
+    lines, norm = Lines(code).line, np.maximum(decays, 1)[:, None]
+    rate, generic = ((sum(part[name] for part in parts) / norm)[lines] for name in ("counts", "weighted"))
+    return fractions(code), rate, generic
+
+
+def fractions(code: int) -> NDArray:
+    """Fractions of a particle's modes in the table, normalised."""
+    found = np.array([mode.fraction for mode in require_modes(belle2_table(), code)])
+    return np.asarray(found / found.sum())
+
+
+def decay_boosts(folder: Path, code: int) -> NDArray:
+    """Boosts of the modes of a particle whose every decay is enriched: 70 % of the decays stay generic.
+
+    Where some modes are partons, only decays to leptons are boosted: the others cannot be told apart.
+    """
+    counts = sum(np.load(path)[f"decays_{code}"] for path in sorted(folder.glob("*.npz")))
+    modes, p = require_modes(belle2_table(), code), fractions(code)
+    if any(fragments(mode) for mode in modes):
+        leptons = [sorted(map(abs, mode.products)) in ([11, 11], [13, 13]) for mode in modes]
+        return np.where(leptons, LEPTONS, 1.0)
+    products = [tuple(sorted(mode.products)) for mode in modes]
+    first = np.array([products.index(mine) for mine in products])
+    rate = (counts[:, 1:] / np.maximum(counts[:, :1], 1))[first]
+    q = best_shares({code: p}, {code: rate}, 0.4)[code]
+    boosts = 2.0 ** np.round(np.log2(1.0 + 0.3 * q / q.sum() / (0.7 * p)))
+    return np.asarray(boosts[first])
 
 
 def find_name(code: int) -> str:
@@ -244,17 +306,17 @@ def boost(arguments: argparse.Namespace) -> None:
     """Write the boosts, and the rates that they give."""
     channels = Channels(load_channel_set(Path(arguments.set)))
     generic = enrichment.GENERIC_SHARE
-    share, rate = {}, {}
+    share, rate, plain = {}, {}, {}
     for code in (511, 521):
-        share[code], rate[code] = load(arguments.folder, code)
+        share[code], rate[code], plain[code] = load(arguments.folder, code)
     best = best_shares(share, rate, generic)
     boosts = {code: boosts_of(share[code], best[code]) for code in share}
     drawn = {}
     for code, p in share.items():
         q = p * boosts[code]
         drawn[code] = (1.0 + generic) * p + (1.0 - generic) * q / q.sum()
-    usual, expected = (np.asarray(sum(s[code] @ rate[code] for code in share))
-                       for s in ({code: 2.0 * p for code, p in share.items()}, drawn))
+    usual = np.asarray(sum(2.0 * p @ plain[code] for code, p in share.items()))
+    expected = np.asarray(sum(drawn[code] @ rate[code] for code in share))
     worth = effective(share, drawn, rate)
     keep: dict[str, dict[str, float]] = {}
     for i, channel in enumerate(channels.channels):
@@ -267,7 +329,9 @@ def boost(arguments: argparse.Namespace) -> None:
         "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
         "command": "python scripts/measure_enrichment.py generate PROCESS --seed SEED --events 250000; ... boost",
         "samples": sorted(path.stem for path in arguments.folder.glob("*.npz")),
-        "boosts": {str(code): enrichment.packed(values.tolist()) for code, values in boosts.items()}, "keep": keep,
+        "boosts": {str(code): enrichment.packed(values.tolist()) for code, values in boosts.items()},
+        "decays": {str(code): enrichment.packed(decay_boosts(arguments.folder, code).tolist()) for code in ENRICHED},
+        "keep": keep,
         "rate": "true complete decays in a million charged and a million mixed events: generic, enriched",
         "per_million": {channel.text: f"{usual[i] * 1e6:.0f} {expected[i] * 1e6:.0f}"
                         for i, channel in enumerate(channels.channels)},
@@ -302,9 +366,10 @@ def check(arguments: argparse.Namespace) -> None:
 def generate_sample(arguments: argparse.Namespace) -> None:
     """Add a sample to the work folder."""
     channels = Channels(load_channel_set(Path(arguments.set)))
-    decays, counts = measured(arguments.process, arguments.events, arguments.seed, channels)
+    enriched = enrichment.load_enrichment(arguments.decays) if arguments.decays else enrichment.Enrichment("", {}, {})
+    found = measured(arguments.process, arguments.events, arguments.seed, channels, enriched)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(arguments.folder / f"{arguments.process}_{arguments.seed}.npz", decays=decays, counts=counts)
+    np.savez_compressed(arguments.folder / f"{arguments.process}_{arguments.seed}.npz", **found)
 
 
 def main() -> None:
@@ -319,6 +384,7 @@ def main() -> None:
         step.add_argument("--seed", type=int, required=True)
         step.add_argument("--events", type=int, required=True)
         step.set_defaults(run=function)
+    steps.choices["generate"].add_argument("--decays", metavar="FILE", help="boosts of an earlier pass")
     step.add_argument("--enrich", default="hadronic", help="enrichment to check (default: %(default)s)")
     step.add_argument("--keep-uncovered", type=float, default=0.04, help="(default: %(default)s)")
     step = steps.add_parser("boost")

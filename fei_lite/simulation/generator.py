@@ -19,7 +19,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.simulation.beams import Beams, boost, rotation_to
-from fei_lite.simulation.enrichment import Enrichment, install_enriched
+from fei_lite.simulation.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.simulation.fragmentation import install_generic
 from fei_lite.simulation.groups import Groups
 from fei_lite.simulation.processes import Process, find_process
@@ -89,7 +89,8 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
         for records in blocks(generator, n):
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
             if enrichment is not None:
-                batch.events["weight"] = groups[chosen.code].weights(records["pdg"][b_rows(records)])
+                batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
+                                          * decay_weights(records, enrichment))
             yield batch
             number += len(records.counts)
 
