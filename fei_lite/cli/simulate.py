@@ -2,9 +2,10 @@
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
 ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
-other generically). Example:
+other generically). Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite simulate charged -n 1000000 --seed 1 --enrich --keep-uncovered 0.04 -o to_train_on.root
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="keep events without a tag of the channel set with probability F and weight 1/F")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set of --keep-uncovered (default: %(default)s)")
+    parser.add_argument("--enrich", nargs="?", const="hadronic", metavar="NAME",
+                        help="charged, mixed: decays into rare channels are frequent, weights keep the events generic; "
+                             "measured for the channel set NAME (default: hadronic), or a file (.json)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -51,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.process, arguments.output, n=arguments.events, seed=arguments.seed, dec_file=arguments.dec,
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
+            enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
             report=advance)
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
