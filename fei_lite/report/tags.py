@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fei_lite.classifiers.quality import reliability
 from fei_lite.evaluation import CONFIDENCE, KINDS, WORKING_POINTS, Measured, share
+from fei_lite.report.observed import Observed
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +45,11 @@ class Events:
         return _effective(self.weight[rows])
 
 
+def all_events(observed: Observed) -> Events:
+    """Types and weights of all events that were read."""
+    return Events(np.concatenate(observed.event_types), np.concatenate(observed.event_weights))
+
+
 @dataclass(frozen=True)
 class KindOfTag:
     """The best Btags of one kind (B+ or B0), the most probable first."""
@@ -59,7 +65,9 @@ class KindOfTag:
     def curve(self) -> tuple[Floats, Floats, Floats]:
         """Threshold, purity and tag-side efficiency after each tag, equal probabilities taken together."""
         right, tagged = np.cumsum(self.weight * self.correct), np.cumsum(self.weight)
-        last = np.flatnonzero(np.append(np.diff(self.probability) < 0.0, True)) if len(tagged) else np.zeros(0, int)
+        if not len(tagged) or not self.total > 0.0:  # no such tags, or no events that could have one
+            return np.zeros(0), np.zeros(0), np.zeros(0)
+        last = np.flatnonzero(np.append(np.diff(self.probability) < 0.0, True))
         return self.probability[last], right[last] / tagged[last], right[last] / self.total
 
     def above(self, threshold: float, *, inclusive: bool = False) -> dict[str, Any]:
