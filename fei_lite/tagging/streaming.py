@@ -1,0 +1,60 @@
+"""Flat columns of a Btag file in pieces: memory depends on the piece, not on the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import parquetio
+from fei_lite.events.files import PathLike, is_parquet
+from fei_lite.events.rootio import damage_reported, get_tree, open_root
+from fei_lite.tagging.output import TREE
+
+#: Candidates of a piece: some 50 MB for ten columns.
+ROWS = 500_000
+
+
+def iterate_tags(path: PathLike, columns: Sequence[str], *, optional: Sequence[str] = (),
+                 rows: int = ROWS) -> Iterator[dict[str, NDArray[Any]]]:
+    """Pieces of at most ``rows`` candidates of a Btag file, with numeric ``columns`` (n,) by name.
+
+    Columns of ``optional`` come where the file has them (truth is not in every
+    file). Order is that of the file; an event may be cut by the end of a piece.
+    Raises :class:`EventFileError` for a damaged or foreign file and
+    :class:`UnknownNameError` for a column that is not there.
+    """
+    return (_pieces_parquet if is_parquet(path) else _pieces_root)(path, columns, optional, rows)
+
+
+def _wanted(path: PathLike, columns: Sequence[str], optional: Sequence[str], present: Sequence[str]) -> list[str]:
+    for name in columns:
+        if name not in present:
+            raise UnknownNameError(f"{path}: no Btag column '{name}'.{nearest(name, present)}")
+    return [*columns, *(name for name in optional if name in present)]
+
+
+def _pieces_root(path: PathLike, columns: Sequence[str], optional: Sequence[str],
+                 rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+    with open_root(path) as file:
+        tree = get_tree(file, path, TREE)
+        names = _wanted(path, columns, optional, [branch.name for branch in tree.branches])
+        for start in range(0, int(tree.num_entries), rows):
+            with damage_reported(path, "reading the candidates"):
+                arrays = tree.arrays(names, entry_start=start, entry_stop=start + rows, library="np",
+                                     how=dict, array_cache=None)
+            yield {name: np.asarray(arrays[name]) for name in names}
+
+
+def _pieces_parquet(path: PathLike, columns: Sequence[str], optional: Sequence[str],
+                    rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+    import pyarrow.parquet as pq
+
+    with parquetio.damage_reported(path, "reading the candidates"), \
+            pq.ParquetFile(path, page_checksum_verification=True) as file:
+        names = _wanted(path, columns, optional, file.schema_arrow.names)
+        for piece in file.iter_batches(batch_size=rows, columns=names):
+            yield {name: piece.column(name).to_numpy(zero_copy_only=False) for name in names}
