@@ -15,8 +15,10 @@ import numpy as np
 from fei_lite.evaluation import Measured
 from fei_lite.outputs import atomic_output
 from fei_lite.plots import PathLike
+from fei_lite.validation.calibration import Calibration
 from fei_lite.validation.ceiling import Ceiling, of_same_channels
 from fei_lite.validation.efficiency import Comparison
+from fei_lite.validation.sculpting import SIGNAL_WINDOW, Sculpting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 #: Okabe and Ito's palette, told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK = "#333333"
+_SIDES = ("value", "lower", "upper")
 _TITLES = {"B+": "$B^{+}$", "B0": "$B^{0}$"}
 
 
@@ -67,6 +70,51 @@ def _percent(measured: Measured) -> str:
 
 def _draw_curve(axes: Axes, x: list[Measured], y: list[Measured], colour: str, label: str) -> None:
     purity = np.array([m.value for m in x])
-    value, lower, upper = (100 * np.array([getattr(m, name) for m in y]) for name in ("value", "lower", "upper"))
+    value, lower, upper = (100 * np.array([getattr(m, side) for m in y]) for side in _SIDES)
     axes.plot(purity, value, "-", color=colour, linewidth=1.2, label=label)
     axes.fill_between(purity, lower, upper, color=colour, alpha=0.25, linewidth=0)
+
+
+def draw_sculpting(sculpting: Sculpting, path: PathLike, *, force: bool = True) -> None:
+    """Mbc of the background in slices of SignalProbability, each with area 1; a panel per kind and background."""
+    kinds = list(sculpting.slices)
+    figure = _figure(len(kinds), 2, size=(5.6, 3.6))
+    panels = [(kind, background) for kind in kinds for background in sculpting.slices[kind]]
+    width = 1000 * float(sculpting.edges[1] - sculpting.edges[0])
+    for axes, (kind, background) in zip(figure.axes, panels, strict=True):
+        for colour, part in zip(COLOURS, sculpting.slices[kind][background]):
+            total = part.histogram.sum()
+            if total > 0.0:
+                axes.stairs(part.histogram / total, sculpting.edges, color=colour, linewidth=1.1,
+                            label=f"{part.low:g} to {part.high:g}: {part.n}" + _test(part.p_value))
+        axes.axvspan(*SIGNAL_WINDOW, color=_INK, alpha=0.08, linewidth=0)
+        axes.set(xlabel=r"$M_{bc}$ [GeV]", ylabel=f"share / {width:.3g} MeV", title=f"{_TITLES[kind]}: {background}",
+                 xlim=(sculpting.edges[0], sculpting.edges[-1]))
+        axes.set_ylim(bottom=0.0, top=1.45 * axes.get_ylim()[1])
+        if axes.patches[:-1]:
+            axes.legend(fontsize=7, title="SignalProbability", title_fontsize=7, loc="upper left", frameon=False,
+                        ncols=2)
+    _save(figure, path, force)
+
+
+def _test(p_value: float) -> str:
+    return "" if np.isnan(p_value) else f", p = {p_value:.2g}"
+
+
+def draw_calibration(groups: Mapping[str, list[Calibration]], path: PathLike, *, force: bool = True) -> None:
+    """Reliability of the best Btags: share that is right against SignalProbability, with 68.3 % intervals."""
+    figure = _figure(1, len(groups), size=(4.2, 4.2))
+    for axes, (name, found) in zip(figure.axes, groups.items(), strict=True):
+        bins = [b for b in found[0].bins if b.predicted > 0.0]
+        x = np.array([b.predicted for b in bins])
+        value, lower, upper = (np.array([getattr(b.observed, side) for b in bins]) for side in _SIDES)
+        low = max(10.0 ** np.floor(np.log10(min([*x, *value[value > 0.0]], default=0.1))), 1e-6)
+        axes.plot([low, 1.0], [low, 1.0], color=_INK, linewidth=0.7)
+        axes.vlines(x, np.maximum(lower, low), upper, color=COLOURS[0], linewidth=1.0)
+        axes.plot(x[value > 0.0], value[value > 0.0], "o", color=COLOURS[0], markersize=4)
+        notes = [f"P > {c.min_signal_probability:g}: error {c.error.value:.4f}, by chance {c.from_fluctuations:.4f}"
+                 for c in found if c.n]
+        axes.text(0.03, 0.97, "\n".join(notes), transform=axes.transAxes, va="top", fontsize=7, color=_INK)
+        axes.set(xscale="log", yscale="log", xlim=(low, 1.2), ylim=(low, 1.2), box_aspect=1,
+                 xlabel="SignalProbability", ylabel="share of correct best Btags", title=_TITLES.get(name, name))
+    _save(figure, path, force)
