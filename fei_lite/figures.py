@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fei_lite.corrections.factors import CorrectionFactors
+from fei_lite.corrections.yields import Yields
 from fei_lite.evaluation import Measured
 from fei_lite.outputs import atomic_output
 from fei_lite.plots import PathLike
@@ -118,3 +120,54 @@ def draw_calibration(groups: Mapping[str, list[Calibration]], path: PathLike, *,
         axes.set(xscale="log", yscale="log", xlim=(low, 1.2), ylim=(low, 1.2), box_aspect=1,
                  xlabel="SignalProbability", ylabel="share of correct best Btags", title=_TITLES.get(name, name))
     _save(figure, path, force)
+
+
+def draw_corrections(found: CorrectionFactors, path: PathLike, *, names: Mapping[str, str] | None = None,
+                     force: bool = True) -> None:
+    """The factors with their errors, then a panel per mode: Mbc of the data with the fit.
+
+    ``names``: text of a mode by ``"B+ 3"``. Data points have Poisson errors.
+    """
+    from matplotlib.figure import Figure
+
+    assert found.fits is not None, "factors read from a file have no fits"
+    labels = [mode_label(mode.kind, mode.modes, names or {}) for mode in found.modes]
+    rows = -(-len(labels) // 4)
+    figure = Figure(figsize=(16.0, 4.0 + 2.9 * rows), layout="constrained")
+    grid = figure.add_gridspec(1 + rows, 4, height_ratios=[4.0, *[2.9] * rows])
+    _draw_factors(figure.add_subplot(grid[0, :]), found, labels)
+    for i, label in enumerate(labels):
+        axes = figure.add_subplot(grid[1 + i // 4, i % 4])
+        _draw_mode(axes, found.fits[0], i)
+        axes.set_title(f"{label}\n{found.factors[i]:.2f} $\\pm$ {found.modes[i].error:.2f}", fontsize=7)
+    _save(figure, path, force)
+
+
+def _draw_factors(axes: Axes, found: CorrectionFactors, labels: list[str]) -> None:
+    """Factors with their statistical errors, and with all in a broader bar."""
+    x = np.arange(len(labels))
+    statistical = np.sqrt(np.diag(found.parts["data"] + found.parts["simulation"]))
+    axes.axhline(1.0, color=_INK, linewidth=0.7)
+    axes.errorbar(x, found.factors, np.sqrt(np.diag(found.covariance)), fmt="none", color=COLOURS[5], elinewidth=5)
+    axes.errorbar(x, found.factors, statistical, fmt="o", color=COLOURS[0], markersize=4)
+    axes.set_xticks(x, labels, rotation=20, ha="right", fontsize=7)
+    axes.set_ylabel("data / simulation")
+
+
+def _draw_mode(axes: Axes, fit: Yields, i: int) -> None:
+    """Mbc of one row, the fit, and its background."""
+    edges, n = fit.problem.edges, fit.problem.counts[i]
+    peak, _, _ = fit.problem.model.bins(edges, fit.problem.shapes, shift=fit.position[0], width=fit.position[1])
+    axes.stairs(fit.expected[i], edges, color=COLOURS[0], linewidth=1.1)
+    axes.stairs(fit.expected[i] - fit.signal[i] * peak[i], edges, color=COLOURS[1], linewidth=1.1)
+    axes.errorbar(0.5 * (edges[1:] + edges[:-1]), n, np.sqrt(n), fmt="o", color=_INK, markersize=2, elinewidth=0.6)
+    axes.set(xlim=(edges[0], edges[-1]), xlabel=r"$M_{bc}$ [GeV]")
+    axes.set_ylim(bottom=0.0)
+    axes.tick_params(labelsize=6)
+
+
+def mode_label(kind: str, modes: tuple[int, ...], names: Mapping[str, str]) -> str:
+    """Text of a row of the factors: the decay, or how many modes share it."""
+    if len(modes) > 1:
+        return f"{kind}: {len(modes)} other modes"
+    return names.get(f"{kind} {modes[0]}", f"{kind} mode {modes[0]}")

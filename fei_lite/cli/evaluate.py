@@ -10,7 +10,9 @@ Example:
     fei-lite evaluate btag.root --format json
 
 With several Btag files of the same events (baseline first): tag-side efficiency
-at fixed purity, the maximum, and ratios to the baseline on the same events.
+at fixed purity, the maximum, and ratios to the baseline on the same events. With
+--simulation: correction factors per decay mode, data over simulation, from fits
+of Mbc.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--channels", action="store_true", help="list the cut-flow of every channel as well")
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
+    parser.add_argument("--figure", type=Path, help="draw there: efficiency against purity, or the fits of Mbc")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     several = parser.add_argument_group("with several files")
     several.add_argument("--purities", type=float, nargs="+", metavar="P", help="compare there (default: 0.1 0.5)")
@@ -39,28 +42,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     several.add_argument("--ceiling", type=Path, nargs="*", metavar="EVENTS",
                          help="count, in these event files (default: those the Btag files name), the events in which "
                               "a B of the channel list is generated")
-    several.add_argument("--figure", type=Path, help="draw efficiency against purity there")
     several.add_argument("--replicas", type=int, default=400, help="of the bootstrap (default: %(default)s)")
     several.add_argument("--seed", type=int, default=1, help="of the bootstrap (default: %(default)s)")
+    factors = parser.add_argument_group("correction factors")
+    factors.add_argument("--simulation", type=Path, metavar="BTAG",
+                         help="simulated Btags of the same control sample; BTAG is the data")
+    factors.add_argument("--scale", type=float, help="events in data over those in simulation (default: the files')")
+    factors.add_argument("--scale-error", type=float, default=0.0, help="its relative error (default: %(default)s)")
+    factors.add_argument("--min-signal-probability", type=float, default=0.01, metavar="P",
+                         help="of the Btags (default: %(default)s)")
+    factors.add_argument("--min-expected", type=float, default=50.0, metavar="N",
+                         help="signal events that a mode needs to have a factor of its own (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite evaluate``."""
+    from fei_lite.errors import FeiLiteError
     from fei_lite.outputs import atomic_output
 
-    text, accounted = _several(arguments) if len(arguments.btags) > 1 else _one(arguments)
+    if arguments.simulation is not None and len(arguments.btags) > 1:
+        raise FeiLiteError("--simulation: give one Btag file of data; sets are compared without it.")
+    if arguments.simulation is not None:
+        from fei_lite.cli.corrections import correct
+
+        text, accounted = correct(arguments), True
+    elif len(arguments.btags) > 1:
+        from fei_lite.cli.comparison import compare
+
+        text, accounted = compare(arguments), True
+    else:
+        text, accounted = _one(arguments)
     if arguments.output is None:
         print(text)
     else:
         with atomic_output(arguments.output, force=arguments.force) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     return 0 if accounted else 1
-
-
-def _several(arguments: argparse.Namespace) -> tuple[str, bool]:
-    from fei_lite.cli.comparison import compare
-
-    return compare(arguments), True
 
 
 def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
