@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import argus, crystalball
 
-from fei_lite.corrections.factors import Tags
+from fei_lite.corrections.samples import Tags
 
 ENDPOINT, LOW = 5.2897, 5.22
 

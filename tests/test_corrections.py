@@ -13,12 +13,8 @@ from scipy.stats import argus, crystalball, norm
 
 from fei_lite.cli import main
 from fei_lite.cli.corrections import table
-from fei_lite.corrections.factors import (
-    Options,
-    derive_factors,
-    factors_from_plain,
-    pool_modes,
-)
+from fei_lite.corrections.factors import derive_factors, factors_from_plain
+from fei_lite.corrections.samples import Options, pool_modes
 from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError

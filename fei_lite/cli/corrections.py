@@ -16,7 +16,8 @@ def correct(arguments: argparse.Namespace) -> str:
     """Derive the factors of the arguments' files; draws the figure, returns the result as text."""
     from dataclasses import replace
 
-    from fei_lite.corrections.factors import Options, control_tags, derive_factors
+    from fei_lite.corrections.factors import derive_factors
+    from fei_lite.corrections.samples import Options, control_tags
     from fei_lite.validation.best_tags import read_best_tags
     from fei_lite.validation.plain import as_plain
 

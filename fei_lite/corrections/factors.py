@@ -23,7 +23,7 @@ scale                       relative error of ``scale``                         
 ==========================  ==========================================================  ==============
 
 Modes with too few expected events are pooled, per kind of B, and share a
-factor (:func:`pool_modes`).
+factor (:func:`fei_lite.corrections.samples.pool_modes`).
 """
 
 from __future__ import annotations
@@ -35,56 +35,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.corrections.samples import Options, Rows, Tags, make_rows
 from fei_lite.corrections.shapes import FittedShape, SignalModel, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, Yields, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
 from fei_lite.evaluation import KINDS
-from fei_lite.validation.best_tags import BestTags
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Options:
-    """Choices of the fits. GeV.
-
-    ``endpoint``: half of the energy of the Upsilon(4S) at its nominal mass;
-    ``endpoint_error`` (assumed) its error; ``min_expected``: signal events that a mode needs
-    in data to have a factor of its own; ``min_shape``: simulated signal candidates (effective) that it
-    needs to have a signal shape of its own.
-    """
-
-    low: float = 5.22
-    high: float = 5.29
-    n_bins: int = 35
-    endpoint: float = 5.28970
-    endpoint_error: float = 0.0003
-    model: str = "crystal_ball"
-    other_model: str = "core_and_tail"
-    min_expected: float = 50.0
-    min_shape: float = 400.0
-    scale: float = 1.0
-    scale_error: float = 0.0
-
-    @property
-    def edges(self) -> Floats:
-        """Edges of the bins in Mbc; none lies beyond the endpoint but the last."""
-        return np.linspace(self.low, self.high, self.n_bins + 1)
-
-
-@dataclass(frozen=True)
-class Tags:
-    """Best Btags of a control sample: arrays (n,).
-
-    ``kind`` (521 or 511), ``mode`` (decayModeID), ``mbc`` (GeV), ``weight``, and
-    whether the candidate belongs to the peak (simulation alone; None for data).
-    """
-
-    kind: NDArray[np.int32]
-    mode: NDArray[np.int32]
-    mbc: Floats
-    weight: Floats
-    peaking: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,47 +100,6 @@ class CorrectionFactors:
         return factor, row
 
 
-def pool_modes(expected: Mapping[int, float], min_expected: float) -> list[tuple[int, ...]]:
-    """Modes with at least ``min_expected`` events alone, largest first, and the others in one pool at the end.
-
-    ``expected`` by mode, from simulation: a choice by the data would be biased. If the pool has too few as well,
-    the smallest mode that stands alone joins it, and so on; if all together have too few, there is no row.
-
-    >>> pool_modes({0: 100.0, 1: 70.0, 2: 20.0, 3: 40.0}, 50.0)
-    [(0,), (1,), (2, 3)]
-    >>> pool_modes({0: 100.0, 1: 70.0, 2: 20.0}, 50.0)
-    [(0,), (1, 2)]
-    """
-    alone = sorted((m for m, n in expected.items() if n >= min_expected), key=lambda m: -expected[m])
-    pool = [m for m, n in expected.items() if n < min_expected]
-    while pool and alone and sum(expected[m] for m in pool) < min_expected:
-        pool.append(alone.pop())
-    rows: list[tuple[int, ...]] = [(m,) for m in alone]
-    if pool and sum(expected[m] for m in pool) >= min_expected:
-        rows.append(tuple(sorted(pool)))
-    return rows
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Histograms of the rows (n_rows, n_bins): data, simulation, its squares, its peak and that one's squares."""
-
-    kinds: list[str]
-    modes: list[tuple[int, ...]]
-    data: Floats
-    simulation: Floats
-    squares: Floats
-    peak: Floats
-    peak_squares: Floats
-
-    @property
-    def effective(self) -> Floats:
-        """Effective number of simulated peaking candidates (n_rows,)."""
-        total, squares = self.peak.sum(axis=1), self.peak_squares.sum(axis=1)
-        effective: Floats = np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0.0)
-        return effective
-
-
 def derive_factors(data: Tags, simulation: Tags, *, options: Options | None = None) -> CorrectionFactors:
     """Correction factors of every mode that both samples have, from fits of Mbc.
 
@@ -194,7 +110,7 @@ def derive_factors(data: Tags, simulation: Tags, *, options: Options | None = No
         raise FeiLiteError("the simulated Btags have no truth: the shape of the peak is unknown.")
     if not chosen.scale > 0.0:
         raise FeiLiteError(f"scale {chosen.scale}: expected data over simulated events, above 0.")
-    rows, left_out = _rows(data, simulation, chosen)
+    rows, left_out = make_rows(data, simulation, chosen)
     nominal = _fit(rows, chosen, chosen.model)
     other = _fit(rows, chosen, chosen.other_model)
     moved = _fit(rows, replace(chosen, endpoint=chosen.endpoint + chosen.endpoint_error), chosen.model)
@@ -214,36 +130,6 @@ def _together(change: Floats) -> Floats:
     """Covariance of changes that all come from one cause."""
     covariance: Floats = np.outer(change, change)
     return covariance
-
-
-def _rows(data: Tags, simulation: Tags, options: Options) -> tuple[_Rows, dict[str, str]]:
-    assert simulation.peaking is not None
-    kinds: list[str] = []
-    modes: list[tuple[int, ...]] = []
-    left_out: dict[str, str] = {}
-    inside = (simulation.mbc >= options.low) & (simulation.mbc <= options.high) & simulation.peaking
-    for kind, (code, _) in KINDS.items():
-        known = np.unique(np.concatenate([t.mode[t.kind == code] for t in (data, simulation)]))
-        expected = {int(m): options.scale * float(simulation.weight[inside & (simulation.kind == code)
-                                                                    & (simulation.mode == m)].sum()) for m in known}
-        found = pool_modes(expected, options.min_expected)
-        kinds += [kind] * len(found)
-        modes += found
-        for mode in set(expected) - {m for row in found for m in row}:
-            left_out[f"{kind} {mode}"] = f"{expected[mode]:.1f} events expected, with all others of its kind too few"
-    if not modes:
-        raise FitError(f"no mode has the {options.min_expected:g} expected signal events that a factor needs.")
-
-    def histograms(tags: Tags, of: NDArray[np.bool_] | None = None, power: int = 1) -> Floats:
-        use = np.ones(len(tags.mbc), dtype=bool) if of is None else of
-        counts = []
-        for kind, row in zip(kinds, modes, strict=True):
-            chosen = use & (tags.kind == KINDS[kind][0]) & np.isin(tags.mode, row)
-            counts.append(np.histogram(tags.mbc[chosen], options.edges, weights=tags.weight[chosen] ** power)[0])
-        return np.array(counts, dtype=np.float64)
-
-    return _Rows(kinds, modes, histograms(data), histograms(simulation), histograms(simulation, power=2),
-                 histograms(simulation, simulation.peaking), histograms(simulation, simulation.peaking, 2)), left_out
 
 
 @dataclass(frozen=True)
@@ -299,7 +185,7 @@ def _response(fit: Yields, rows: NDArray[np.intp], parameter: int, step: float) 
     return fit.response(fit.signal[:, None] * (after - before))
 
 
-def _fit(rows: _Rows, options: Options, model: str) -> _Fitted:
+def _fit(rows: Rows, options: Options, model: str) -> _Fitted:
     """Shapes from simulation, then the yields of simulation and of data."""
     signal = find_model(model)
     shapes = _shapes(rows, options, signal)
@@ -316,7 +202,7 @@ def _fit(rows: _Rows, options: Options, model: str) -> _Fitted:
     return _Fitted(data, simulation, shapes)
 
 
-def _shapes(rows: _Rows, options: Options, model: SignalModel) -> list[tuple[FittedShape, NDArray[np.intp]]]:
+def _shapes(rows: Rows, options: Options, model: SignalModel) -> list[tuple[FittedShape, NDArray[np.intp]]]:
     """A shape per row with enough simulated signal; the others of a kind share one, of the whole kind."""
     own = rows.effective >= options.min_shape
     groups = [(np.array([i]), np.array([i])) for i in np.flatnonzero(own)]
@@ -328,23 +214,13 @@ def _shapes(rows: _Rows, options: Options, model: SignalModel) -> list[tuple[Fit
              members) for members, source in groups]
 
 
-def _modes(rows: _Rows, fitted: _Fitted, factors: Floats, covariance: Floats, min_shape: float) -> list[Mode]:
+def _modes(rows: Rows, fitted: _Fitted, factors: Floats, covariance: Floats, min_shape: float) -> list[Mode]:
     errors = [np.sqrt(np.diag(fit.covariance)) for fit in (fitted.data, fitted.simulation)]
     return [Mode(kind, modes, float(factors[i]), float(np.sqrt(covariance[i, i])),
                  (float(fitted.data.signal[i]), float(fitted.simulation.signal[i])),
                  (float(errors[0][i]), float(errors[1][i])),
                  float(fitted.simulation.signal[i] / rows.peak[i].sum()), bool(rows.effective[i] >= min_shape))
             for i, (kind, modes) in enumerate(zip(rows.kinds, rows.modes, strict=True))]
-
-
-def control_tags(tags: BestTags, *, min_signal_probability: float = 0.01) -> Tags:
-    """The best Btags above a working point as a control sample; what peaks is known where there is truth.
-
-    Candidates whose parts all come from one B peak, whether or not they are ``isSignal``.
-    """
-    tags = tags.select(tags.probability > min_signal_probability)
-    peaking = tags.correct | np.isin(tags.ancestor, [code for code, _ in KINDS.values()]) if tags.has_truth else None
-    return Tags(tags.kind, tags.mode, tags.mbc, tags.weight, peaking)
 
 
 def factors_from_plain(plain: Mapping[str, Any]) -> CorrectionFactors:

@@ -26,7 +26,7 @@ def argus_bins(edges: Floats, slope: Floats, *, endpoint: float) -> tuple[Floats
     2/3 t^1.5 1F1(1.5, 2.5, slope t) by Kummer's function.
 
     >>> argus_bins(np.array([5.2, 5.25, 5.29]), np.array([0.0]), endpoint=5.29)[0].round(4)
-    array([[0.6999, 0.3001]])
+    array([[0.7016, 0.2984]])
     """
     from scipy.special import hyp1f1
 
