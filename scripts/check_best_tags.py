@@ -1,8 +1,9 @@
 """Best Btags of a file with truth: is Mbc of the background sculpted, is SignalProbability a probability?
 
-    python scripts/check_best_tags.py btag.root --folder figures
+    python scripts/check_best_tags.py btag.root --events charged.root mixed.root --folder figures
 
-Prints two tables; writes sculpting.png, calibration.png and best_tags.json.
+With the events that the Btags are of, false Btags with less than 0.3 GeV from elsewhere are told apart: they peak by
+nature. Prints two tables; writes sculpting.png, calibration.png and best_tags.json.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fei_lite.evaluation import Measured
 from fei_lite.figures import draw_calibration, draw_sculpting
 from fei_lite.validation.best_tags import read_best_tags
 from fei_lite.validation.calibration import Calibration, calibrate
+from fei_lite.validation.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
 from fei_lite.validation.plain import as_plain
 from fei_lite.validation.sculpting import Sculpting, mbc_sculpting
 
@@ -52,13 +54,19 @@ def main() -> None:
     """Parse the command line, measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("btags", type=Path)
+    parser.add_argument("--events", type=Path, nargs="+", metavar="EVENTS", help="the Btag file's inputs, in order")
     parser.add_argument("--folder", type=Path, default=Path("."))
     parser.add_argument("--choose", choices=("event", "kind"), default="event",
                         help="the best Btag of each event, or of each list")
     parser.add_argument("--seed", type=int, default=1, help="of the bootstrap (default: %(default)s)")
     arguments = parser.parse_args()
     tags = read_best_tags(arguments.btags, choose=arguments.choose)
-    sculpting, calibration = mbc_sculpting(tags), calibrate(tags, rng=np.random.default_rng(arguments.seed))
+    nearly_right = None
+    if arguments.events:
+        objects = read_best_objects(arguments.btags, choose=arguments.choose)
+        nearly_right = foreign_energy(tags, objects, arguments.events) < NEARLY_RIGHT
+    sculpting = mbc_sculpting(tags, nearly_right=nearly_right)
+    calibration = calibrate(tags, rng=np.random.default_rng(arguments.seed))
     print_sculpting(sculpting)
     print_calibration(calibration)
     arguments.folder.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.stats import binom, ks_2samp, kstest
+from toy_events import toy_batch
 from toy_tags import toy_tags
 
+from fei_lite.errors import EventFileError
+from fei_lite.events import EventWriter, open_events
 from fei_lite.figures import draw_calibration, draw_sculpting
+from fei_lite.tagging.output import TagWriter
+from fei_lite.validation.best_tags import read_best_tags
 from fei_lite.validation.calibration import calibrate, event_calibration
+from fei_lite.validation.origin import foreign_energy, read_best_objects
 from fei_lite.validation.sculpting import mbc_sculpting, window_ratio
 from fei_lite.validation.two_sample import Sample, ks_distance, ks_events, ks_independent
 
@@ -82,7 +90,7 @@ def test_sculpting_is_found_and_measured():
     assert high.relative.value == pytest.approx(ratios[1] / ratios[0], rel=0.05)
     assert high.p_value < 1e-10 and np.isnan(low.p_value)
     assert low.histogram.sum() + high.histogram.sum() == 50_000
-    assert all(part.n == 0 for part in found.slices["B0"]["combinatorial"] + found.slices["B+"]["same B"])
+    assert all(part.n == 0 for part in found.slices["B0"]["combinatorial"] + found.slices["B+"]["nearly right"])
 
 
 def test_window_ratio_covers():
@@ -98,7 +106,92 @@ def test_correct_tags_are_no_background():
     """Would catch signal taken for sculpted background."""
     tags = toy_tags([0, 1], [0.5, 0.6], [True, False], n_events=5, ancestor=np.array([521, 521], np.int32))
     parts = mbc_sculpting(tags).slices["B+"]
-    assert sum(p.n for p in parts["same B"]) == 1 and sum(p.n for p in parts["combinatorial"]) == 0
+    assert sum(p.n for p in parts["nearly right"]) == 1 and sum(p.n for p in parts["combinatorial"]) == 0
+
+
+def family(rng, batch):
+    """Two B per event; every other particle descends from one of them, from a daughter of one, or from nothing."""
+    pdg, mother = batch.generated["pdg"], batch.generated["mother"]
+    for first, last in pairwise(batch.generated.offsets):
+        pdg[first:last] = 211
+        pdg[first:first + 3] = [300553, 511, -511]
+        mother[first:last] = rng.integers(-1, np.maximum(np.arange(last - first), 1))
+        mother[first:first + 3] = [-1, 0, 0]
+        mother[first + 3:last][mother[first + 3:last] == 0] = -1
+        pdg[first + 3], mother[first + 3] = -511, 1  # the first B0 mixed
+
+
+def slow_foreign_energy(batch, event, tracks, clusters):
+    """Walk up from every object, sum per B, take the largest away."""
+    by_b, generated = {}, batch.generated
+    for objects, indices in ((batch.tracks, tracks), (batch.clusters, clusters)):
+        for index in indices:
+            row = objects.offsets[event] + index
+            if objects is batch.tracks:
+                _, _, omega, _, slope = objects["helix"][row]
+                energy = 0.00299792458 * abs(batch.events["bz"][event] / omega) * np.sqrt(1 + slope**2)
+            else:
+                energy = objects["E"][row]
+            at, b = objects["mc_index"][row], None
+            while at >= 0:
+                here = generated.offsets[event] + at
+                b = at if abs(generated["pdg"][here]) == 511 else b
+                at = generated["mother"][here]
+            by_b.setdefault(b, []).append(energy)
+    sums = {b: sum(energies) for b, energies in by_b.items()}
+    return sum(sums.values()) - max((e for b, e in sums.items() if b is not None), default=0.0)
+
+
+def test_foreign_energy_against_its_slow_twin(tmp_path):
+    """Would catch objects of another event, the mixed B0 counted as a third B, unmatched objects called right."""
+    rng = np.random.default_rng(9)
+    batch = toy_batch(12, seed=9)
+    family(rng, batch)
+    for objects in (batch.tracks, batch.clusters):
+        limit = batch.generated.counts[objects.event_index]
+        objects["mc_index"][:] = rng.integers(-1, limit)
+    with EventWriter(tmp_path / "events.root") as writer:
+        writer.write(batch)
+    batch = next(open_events(tmp_path / "events.root"))  # as it is read: bad objects are dropped
+    entry = np.flatnonzero(rng.random(12) < 0.7)
+    lists = [[rng.permutation(o.counts[e])[: rng.integers(1, 6)] for e in entry]
+             for o in (batch.tracks, batch.clusters)]
+    objects = {name: (np.concatenate([[0], np.cumsum([len(x) for x in found])]), np.concatenate(found))
+               for name, found in zip(("track_index", "cluster_index"), lists, strict=True)}
+    tags = toy_tags(entry, np.ones(len(entry)), np.zeros(len(entry)), n_events=12)
+    found = foreign_energy(tags, objects, [tmp_path / "events.root"], batch_size=5)
+    expected = [slow_foreign_energy(batch, e, t, c) for e, t, c in zip(entry, *lists, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert np.ptp(found) > 0.1
+    with pytest.raises(EventFileError, match="12 events, the Btags are of 13"):
+        foreign_energy(toy_tags(entry, entry, entry, n_events=13), objects, [tmp_path / "events.root"])
+
+
+@pytest.mark.parametrize("suffix", ["root", "parquet"])
+@pytest.mark.parametrize("choose", ["event", "kind"])
+def test_objects_of_best_tags(tmp_path, suffix, choose):
+    """Would catch lists of other candidates where a file is read in pieces: each list tells its candidate."""
+    rng = np.random.default_rng(10)
+    entry = np.repeat(np.arange(60), rng.integers(0, 4, 60))
+    n = len(entry)
+    rank = np.arange(n) - np.searchsorted(entry, entry) + 1
+    counts = rng.integers(0, 4, n)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    lists = {"track_index": (offsets, np.repeat(np.arange(n), counts).astype(np.int32)),
+             "cluster_index": (np.arange(n + 1), np.arange(n, dtype=np.int32))}
+    path = tmp_path / f"btag.{suffix}"
+    with TagWriter(path) as writer:
+        writer.write({"entry": entry, "event": entry, "pdg": rng.choice([521, 511], n).astype(np.int32),
+                      "decayModeID": np.arange(n, dtype=np.int32), "SignalProbability": rng.random(n),
+                      "Mbc": rng.random(n), "deltaE": rng.random(n), "weight": np.ones(n),
+                      "best": (rank == 1).astype(np.int8), **lists})
+        writer.finish([], {"n_events": 60, "sum_of_weights": 60.0, "sum_of_squared_weights": 60.0, "event_types": {}})
+    tags = read_best_tags(path, choose=choose, truth=False, rows=7)
+    objects = read_best_objects(path, choose=choose, rows=7)
+    np.testing.assert_array_equal(objects["cluster_index"][1], tags.mode)
+    starts, values = objects["track_index"]
+    np.testing.assert_array_equal(np.diff(starts), counts[tags.mode])
+    np.testing.assert_array_equal(values, np.repeat(tags.mode, counts[tags.mode]))
 
 
 def test_known_miscalibration():

@@ -1,4 +1,4 @@
-"""Flat columns of a Btag file in pieces: memory depends on the piece, not on the file."""
+"""Columns of a Btag file in pieces: memory depends on the piece, not on the file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import parquetio
 from fei_lite.events.files import PathLike, is_parquet
-from fei_lite.events.rootio import damage_reported, get_tree, open_root
-from fei_lite.tagging.output import TREE
+from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
+from fei_lite.tagging.output import TREE, Column
 
 #: Candidates of a piece: some 50 MB for ten columns.
 ROWS = 500_000
@@ -25,8 +25,19 @@ def iterate_tags(path: PathLike, columns: Sequence[str], *, optional: Sequence[s
     Columns of ``optional`` come where the file has them (truth is not in every
     file). Order is that of the file; an event may be cut by the end of a piece.
     Raises :class:`EventFileError` for a damaged or foreign file and
-    :class:`UnknownNameError` for a column that is not there.
+    :class:`UnknownNameError` for a column that is not there or is a list.
     """
+    for piece in iterate_columns(path, columns, optional=optional, rows=rows):
+        numbers = {name: values for name, values in piece.items() if not isinstance(values, tuple)}
+        if len(numbers) < len(piece):
+            raise UnknownNameError(f"{path}: {', '.join(set(piece) - set(numbers))}: a list per candidate; expected "
+                                   "columns of numbers.")
+        yield numbers
+
+
+def iterate_columns(path: PathLike, columns: Sequence[str], *, optional: Sequence[str] = (),
+                    rows: int = ROWS) -> Iterator[dict[str, Column]]:
+    """The same with lists per candidate (``track_index``), as (offsets, values)."""
     return (_pieces_parquet if is_parquet(path) else _pieces_root)(path, columns, optional, rows)
 
 
@@ -38,23 +49,30 @@ def _wanted(path: PathLike, columns: Sequence[str], optional: Sequence[str], pre
 
 
 def _pieces_root(path: PathLike, columns: Sequence[str], optional: Sequence[str],
-                 rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+                 rows: int) -> Iterator[dict[str, Column]]:
     with open_root(path) as file:
         tree = get_tree(file, path, TREE)
         names = _wanted(path, columns, optional, [branch.name for branch in tree.branches])
         for start in range(0, int(tree.num_entries), rows):
             with damage_reported(path, "reading the candidates"):
-                arrays = tree.arrays(names, entry_start=start, entry_stop=start + rows, library="np",
+                arrays = tree.arrays(names, entry_start=start, entry_stop=start + rows, library="ak",
                                      how=dict, array_cache=None)
-            yield {name: np.asarray(arrays[name]) for name in names}
+            yield {name: flat(arrays[name]) if arrays[name].ndim > 1 else np.asarray(arrays[name]) for name in names}
 
 
 def _pieces_parquet(path: PathLike, columns: Sequence[str], optional: Sequence[str],
-                    rows: int) -> Iterator[dict[str, NDArray[Any]]]:
+                    rows: int) -> Iterator[dict[str, Column]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    def column(array: Any) -> Column:
+        if not pa.types.is_list(array.type):
+            return np.asarray(array.to_numpy(zero_copy_only=False))
+        offsets = array.offsets.to_numpy().astype(np.int64)
+        return offsets - offsets[0], array.flatten().to_numpy()
 
     with parquetio.damage_reported(path, "reading the candidates"), \
             pq.ParquetFile(path, page_checksum_verification=True) as file:
         names = _wanted(path, columns, optional, file.schema_arrow.names)
         for piece in file.iter_batches(batch_size=rows, columns=names):
-            yield {name: piece.column(name).to_numpy(zero_copy_only=False) for name in names}
+            yield {name: column(piece.column(name)) for name in names}

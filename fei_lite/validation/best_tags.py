@@ -88,7 +88,7 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     for piece in iterate_tags(path, list(names.values()), optional=list(_TRUTH.values()), rows=rows):
         if truth and not all(name in piece for name in _TRUTH.values()):
             raise EventFileError(f"{path}: no truth (isSignal, mcPDG): only simulated events tell correct Btags.")
-        first, last = _first_rows(piece, choose, last)
+        first, last = first_rows(piece, choose, last)
         pieces.append({name: values[first] for name, values in piece.items()})
     found = {field: np.concatenate([p[name] for p in pieces]) if pieces and name in pieces[0] else None
              for field, name in {**_COLUMNS, **_TRUTH}.items()}
@@ -96,9 +96,12 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     return _assemble(found, events, of_kind, metadata)
 
 
-def _first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
+def first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
                 last: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Rows of the best Btags in a piece, and the keys of its last event."""
+    """Rows of the best Btags in a piece of a file, and what it needs to know of this piece for the next.
+
+    ``last``: the same of the piece before (empty for the first).
+    """
     if choose == "event":
         return np.flatnonzero(piece["best"] == 1), last
     # candidates stand by event and rank: the first of its kind in an event is the best of its kind

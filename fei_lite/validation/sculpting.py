@@ -6,11 +6,11 @@ hence independent) are cut into slices of SignalProbability, and each slice is
 compared with the lowest: by Kolmogorov and Smirnov's test, and by the ratio
 of the number in the signal window to that in the sideband.
 
-Two backgrounds, by the common ancestor of what the candidate is made of:
-``combinatorial``, from both B or with something that no particle of the event
-made; and ``same B``, all from one B, but wrong (a photon too few, a pion for a
-kaon). The second peaks because its momentum is nearly right, in whatever slice.
-The first may do so too, where a soft particle of the other B replaces one.
+Two backgrounds: ``nearly right`` Btags peak because their momentum is nearly right,
+in whatever slice; ``combinatorial`` are all others. Without more knowledge than the
+Btag file's, nearly right is what is made of one B alone, but wrong (a photon too
+few, a pion for a kaon). :mod:`fei_lite.validation.origin` knows from the events which
+have no more than a slow particle from elsewhere, and peak as well.
 """
 
 from __future__ import annotations
@@ -58,21 +58,26 @@ class Slice:
 
 @dataclass(frozen=True)
 class Sculpting:
-    """Slices by kind of Btag and background (``combinatorial``, ``same B``); ``edges`` in GeV."""
+    """Slices by kind of Btag and background (``combinatorial``, ``nearly right``); ``edges`` in GeV."""
 
     edges: Floats
     slices: dict[str, dict[str, list[Slice]]]
 
 
-def mbc_sculpting(tags: BestTags, *, slices: Sequence[float] = SLICES, n_bins: int = 30) -> Sculpting:
-    """Compare the background's Mbc in slices of SignalProbability; the first slice is the reference."""
+def mbc_sculpting(tags: BestTags, *, nearly_right: NDArray[np.bool_] | None = None, slices: Sequence[float] = SLICES,
+                  n_bins: int = 30) -> Sculpting:
+    """Compare the background's Mbc in slices of SignalProbability; the first slice is the reference.
+
+    ``nearly_right`` (n,): which of the false Btags peak by nature (default: those of one B alone).
+    """
     edges = np.linspace(*RANGE, n_bins + 1)
     result: dict[str, dict[str, list[Slice]]] = {}
-    same_b = np.isin(tags.ancestor, [code for code, _ in KINDS.values()])
+    if nearly_right is None:
+        nearly_right = np.isin(tags.ancestor, [code for code, _ in KINDS.values()])
     inside = (tags.mbc >= RANGE[0]) & (tags.mbc <= RANGE[1]) & ~tags.correct
     for kind, (code, _) in KINDS.items():
         result[kind] = {}
-        for background, chosen in (("combinatorial", ~same_b), ("same B", same_b)):
+        for background, chosen in (("combinatorial", ~nearly_right), ("nearly right", nearly_right)):
             of_kind = tags.select(inside & chosen & (tags.kind == code))
             result[kind][background] = _slices(of_kind, slices, edges)
     return Sculpting(edges, result)
