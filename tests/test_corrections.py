@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from mbc_toys import ENDPOINT, control_sample, peak
 from scipy.integrate import quad
 from scipy.stats import argus, crystalball, norm
+from toy_tags import toy_tags
 
 from fei_lite.cli import main
 from fei_lite.cli.corrections import table
 from fei_lite.corrections.factors import derive_factors, factors_from_plain
-from fei_lite.corrections.samples import Options, pool_modes
+from fei_lite.corrections.samples import Options, control_tags, pool_modes
 from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
@@ -203,6 +205,16 @@ def test_pools():
         assert all(sum(expected[m] for m in row) >= 50.0 for row in rows)
         assert set(members) == set(expected) or sum(expected.values()) < 50.0
     assert pool_modes({0: 10.0}, 50.0) == []
+
+
+def test_what_peaks():
+    """Would catch a Btag of one B called background, or the knowledge from the events ignored."""
+    tags = toy_tags(range(5), [0.5, 0.5, 0.5, 0.5, 0.001], [1, 0, 0, 0, 1], n_events=9,
+                    ancestor=np.array([521, 521, 300553, 0, 521], np.int32))
+    assert control_tags(tags).peaking.tolist() == [True, True, False, False]  # the last is below the cut
+    nearly_right = np.array([False, False, True, False, False])
+    assert control_tags(tags, nearly_right=nearly_right).peaking.tolist() == [True, False, True, False]
+    assert control_tags(replace(tags, has_truth=False)).peaking is None
 
 
 def test_wrong_use(derived):

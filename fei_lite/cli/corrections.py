@@ -19,13 +19,20 @@ def correct(arguments: argparse.Namespace) -> str:
     from fei_lite.corrections.factors import derive_factors
     from fei_lite.corrections.samples import Options, control_tags
     from fei_lite.validation.best_tags import read_best_tags
+    from fei_lite.validation.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
     from fei_lite.validation.plain import as_plain
 
     data = read_best_tags(arguments.btags[0], choose=arguments.choose, truth=False)
     simulation = read_best_tags(arguments.simulation, choose=arguments.choose)
     scale = data.events.weight / simulation.events.weight if arguments.scale is None else arguments.scale
+    nearly_right = None
+    if arguments.events:
+        objects = read_best_objects(arguments.simulation, choose=arguments.choose)
+        nearly_right = foreign_energy(simulation, objects, arguments.events) < NEARLY_RIGHT
+    above = arguments.min_signal_probability
     found = derive_factors(
-        *(control_tags(tags, min_signal_probability=arguments.min_signal_probability) for tags in (data, simulation)),
+        control_tags(data, min_signal_probability=above),
+        control_tags(simulation, min_signal_probability=above, nearly_right=nearly_right),
         options=Options(scale=scale, scale_error=arguments.scale_error, min_expected=arguments.min_expected))
     names = mode_names(simulation)
     if arguments.figure is not None:

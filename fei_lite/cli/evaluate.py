@@ -47,6 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     factors = parser.add_argument_group("correction factors")
     factors.add_argument("--simulation", type=Path, metavar="BTAG",
                          help="simulated Btags of the same control sample; BTAG is the data")
+    factors.add_argument("--events", type=Path, nargs="+", metavar="EVENTS",
+                         help="the simulated Btags' event files: those with little energy from elsewhere peak, too")
     factors.add_argument("--scale", type=float, help="events in data over those in simulation (default: the files')")
     factors.add_argument("--scale-error", type=float, default=0.0, help="its relative error (default: %(default)s)")
     factors.add_argument("--min-signal-probability", type=float, default=0.01, metavar="P",

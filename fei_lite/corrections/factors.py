@@ -6,7 +6,8 @@ are fitted in Mbc, both with the same procedure; the factor is
     factor = yield in data / (scale x yield in simulation),
 
 ``scale`` being the number of events in data over that in simulation. Signal is
-what peaks: candidates whose parts are all from one B, right or not quite; its
+what peaks: correct candidates and nearly right ones, with hardly anything from
+elsewhere (:func:`fei_lite.corrections.samples.control_tags`); its
 shape is fitted to simulation, and may be shifted and wider in either fit. Where the
 background is not quite an ARGUS shape, both yields are wrong in the same way. The
 covariance is the sum of parts:

@@ -58,13 +58,17 @@ class Tags:
     peaking: NDArray[np.bool_] | None = None
 
 
-def control_tags(tags: BestTags, *, min_signal_probability: float = 0.01) -> Tags:
+def control_tags(tags: BestTags, *, min_signal_probability: float = 0.01,
+                 nearly_right: NDArray[np.bool_] | None = None) -> Tags:
     """The best Btags above a working point as a control sample; what peaks is known where there is truth.
 
-    Candidates whose parts all come from one B peak, whether or not they are ``isSignal``.
+    Correct ones peak, and ``nearly_right`` ones (n,; default: those whose parts all come from one B).
     """
-    tags = tags.select(tags.probability > min_signal_probability)
-    peaking = tags.correct | np.isin(tags.ancestor, [code for code, _ in KINDS.values()]) if tags.has_truth else None
+    if nearly_right is None:
+        nearly_right = np.isin(tags.ancestor, [code for code, _ in KINDS.values()])
+    above = tags.probability > min_signal_probability
+    peaking = (tags.correct | nearly_right)[above] if tags.has_truth else None
+    tags = tags.select(above)
     return Tags(tags.kind, tags.mode, tags.mbc, tags.weight, peaking)
 
 
