@@ -185,6 +185,10 @@ def test_command(tmp_path, capsys):
     assert figure.stat().st_size > 10_000
     assert main(["evaluate", *names, "--replicas", "20"]) == 0
     printed = capsys.readouterr().out
+    assert main(["evaluate", names[0], "--purities", "0.3", "--replicas", "5"]) == 0  # a single set
+    assert "at 30 % purity       base" in capsys.readouterr().out
+    assert main(["evaluate", *names, "--simulation", names[0]]) == 2
+    assert "give one Btag file of data" in capsys.readouterr().err
     assert "at 50 % purity" in printed and "maximum" in printed and "B0, 100 events" in printed
 
 

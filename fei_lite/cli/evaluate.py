@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--figure", type=Path, help="draw there: efficiency against purity, or the fits of Mbc")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
-    several = parser.add_argument_group("with several files")
+    several = parser.add_argument_group("efficiency against purity (several files, or one with an option of these)")
     several.add_argument("--purities", type=float, nargs="+", metavar="P", help="compare there (default: 0.1 0.5)")
     several.add_argument("--choose", choices=("event", "kind"), default="event",
                          help="the best Btag of each event, or of each list, B+ and B0 (default: %(default)s)")
@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         from fei_lite.cli.corrections import correct
 
         text, accounted = correct(arguments), True
-    elif len(arguments.btags) > 1:
+    elif len(arguments.btags) > 1 or any(x is not None for x in (
+            arguments.purities, arguments.ceiling, arguments.figure)):
         from fei_lite.cli.comparison import compare
 
         text, accounted = compare(arguments), True
@@ -89,9 +90,8 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     from fei_lite.evaluation import WORKING_POINTS, evaluate_tags
     from fei_lite.tagging.output import read_tags
 
-    names = ("best", "SignalProbability", "pdg", "weight", "Mbc", "isSignal")
-    columns, cutflow, metadata = read_tags(arguments.btags[0])
-    result = evaluate_tags({k: v for k, v in columns.items() if k in names}, metadata,
+    _, cutflow, metadata = read_tags(arguments.btags[0], columns=())
+    result = evaluate_tags(_best_rows(arguments.btags[0]), metadata,
                            working_points=arguments.working_points or WORKING_POINTS)
     counts = {(stage, name): count for stage, name, count in cutflow}
     read, tagged, untagged = (counts.get(("events", f"all: {step}"), -1) for step in ("read", "tagged", "untagged"))
@@ -100,6 +100,18 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     result["cutflow"] = [{"stage": s, "name": n, "count": c} for s, n, c in cutflow]
     result["every_event_accounted_for"] = accounted
     return json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.channels), accounted
+
+
+def _best_rows(path: Path) -> dict[str, Any]:
+    """What :func:`evaluate_tags` reads, of the best Btags alone: a long file does not fit into memory."""
+    import numpy as np
+
+    from fei_lite.tagging.streaming import iterate_tags
+
+    names = ("best", "SignalProbability", "pdg", "weight", "Mbc", "isSignal")
+    pieces = [{name: values[piece["best"] == 1] for name, values in piece.items()}
+              for piece in iterate_tags(path, names[:-1], optional=names[-1:])]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def _percent(measured: dict[str, float | None] | None) -> str:

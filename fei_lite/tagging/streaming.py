@@ -23,7 +23,8 @@ def iterate_tags(path: PathLike, columns: Sequence[str], *, optional: Sequence[s
     """Pieces of at most ``rows`` candidates of a Btag file, with numeric ``columns`` (n,) by name.
 
     Columns of ``optional`` come where the file has them (truth is not in every
-    file). Order is that of the file; an event may be cut by the end of a piece.
+    file). Order is that of the file; an event may be cut by the end of a piece. A
+    file without candidates gives one empty piece.
     Raises :class:`EventFileError` for a damaged or foreign file and
     :class:`UnknownNameError` for a column that is not there or is a list.
     """
@@ -53,7 +54,7 @@ def _pieces_root(path: PathLike, columns: Sequence[str], optional: Sequence[str]
     with open_root(path) as file:
         tree = get_tree(file, path, TREE)
         names = _wanted(path, columns, optional, [branch.name for branch in tree.branches])
-        for start in range(0, int(tree.num_entries), rows):
+        for start in range(0, max(int(tree.num_entries), 1), rows):  # without candidates: one empty piece
             with damage_reported(path, "reading the candidates"):
                 arrays = tree.arrays(names, entry_start=start, entry_stop=start + rows, library="ak",
                                      how=dict, array_cache=None)
@@ -74,5 +75,7 @@ def _pieces_parquet(path: PathLike, columns: Sequence[str], optional: Sequence[s
     with parquetio.damage_reported(path, "reading the candidates"), \
             pq.ParquetFile(path, page_checksum_verification=True) as file:
         names = _wanted(path, columns, optional, file.schema_arrow.names)
-        for piece in file.iter_batches(batch_size=rows, columns=names):
+        pieces = file.iter_batches(batch_size=rows, columns=names) if file.metadata.num_rows else [
+            pa.RecordBatch.from_arrays([pa.array([], file.schema_arrow.field(name).type) for name in names], names)]
+        for piece in pieces:
             yield {name: column(piece.column(name)) for name in names}
