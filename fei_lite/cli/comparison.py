@@ -101,7 +101,8 @@ def table(comparison: Comparison, ceilings: Mapping[str, Mapping[str, Ceiling]])
                   f"{'ratio':>24} {'P >':>9}"]
         for label, rows in _rows(sets).items():
             for name, (efficiency, ratio, threshold) in rows.items():
-                lines.append(f"  {label:20} {name:20} {_percent(efficiency):>24} {_times(ratio):>24} {threshold:9.4g}")
+                times = "1 (baseline)" if name == comparison.baseline else _times(ratio)
+                lines.append(f"  {label:20} {name:20} {_percent(efficiency):>24} {times:>24} {threshold:9.4g}")
         for names, ceiling in of_same_channels(ceilings, kind):
             lines += [f"  {'ceiling':20} {names:20} {_percent(ceiling.covered):>24}",
                       f"  {'  inside acceptance':20} {names:20} {_percent(ceiling.in_acceptance):>24}"]
