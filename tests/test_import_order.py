@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 ORDER = (
     "errors", "constants", "particles", "outputs", "parallel", "kernels.", "event_shape.", "events.", "channels.",
     "simulation.", "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.", "roe.",
-    "evaluation", "benchmarks.", "statistics.", "plots", "report.", "cli.",
+    "evaluation", "validation.", "corrections.", "benchmarks.", "statistics.", "plots", "figures", "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.
