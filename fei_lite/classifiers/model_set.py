@@ -115,7 +115,7 @@ class ModelSet:
                 + "\nUse the channel set of the training, or train a set for this one (fei-lite train).")
 
     def _findings(self, channel_set: ChannelSet) -> list[str]:
-        wanted = {channel.identifier: channel.features for channel in channel_set.channels()}
+        wanted = {channel.identifier: channel.features for channel in channel_set.channels() if channel.features}
         known = {**{identifier: model.features for identifier, model in self.models.items()},
                  **{identifier: tuple(entry["features"]) for identifier, entry in self.manifest["untrained"].items()}}
         findings = []

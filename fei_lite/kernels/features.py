@@ -17,6 +17,7 @@ COLUMN, P, PT, PX, PY, PZ, ENERGY = (codes.COLUMN, codes.P, codes.PT, codes.PX, 
 DX, DY, DZ, DR, DISTANCE = codes.DX, codes.DY, codes.DZ, codes.DR, codes.DISTANCE
 POINTING, Q_VALUE, MBC, DELTA_E = codes.POINTING, codes.Q_VALUE, codes.MBC, codes.DELTA_E
 DAUGHTER_ANGLE, DECAY_ANGLE, INVARIANT_MASS = codes.DAUGHTER_ANGLE, codes.DECAY_ANGLE, codes.INVARIANT_MASS
+THETA = codes.THETA
 LAB, CMS, REST, ALL_DAUGHTERS = codes.LAB, codes.CMS, codes.REST, codes.ALL_DAUGHTERS
 
 LANES = 128  # candidates at a time: what one group needs stays in the processor's nearest cache
@@ -34,6 +35,9 @@ def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s, n, out):
     elif PX <= code <= ENERGY:
         for i in range(n):
             out[i] = q[code - PX, i]
+    elif code == THETA:
+        for i in range(n):
+            out[i] = polar_angle(np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i]), q[2, i])
     elif DX <= code <= DZ:
         for i in range(n):
             out[i] = r[code - DX, i]

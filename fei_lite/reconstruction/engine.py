@@ -7,7 +7,7 @@ duplicates, cut on the signal probability, rank and keep the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -49,6 +49,18 @@ class CuttingClassifiers(Classifiers, Protocol):
         """As above; a row that surely does not come ``above`` a probability may hold 0."""
 
 
+class NoClassifiers:
+    """For channel sets without classifiers."""
+
+    def has_model(self, identifier: str) -> bool:
+        """There is none."""
+        return False
+
+    def predict(self, identifier: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Never asked for."""
+        raise NotImplementedError(identifier)
+
+
 #: Sees every channel's candidates before they are classified: (channel, table, features).
 Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
 
@@ -67,7 +79,7 @@ def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
     observe_stage: int | None = None, prune: bool = True, early_exit: bool = True,
-    stopwatch: Stopwatch | None = None,
+    stopwatch: Stopwatch | None = None, btags: Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -80,6 +92,10 @@ def reconstruct(
     pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
     probability while their trees are added; neither changes the result, which
     is a pure function of the arguments.
+
+    ``btags`` are tables of an earlier reconstruction of the same batch, for
+    channels made from the list ``B+:Btag`` (signal sides): what they share
+    with a Btag they cannot use.
     """
     if with_truth is None:
         with_truth = batch.generated is not None
@@ -93,7 +109,8 @@ def reconstruct(
         if last_stage is not None and stage > last_stage:
             break
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
-                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None)
+                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None,
+                        btags=btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
@@ -115,6 +132,7 @@ class _Stage:
     prune: bool
     early_exit: bool
     observer: Observer | None
+    btags: Mapping[str, CandidateTable] | None
 
     def count(self, name: str, step: str, count: int) -> None:
         self.result.cutflow.add(f"stage {self.stage}", name, step, count)
@@ -150,9 +168,10 @@ class _Stage:
         return table
 
     def channel(self, channel: Channel, config: ParticleConfig) -> CandidateTable | None:
-        """Candidates of one channel with their probability; None without a model."""
-        trained = self.models.has_model(channel.identifier)
-        if not trained and self.observer is None:
+        """Candidates of one channel with their probability; None if its model is missing."""
+        classified = bool(channel.features)
+        trained = classified and self.models.has_model(channel.identifier)
+        if classified and not trained and self.observer is None:
             self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
@@ -171,6 +190,9 @@ class _Stage:
                          if channel.leaf is not None
                          else truth.match_composites(table, daughters, self.result.batch))
                 table.columns |= truth.truth_columns(match, target=config.target)
+        if not classified:
+            table.columns.setdefault("SignalProbability", _product(table, daughters))
+            return table
         with self.watch("features"):
             features = feature_matrix(channel.features, table, daughters, self.result.batch)
         if self.observer is not None:
@@ -193,7 +215,7 @@ class _Stage:
 
     def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
         with self.watch("final state"):
-            table = leaf_candidates(channel, config, batch=self.result.batch)
+            table = leaf_candidates(channel, config, batch=self.result.batch, btags=self.btags)
             self.count(channel.identifier, "inside the cuts", len(table))
             values = feature_matrix([config.rank_by], table, [], self.result.batch)[:, 0]
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
@@ -229,3 +251,11 @@ class _Stage:
         if self.with_truth:
             table.columns |= truth.truth_columns(truth.empty_match(self.result.batch), target=config.target)
         return table
+
+
+def _product(table: CandidateTable, daughters: list[CandidateTable]) -> NDArray[np.float64]:
+    """Signal probability without a classifier (n,): the product of the daughters', 1 for a leaf."""
+    product = np.ones(len(table))
+    for j, daughter in enumerate(daughters):
+        product *= daughter["SignalProbability"][table["daughters"][:, j]]
+    return product

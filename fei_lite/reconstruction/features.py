@@ -8,6 +8,7 @@ right-hand column names the basf2 source):
 name                                        definition                                      source
 ==========================================  ==============================================  ======================
 p pt px py pz E                             momentum, its parts, energy [GeV]               Variables
+theta                                       polar angle of the momentum, 0..pi              Variables
 M                                           the candidate's mass [GeV]                      Variables
 dM                                          M - nominal mass                                Variables
 Q                                           M - sum of the daughters' masses                Variables
@@ -25,6 +26,7 @@ decayAngle(i)                               angle, in the candidate's rest frame
                                             daughter i and the reverted momentum of e+e-
 daughterInvariantMass(i,...)                mass of the summed daughters [GeV]              ParameterVariables
 electronID ... protonID, deuteronID         L / sum of the six likelihoods                  PIDVariables
+nCDCHits nSVDHits nPXDHits                  hits of a track                                 TrackVariables
 clusterReg ... clusterE9E21                 columns of the cluster (E9E25 is E9E21)         ECLVariables
 chiProb preCut_rank decayModeID             columns of the candidate                        ParticleCombiner, FEI
 SignalProbability                           column of the candidate                         FEI
@@ -66,6 +68,7 @@ __all__ = ["feature_matrix", "known", "likelihood_ratios", "parse_feature"]
 _PID = {f"{name}ID": i for i, name in enumerate(("electron", "muon", "pion", "kaon", "proton", "deuteron"))}
 _CLUSTER = {"clusterReg": "region", "clusterNHits": "n_hits", "clusterTiming": "timing",
             "clusterE9E25": "E9E21", "clusterE9E21": "E9E21"}
+_HITS = {"nCDCHits": "n_cdc_hits", "nSVDHits": "n_svd_hits", "nPXDHits": "n_pxd_hits"}
 _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
@@ -216,6 +219,8 @@ class _Rows:
             return self.column("M", subject) - self.nominal_mass(subject)
         if name in _CLUSTER:
             return self._cluster(_CLUSTER[name])
+        if name in _HITS:
+            return self._hits(_HITS[name], subject)
         if name == "significanceOfDistance":
             return self._significance(subject)
         return self.gather(name, subject).astype(np.float64)
@@ -245,6 +250,12 @@ class _Rows:
         if self.is_track(subject):
             return likelihood_ratios(logl.take(self.table["object"], axis=0))
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
+
+    def _hits(self, column: str, subject: int) -> NDArray[np.float64]:
+        """A column of a track; NaN for anything else."""
+        if not self.is_track(subject):
+            return np.full(len(self.table), np.nan)
+        return np.asarray(self.batch.tracks[column][self.gather("object", subject)], dtype=np.float64)
 
     def _cluster(self, column: str) -> NDArray[np.float64]:
         """A cluster's column; NaN for candidates that are not clusters."""

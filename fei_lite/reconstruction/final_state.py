@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def leaf_kind(channel: Channel) -> str:
-    """The list that a leaf channel is made from: ``"track"``, ``"cluster"`` or ``"v0"``."""
-    if channel.leaf == "V0":
-        return "v0"
+    """The list that a leaf channel is made from: ``"track"``, ``"cluster"``, ``"v0"`` or ``"btag"``."""
+    if channel.leaf in ("V0", "Btag"):
+        return channel.leaf.lower()
     code = abs(pdg_code(channel.particle))
     if code == 22:
         return "cluster"
@@ -39,11 +39,15 @@ def leaf_kind(channel: Channel) -> str:
     raise UnknownNameError(f"channel {channel.identifier}: no list of the event holds '{channel.particle}'.")
 
 
-def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBatch) -> CandidateTable:
-    """All candidates of a leaf channel that pass its cuts, not yet ranked."""
+def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBatch,
+                    btags: Mapping[str, CandidateTable] | None = None) -> CandidateTable:
+    """All candidates of a leaf channel that pass its cuts, not yet ranked; ``btags`` are those of the batch."""
     kind = leaf_kind(channel)
-    make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
-    table = make(config.name, batch)
+    if kind == "btag":
+        table = given_candidates(channel, btags or {})
+    else:
+        make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
+        table = make(config.name, batch)
     table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
     return table.select(passes(table, channel.cuts, batch))
 
@@ -106,6 +110,23 @@ def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
         "source": source_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
         "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
     })
+
+
+def given_candidates(channel: Channel, btags: Mapping[str, CandidateTable]) -> CandidateTable:
+    """Btags of another reconstruction of the batch as candidates; ``object`` is the row in the table given.
+
+    Raises :class:`UnknownNameError` if the list was not given.
+    """
+    name = channel.daughters[0].partition(":")[0]
+    if name not in btags:
+        raise UnknownNameError(f"channel {channel.identifier}: it needs the Btags '{name}' of the batch: "
+                               f"reconstruct(..., btags=tables), got {', '.join(btags) or 'none'}.")
+    table = btags[name]
+    n = len(table)
+    left_out = ("preCut_rank", "postCut_rank", "decayModeID", "isSignal")
+    columns = {key: values for key, values in table.columns.items() if key not in left_out}
+    columns |= {"object": np.arange(n, dtype=np.int32), "daughters": np.empty((n, 0), dtype=np.int32)}
+    return CandidateTable(channel.particle, table.offsets, columns)
 
 
 def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str) -> CandidateTable:

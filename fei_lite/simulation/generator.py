@@ -125,16 +125,16 @@ def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[Ge
         start = 0
         while n + block.n_events - start >= batch_size:
             stop = start + batch_size - n
-            yield _joined([*waiting, block.slice(start, stop)])
+            yield joined([*waiting, block.slice(start, stop)])
             waiting, n, start = [], 0, stop
         if start < block.n_events:
             waiting.append(block.slice(start, block.n_events))
             n += block.n_events - start
     if n:
-        yield _joined(waiting)
+        yield joined(waiting)
 
 
-def _joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
+def joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
     """One batch of the events of all."""
     if len(parts) == 1:
         return parts[0]

@@ -15,6 +15,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.events.batch import EventBatch
 from fei_lite.simulation.processes import find_process
 from fei_lite.simulation.response import Response, default_response
+from fei_lite.simulation.selections import Selector, find_selection, selected
 
 if TYPE_CHECKING:
     from fei_lite.simulation.enrichment import Enrichment
@@ -39,7 +40,7 @@ class Simulated:
 def simulate(
     process: str, n: int, *, seed: int, dec_file: str | os.PathLike[str] | None = None, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
 ) -> Iterator[EventBatch]:
     """Simulated events in batches of at most 2000, reproducible from ``seed``.
 
@@ -49,7 +50,9 @@ def simulate(
     F in (0, 1], events in which a B decays inside a simple acceptance through a
     chain of the channel set are kept with weight 1, and the other ones with
     probability F and weight 1/F, before the detector: the weighted sample is
-    still generic. Continuum has no B: all its events are kept.
+    still generic. Continuum has no B: all its events are kept. A ``selection`` of
+    :mod:`fei_lite.simulation.selections` keeps events likewise for an analysis;
+    with ``reuse`` the n decays of each B make n reuse combinations.
 
     ``enrich`` (charged and mixed only) names an enrichment
     (:mod:`fei_lite.simulation.enrichment`): decays that lead into rare channels
@@ -62,7 +65,7 @@ def simulate(
     """
     from fei_lite.simulation.detector import simulate_detector
     from fei_lite.simulation.enrichment import load_enrichment
-    from fei_lite.simulation.generator import generate
+    from fei_lite.simulation.generator import GeneratedBatch, generate
 
     if n < 1:
         raise SimulationError(f"number of events: got {n}, expected 1 or more.")
@@ -76,16 +79,34 @@ def simulate(
                                   "and up to 1.")
         if find_process(process).kind == "bb":
             keep = stratified(keep_uncovered, channel_set, enrichment)
+    selector = _selector(selection, reuse, seed=seed, alone=keep_uncovered is None and enrich is None)
     response = response or default_response()
     rng = np.random.default_rng([seed, 10])
-    done = 0
-    for batch in generate(process, n, seed=seed, dec_file=None if dec_file is None else Path(dec_file),
-                          batch_size=BATCH_SIZE, keep=keep, enrichment=enrichment):
-        done += batch.n_generated
+
+    def generated() -> Iterator[GeneratedBatch]:
+        done = 0
+        for batch in generate(process, n, seed=seed, dec_file=None if dec_file is None else Path(dec_file),
+                              batch_size=BATCH_SIZE, keep=keep, enrichment=enrichment):
+            yield batch
+            done += batch.n_generated
+            if report is not None:
+                report(done, n)
+
+    for batch in generated() if selector is None else selected(generated(), selector, BATCH_SIZE):
         if batch.n_events:
             yield simulate_detector(batch, response, rng=rng, background=background)
-        if report is not None:
-            report(done, n)
+
+
+def _selector(name: str | None, reuse: int, *, seed: int, alone: bool) -> Selector | None:
+    """The generator-level selection of this name."""
+    if name is None and reuse == 1:
+        return None
+    if name is None or not alone:
+        raise SimulationError("reuse goes with a selection (--select), and a selection with neither --keep-uncovered "
+                              "nor --enrich.")
+    if reuse < 1:
+        raise SimulationError(f"reuse: got {reuse}, expected 1 or more.")
+    return Selector(find_selection(name), np.random.default_rng([seed, 11]), reuse)
 
 
 def stratified(share: float, channel_set: str | os.PathLike[str],
@@ -119,7 +140,7 @@ def simulate_file(
     process: str, output: str | os.PathLike[str], *, n: int, seed: int,
     dec_file: str | os.PathLike[str] | None = None, force: bool = False, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
 ) -> Simulated:
     """Simulate ``n`` events of a process and write them to ``output`` (ROOT, or Parquet by the suffix).
 
@@ -134,11 +155,13 @@ def simulate_file(
     from fei_lite.events.files import EventWriter
 
     metadata: dict[str, str | int | float] = {
-        "process": process, "seed": seed, "n_generated": n, "fei_lite_version": __version__,
+        "process": process, "seed": seed, "n_generated": n * reuse, "fei_lite_version": __version__,
         "background": int(background)}
     cross_section = find_process(process).cross_section
     if cross_section > 0.0:
-        metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n / (cross_section * 1e6)}
+        metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n * reuse / (cross_section * 1e6)}
+    if selection is not None:
+        metadata |= {"selection": selection, "reuse": reuse}
     if dec_file is not None:
         metadata["decay_file"] = Path(dec_file).name
     if keep_uncovered is not None:
@@ -149,8 +172,9 @@ def simulate_file(
     with EventWriter(output, force=force, metadata=metadata) as writer:
         for batch in simulate(
                 process, n, seed=seed, dec_file=dec_file, background=background, keep_uncovered=keep_uncovered,
-                channel_set=channel_set, enrich=enrich, response=response, report=report):
+                channel_set=channel_set, enrich=enrich, response=response, report=report, selection=selection,
+                reuse=reuse):
             writer.write(batch)
             kept += batch.n_events
             weights += float(batch.events["weight"].sum())
-    return Simulated(n, kept, weights)
+    return Simulated(n * reuse, kept, weights)

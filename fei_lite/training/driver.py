@@ -82,7 +82,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date,
         command=command_line(samples, settings))
     for stage, names in enumerate(channel_set.stages):
-        channels = [c for name in names for c in channel_set.particles[name].channels]
+        channels = [c for name in names for c in channel_set.particles[name].channels if c.features]
         open_channels = [c for c in channels if c.identifier not in writer.finished]
         if not open_channels:
             continue
@@ -139,7 +139,7 @@ def _collect(ranges: Sequence[EntryRange], folder: Path, settings: Settings, sta
     collected = {
         channel.identifier: ChannelSample(len(channel.features), cap=settings.max_entries,
                                           seed=_seed(settings.seed, channel.identifier))
-        for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels}
+        for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels if channel.features}
     # every range may give its share of the cap, with room for ranges that hold less
     share = max(200, 3 * settings.max_entries // max(1, len(ranges)))
     work = partial(_candidates, channel_set=settings.channel_set, folder=str(folder), stage=stage,
