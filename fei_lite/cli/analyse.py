@@ -138,7 +138,7 @@ def workspace_of(result: Result) -> dict[str, Any]:
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
     """Write everything but the figures; returns the tables."""
-    from fei_lite import report
+    from fei_lite.report import hta as report
     from fei_lite.analyses.classifier import save_classifier
     from fei_lite.analyses.hta.analysis import summary
     from fei_lite.analyses.ntuple import write_ntuple
@@ -190,7 +190,7 @@ def _samples_table(content: dict[str, Any]) -> str:
 def _draw(result: Result, folder: Path, published: dict[str, Any] | None) -> None:
     import numpy as np
 
-    from fei_lite import report
+    from fei_lite.report import hta as report
 
     plots, recipe = report.plots_folder(folder / "plots"), result.recipe
     total = None if published is None else np.sum(list(published.values()), axis=0)

@@ -65,7 +65,7 @@ def simulate(
     """
     from fei_lite.simulation.detector import simulate_detector
     from fei_lite.simulation.enrichment import load_enrichment
-    from fei_lite.simulation.generator import GeneratedBatch, generate
+    from fei_lite.simulation.generator import generate
 
     if n < 1:
         raise SimulationError(f"number of events: got {n}, expected 1 or more.")
