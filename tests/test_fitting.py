@@ -191,6 +191,18 @@ def test_auc_uncertainty_covers(weighted: bool) -> None:
     assert np.std(pulls) == pytest.approx(1.0, abs=4.0 / np.sqrt(800))
 
 
+def test_auc_uncertainty_of_events() -> None:
+    """Candidates repeated five times in their events carry no more information: catches copies counted as new."""
+    rng = np.random.default_rng(15)
+    y = np.arange(900) % 3 == 0
+    p, event = rng.normal(size=900) + y, np.arange(900) // 2
+    five = [np.repeat(x, 5) for x in (y, p, event)]
+    single = weighted_auc(y, p, group=event)
+    assert weighted_auc(five[0], five[1], group=five[2]) == pytest.approx(single, rel=1e-9)
+    assert weighted_auc(y, p, group=np.arange(900)) == weighted_auc(y, p)
+    assert weighted_auc(five[0], five[1])[1] < 0.5 * single[1]
+
+
 def test_measures_of_an_empty_class_are_undefined() -> None:
     """NaN, never 0 or 1/2; in JSON None."""
     for y in ([], [1, 1], [0, 0]):

@@ -46,8 +46,9 @@ class FittedChannel:
     """The classifier of one channel, or the reason why there is none.
 
     ``text`` is LightGBM's text model ("" if untrained), ``names`` the ordered
-    features. ``training`` and ``validation`` are measured with the final model;
-    of the validation sample only the half that did not choose the number of trees.
+    features, ``gain`` LightGBM's gain of each in the training. ``training`` and
+    ``validation`` are measured with the final model; of the validation sample
+    only the half that did not choose the number of trees.
     """
 
     names: tuple[str, ...]
@@ -57,6 +58,7 @@ class FittedChannel:
     parameters: Mapping[str, Any]
     text: str = field(default="", repr=False)
     n_trees: int = 0
+    gain: tuple[float, ...] = ()
     reason: str = ""
 
     @property
@@ -119,9 +121,9 @@ def fit_channel(
     stop, measure = (held.half(0), held.half(1)) if held else (None, None)
     if stop is not None and not 0 < np.count_nonzero(stop.y) < len(stop.y):
         stop = None  # a single class would end the training at a constant
-    text, n_trees = _train_or_raise(sample, stop, names, settings, seed=seed, num_threads=num_threads)
+    text, n_trees, gain = _train_or_raise(sample, stop, names, settings, seed=seed, num_threads=num_threads)
     model = parse_trees(text, source="fitted model")
-    return _with(result, text=text, n_trees=n_trees, training=sample.quality(model),
+    return _with(result, text=text, n_trees=n_trees, gain=gain, training=sample.quality(model),
                  validation=measure.quality(model) if measure else None)
 
 
@@ -151,7 +153,7 @@ def _why_not(size: Quality, min_entries: int) -> str:
 
 
 def _train_or_raise(sample: Sample, stop: Sample | None, names: Sequence[str], settings: Mapping[str, Any], *,
-                    seed: int, num_threads: int) -> tuple[str, int]:
+                    seed: int, num_threads: int) -> tuple[str, int, tuple[float, ...]]:
     """:func:`_train`, a second time with larger leaves if LightGBM gives up."""
     from lightgbm.basic import LightGBMError
 
@@ -166,8 +168,8 @@ def _train_or_raise(sample: Sample, stop: Sample | None, names: Sequence[str], s
 
 
 def _train(sample: Sample, stop: Sample | None, names: Sequence[str], settings: Mapping[str, Any], *,
-           seed: int, num_threads: int) -> tuple[str, int]:
-    """The concise text model and its number of trees."""
+           seed: int, num_threads: int) -> tuple[str, int, tuple[float, ...]]:
+    """The concise text model, its number of trees, and the gain of each feature."""
     import lightgbm
 
     scale = 1.0 / sample.weight.mean()
@@ -195,4 +197,5 @@ def _train(sample: Sample, stop: Sample | None, names: Sequence[str], settings: 
     if ignored:
         raise ModelSetError(f"parameters: unknown to LightGBM: {', '.join(ignored)}. Write its own names, not "
                             "their aliases.")
-    return concise_text(text), n_trees
+    gain = booster.feature_importance("gain", iteration=n_trees)
+    return concise_text(text), n_trees, tuple(float(f"{value:.5g}") for value in gain)

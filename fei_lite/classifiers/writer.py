@@ -77,7 +77,8 @@ class ModelSetWriter:
                 temporary.write_bytes(packed)
             self._content["channels"][identifier] = entry | {
                 "file": file, "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": fitted.n_trees,
-                "seed": fitted.seed, "validation": fitted.validation.to_json() if fitted.validation else None}
+                "gain": list(fitted.gain), "seed": fitted.seed,
+                "validation": fitted.validation.to_json() if fitted.validation else None}
         else:
             self._content["untrained"][identifier] = entry | {"reason": fitted.reason}
         self._write_manifest()

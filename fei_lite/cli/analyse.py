@@ -141,10 +141,10 @@ def workspace_of(result: Result) -> dict[str, Any]:
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
     """Write everything but the figures; returns the tables."""
-    from fei_lite import report
     from fei_lite.analyses.classifier import save_classifier
     from fei_lite.analyses.hta.analysis import summary
     from fei_lite.analyses.ntuple import write_ntuple
+    from fei_lite.report import hta as report
     from fei_lite.statistics.workspaces import save_workspace
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,8 +193,8 @@ def _samples_table(content: dict[str, Any]) -> str:
 def _draw(result: Result, folder: Path, published: dict[str, Any] | None) -> None:
     import numpy as np
 
-    from fei_lite import report
     from fei_lite.analyses.hta.analysis import efficiency_in_q2
+    from fei_lite.report import hta as report
 
     plots, recipe = report.plots_folder(folder / "plots"), result.recipe
     total = None if published is None else np.sum(list(published.values()), axis=0)

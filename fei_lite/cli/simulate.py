@@ -5,6 +5,7 @@ ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
 other generically). --select keeps what an analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite simulate charged -n 1000000 --seed 1 --enrich --keep-uncovered 0.04 -o to_train_on.root
     fei-lite simulate signal --dec k_nunu -n 1000 --seed 1 -o signal.root
     fei-lite simulate charged --select hta --reuse 40 -n 2000 --seed 1 -o selected.root
 """
@@ -33,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="keep events without a tag of the channel set with probability F and weight 1/F")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set of --keep-uncovered (default: %(default)s)")
+    parser.add_argument("--enrich", nargs="?", const="hadronic", metavar="NAME",
+                        help="charged, mixed: decays into rare channels are frequent, weights keep the events generic; "
+                             "measured for the channel set NAME (default: hadronic), or a file (.json)")
     parser.add_argument("--select", metavar="NAME",
                         help="generator-level selection for an analysis (hta): fewer events, weighted")
     parser.add_argument("--reuse", type=int, default=1, metavar="R",
@@ -58,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.process, arguments.output, n=arguments.events, seed=arguments.seed, dec_file=arguments.dec,
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
+            enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
             report=advance, selection=arguments.select, reuse=arguments.reuse)
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "

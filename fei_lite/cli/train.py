@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-entries", type=int, default=500,
                         help="fewer candidates of a class: no model (default: %(default)s)")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
-    parser.add_argument("--batch-size", type=int, default=1000, help="events of a batch (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--date", default=None, help="date for the manifest, ISO 8601 (default: today)")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="of the summary on stdout")

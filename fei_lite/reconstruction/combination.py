@@ -67,7 +67,7 @@ def _code(variable: str, where: str) -> int:
 
 def combine_channel(
     channel: Channel, config: ParticleConfig, *, pool: Pool, prune: bool = True,
-) -> tuple[CandidateTable, tuple[str, ...], int]:
+) -> tuple[CandidateTable, tuple[str, ...], NDArray[np.int64]]:
     """All combinations of a channel that pass its cuts, the best per event and conjugate.
 
     No candidate uses a track or cluster twice, none appears twice under a
@@ -75,7 +75,7 @@ def combine_channel(
     combinations that no remaining daughter can bring inside the cuts; it never
     changes the result. Returns the table (columns sign, daughters, source,
     preCut_rank, decayModeID, p4 as plain sums come with the fit), the particle
-    tables of the daughters, and how many combinations passed the cuts.
+    tables of the daughters, and how many combinations of each event passed the cuts (n_events,).
     """
     slots = slots_of(channel, pool)
     k = len(slots.names)
@@ -112,4 +112,4 @@ def combine_channel(
         "daughters": rows - start, "decayModeID": np.full(n, channel.index, dtype=np.int16),
         "object": np.full(n, -1, dtype=np.int32),
     }
-    return CandidateTable(config.name, offsets, columns), slots.names, int(passed.sum())
+    return CandidateTable(config.name, offsets, columns), slots.names, passed

@@ -181,7 +181,7 @@ class _Stage:
             with self.watch("combine"):
                 table, names, passed = combine_channel(channel, config, pool=self.pool, prune=self.prune)
                 daughters = [self.result.tables[name] for name in names]
-            self.count(channel.identifier, "combinations inside the cuts", passed)
+            self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
             self._fit(table, daughters, channel)
         self.count(channel.identifier, "best kept", len(table))
         if self.with_truth:

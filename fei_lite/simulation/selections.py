@@ -204,8 +204,11 @@ class Selector:
         if self.reuse == 1:
             variables = event_variables(batch.generated, batch.events["beam_p4"])
             mask, weight = self._draw(variables)
-            yield replace(select(batch, mask, weight), n_generated=batch.n_generated)
+            yield replace(select(batch, mask, weight * batch.events["weight"]), n_generated=batch.n_generated)
             return
+        if np.any(batch.events["weight"] != 1.0):
+            raise SimulationError("reuse: events with weights of their own (enriched) cannot be combined anew: the "
+                                  "weights belong to pairs of decays.")
         sides = sides_of(batch)
         first, second = (seen_of(batch.generated, batch.events["beam_p4"], np.where(sides.side == k, sides.event, -1),
                                  batch.n_events) for k in (0, 1))
@@ -215,7 +218,7 @@ class Selector:
             rows = np.flatnonzero(mask)
             made = recombined(batch, sides, rows, partner[rows])
             number = batch.events["event"][rows] * self.reuse + k
-            events = made.events | {"weight": batch.events["weight"][rows] * weight[rows], "event": number}
+            events = made.events | {"weight": weight[rows], "event": number}
             yield replace(made, events=events, n_generated=batch.n_generated)
 
     def _draw(self, variables: Mapping[str, Array]) -> tuple[NDArray[np.bool_], Array]:

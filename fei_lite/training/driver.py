@@ -48,7 +48,7 @@ class Settings:
     seed: int = 1
     max_entries: int = 150_000
     min_entries: int = MIN_ENTRIES
-    batch_size: int = 1000
+    batch_size: int = 2000
     workers: int = 1
     max_events: int | None = None
     parameters: Mapping[str, Any] | None = None

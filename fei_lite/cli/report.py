@@ -1,0 +1,75 @@
+"""One page (HTML, nothing to fetch) about a trained model set.
+
+From the manifest alone: what was trained on what, sizes and AUC of every
+channel, importances, channels without a classifier. With independent events
+(--events, with truth, never trained on): AUC, reliability, efficiency and purity
+at every cut, Btags, cut-flow. With --baseline: a second set on the same events.
+Example:
+
+    fei-lite simulate charged -n 1000 --seed 11 -o charged.root
+    fei-lite simulate mixed -n 1000 --seed 12 -o mixed.root
+    fei-lite report hadronic --events charged.root mixed.root -o report.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "one page about a trained model set"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``fei-lite report``."""
+    parser.add_argument("training", metavar="TRAINING", help="model set: a shipped name or a folder of fei-lite train")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the page, .html")
+    parser.add_argument("--events", type=Path, nargs="+", default=[], metavar="FILE",
+                        help="independent event files with truth")
+    parser.add_argument("--set", dest="channel_set", metavar="SET",
+                        help="channel set of the training (default: the one that its manifest names)")
+    parser.add_argument("--baseline", metavar="SET", help="model set to compare with, on the same events")
+    parser.add_argument("--baseline-set", metavar="SET", help="channel set of the baseline (default: as above)")
+    parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
+    parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--generate", type=int, default=5000, metavar="N",
+                        help="without --events: generate so many events of each B kind for the covered branching "
+                        "fraction; 0 leaves it out (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of random subsets and toys (default: %(default)s)")
+    parser.add_argument("--date", default=None, help="date on the page, ISO 8601 (default: today)")
+    parser.add_argument("--force", action="store_true", help="overwrite the output")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run ``fei-lite report``."""
+    import datetime
+
+    from tqdm import tqdm
+
+    from fei_lite.events.ranges import BATCH_SIZE
+    from fei_lite.report.making import Request, make_report
+
+    bars: dict[str, tqdm] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in bars:
+            bars[what] = tqdm(total=total, desc=what, unit="event", file=sys.stderr, disable=arguments.quiet)
+        bars[what].update(done - bars[what].n)
+        if done >= total:
+            bars[what].close()
+
+    numbers = make_report(
+        Request(
+            arguments.training, channels=arguments.channel_set, events=arguments.events, baseline=arguments.baseline,
+            baseline_channels=arguments.baseline_set, max_events=arguments.max_events,
+            batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size,
+            workers=arguments.workers, generate=arguments.generate, seed=arguments.seed,
+            date=arguments.date or datetime.date.today().isoformat()),
+        arguments.output, force=arguments.force, report=report)
+    flagged = len(numbers["overtraining"]["flagged"])
+    print(f"{numbers['set']['name']}: {numbers['set']['n_trained']} of {numbers['set']['n_channels']} channels with a "
+          f"classifier, {flagged} flagged; written to {arguments.output} "
+          f"({arguments.output.stat().st_size / 1e6:.1f} MB)", file=sys.stderr)
+    return 0

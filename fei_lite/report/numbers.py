@@ -1,0 +1,114 @@
+"""Everything that a report says, as plain data: collected once, then drawn, printed and embedded in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fei_lite.channels import count_chains
+from fei_lite.evaluation import KINDS, share
+from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers
+from fei_lite.report.coverage import Coverage, Covered
+from fei_lite.report.observed import Observed
+from fei_lite.report.tags import PURITIES, all_events, gain, kind_of_tag, measure_tags
+from fei_lite.report.training import Training, folder_size
+
+FORMAT = "fei-lite report"
+FORMAT_VERSION = 1
+
+
+def report_numbers(
+    training: Training, *, observed: Observed | None, coverage: Coverage | None, baseline: Training | None = None,
+    files: Sequence[Mapping[str, Any]] = (), seed: int = 1, made_with: str = "", date: str = "",
+) -> dict[str, Any]:
+    """The numbers of a report: no arrays, no NaN, ready for JSON.
+
+    ``observed`` are the counts and samples of independent events (None without
+    any), ``coverage`` those of generated decays, ``files`` the description of
+    the event files; ``seed`` is that of the bootstrap.
+    """
+    chains = count_chains(training.channels)
+    rows = {c.identifier: channel_numbers(training, c, observed) for c in training.channels.channels()}
+    numbers: dict[str, Any] = {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "made_with": made_with, "date": date,
+        "set": set_numbers(training), "stages": training.stages(), "channels": rows,
+        "baseline": None if baseline is None else set_numbers(baseline),
+        "particles": [particle_numbers(training, config, chains[name], observed)
+                      for name, config in training.channels.particles.items()],
+        "coverage": None if coverage is None else coverage_numbers(coverage, chains),
+        "overtraining": overtraining(rows), "events": None, "tags": None, "cutflow": None}
+    if observed is not None:
+        numbers["events"] = event_numbers(observed, files)
+        numbers["cutflow"] = [{"stage": s, "name": n, "step": step, "count": count}
+                              for s, n, step, count in observed.cutflow]
+        if observed.tags:
+            numbers["tags"] = tag_numbers(observed, seed=seed)
+    return numbers
+
+
+def set_numbers(training: Training) -> dict[str, Any]:
+    """What a manifest says about its set as a whole."""
+    manifest = training.models.manifest
+    return {
+        "name": manifest["name"], "folder": Path(training.models.source).name, "date": manifest["date"],
+        "seed": manifest["seed"], "command": manifest.get("command"), "versions": dict(manifest["versions"]),
+        "channel_set": dict(manifest["channel_set"]), "parameters": dict(manifest["parameters"]),
+        "sample": dict(manifest["sample"]), "bytes": folder_size(training.models),
+        "n_channels": training.channels.n_channels, "n_trained": len(manifest["channels"]),
+        "n_untrained": len(manifest["untrained"]), "n_missing": len(training.missing),
+        "complete": training.complete, "last_stage": training.last_stage,
+        "tags": list(training.channels.tags)}
+
+
+def event_numbers(observed: Observed, files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The independent events."""
+    totals = observed.totals
+    return {"files": [dict(file) for file in files], "n_events": totals.n_events,
+            "sum_of_weights": totals.sum_of_weights,
+            "weighted": totals.sum_of_weights != totals.n_events or totals.sum_of_squared_weights != totals.n_events,
+            "event_types": {name: dict(row) for name, row in totals.event_types.items()}}
+
+
+def coverage_numbers(coverage: Coverage, chains: Mapping[str, int]) -> dict[str, Any]:
+    """Covered branching fraction of every particle; share of the events with a covered B."""
+    def shares(counts: Covered) -> dict[str, Any]:
+        whole = counts.all
+        return {"n": whole.n, **{
+            name: share(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
+            for name, part in (("covered", counts.covered), ("complete", counts.complete))}}
+
+    return {"source": coverage.source,
+            "particles": [{"name": name, "chains": chains[name], **shares(counts)}
+                          for name, counts in coverage.particles.items()],
+            "events": {name: shares(counts) for name, counts in coverage.events.items()}}
+
+
+def overtraining(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How many channels were judged, and which differ; the pulls have mean 0 and width 1 if all is well."""
+    result: dict[str, Any] = {"limit": LIMIT, "min_true": MIN_TRUE,
+                              "flagged": sorted(name for name, row in rows.items() if row["flag"])}
+    for key in ("pull_held_out", "pull"):
+        pulls = [row[key] for row in rows.values() if row[key] is not None]
+        result[key] = {
+            "n": len(pulls), "mean": float(np.mean(pulls)) if pulls else None,
+            "together": float(np.sum(pulls) / np.sqrt(len(pulls))) if pulls else None,
+            "width": float(np.std(pulls, ddof=1)) if len(pulls) > 1 else None,
+            "lowest": min(pulls) if pulls else None, "beyond": sum(abs(p) > LIMIT for p in pulls)}
+    return result
+
+
+def tag_numbers(observed: Observed, *, seed: int) -> dict[str, Any]:
+    """The best Btags of the set and of the baseline, and the gain on the same events."""
+    events = all_events(observed)
+    result: dict[str, Any] = {which: measure_tags(observed.best_tags(which), events) for which in observed.tags}
+    if {"set", "baseline"} <= observed.tags.keys():
+        rng = np.random.default_rng(seed)
+        result["gain"] = {}
+        for kind in KINDS:
+            ours, theirs = (kind_of_tag(observed.best_tags(which), kind, events) for which in ("set", "baseline"))
+            result["gain"][kind] = {str(p): gain(ours, theirs, p, n_events=len(events.weight), rng=rng).to_json()
+                                    for p in PURITIES}
+    return result
