@@ -274,7 +274,7 @@ def test_yields_are_cross_sections(result):
     assert result.missing == ("ssbar",)
 
 
-def test_halves_make_a_whole():
+def test_halves_make_a_whole(result):
     """Would catch a sample of two files that counts twice, or with the luminosity of one."""
     columns, source, counts = TOYS[1]
     half = len(columns["event"]) // 2
@@ -282,7 +282,7 @@ def test_halves_make_a_whole():
     for k, rows in enumerate((slice(0, half), slice(half, None))):
         part = {name: values[rows] for name, values in columns.items()}
         parts.append((part, replace(source, seed=100 + k, n_generated=source.n_generated // 2), counts))
-    whole, split = (analyse(inputs_of(TOYS[0], *some), RECIPE, ()).samples[1].expected
+    whole, split = (analyse(inputs_of(TOYS[0], *some), RECIPE, (), classifier=result.classifier).samples[1].expected
                     for some in ([TOYS[1]], parts))
     assert split == pytest.approx(whole)
 
