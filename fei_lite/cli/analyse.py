@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     with _Bars(quiet=arguments.quiet) as bars:
         files = candidate_files(arguments.inputs, folder / "candidates", models=arguments.models,
                                 channel_set=arguments.channel_set, workers=arguments.workers, report=bars, clock=clock)
+    if clock.tagging:
+        print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
     if arguments.candidates_only:
         merged = merge_candidates(files, folder / "candidates.parquet", force=arguments.force)
         print(f"{len(merged.columns['weight'])} candidates of {len(merged.sources)} files in "
@@ -75,8 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.no_figures:
         _draw(result, folder, published)
     print(text, end="")
-    if clock.tagging:
-        print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
     if result.floored:
         print(f"bins without any background: {', '.join(str(i + 1) for i in result.floored)}; they got "
               f"{recipe.floor:g} +- {recipe.floor:g} entries. Give more events", file=sys.stderr)
