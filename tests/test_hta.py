@@ -26,7 +26,7 @@ from fei_lite.classifiers.quality import weighted_auc
 from fei_lite.cli import main
 from fei_lite.cli.analyse import workspace_of
 from fei_lite.errors import AnalysisError, UnknownNameError
-from fei_lite.events.files import EventWriter
+from fei_lite.events.files import EventWriter, read_events
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe import masked_objects, rest_of_event
@@ -450,32 +450,29 @@ def test_files_that_say_too_little(tmp_path, batch):
         analyse(read_candidates(files[1:]), RECIPE, ())
 
 
-def test_candidates_resume(tmp_path, batch):
-    """Would catch candidates made again although they are there, or kept although the events are others."""
-    path, output = tmp_path / "events.root", tmp_path / "out.parquet"
-    for seed, n in ((1, 40), (2, 30)):
-        with EventWriter(path, force=True, metadata={"process": "signal", "seed": seed, "n_generated": 400}) as writer:
-            writer.write(batch.slice(0, n))
-        assert make_candidates(path, output)
-        assert not make_candidates(path, output)
-        made = read_candidates([output])
-        assert made.counts[0]["events read"][0] == n and made.sources[0].n_generated == 400
+def test_candidates_of_files_and_without(tmp_path):
+    """Would catch candidates of a long production that are others than those of the same events in a file.
 
-
-def test_candidates_without_event_files(tmp_path):
-    """Would catch candidates of a long production that are others than those of the same events in a file."""
-    made = simulate_candidates("signal", 4, folder=tmp_path, n=400)
-    assert made == simulate_candidates("signal", 4, folder=tmp_path, n=400)
-    simulate_file("signal", tmp_path / "events.root", n=400, seed=4, dec_file="k_nunu")
-    make_candidates(tmp_path / "events.root", tmp_path / "file.parquet")
-    one, other = (read_candidates([path]) for path in (made, tmp_path / "file.parquet"))
-    assert len(one.columns["event"]) > 0 and one.counts == other.counts
+    Also candidates made again although they are there, or kept although the events are others.
+    """
+    made = simulate_candidates("signal", 2, folder=tmp_path, n=150)
+    assert made == simulate_candidates("signal", 2, folder=tmp_path, n=150)
+    path, output = tmp_path / "events.root", tmp_path / "file.parquet"
+    simulate_file("signal", path, n=150, seed=2, dec_file="k_nunu")
+    assert make_candidates(path, output) and not make_candidates(path, output)
+    one, other = (read_candidates([file]) for file in (made, output))
+    assert len(one.columns["event"]) == 2 and one.counts == other.counts
     for name, values in one.columns.items():
         np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
     with pytest.raises(AnalysisError, match="holds candidates of other options"):
-        simulate_candidates("signal", 4, folder=tmp_path, n=500)
-    with pytest.raises(AnalysisError, match="the same process 'signal' and seed 4"):
-        merge_candidates([made, tmp_path / "file.parquet"], tmp_path / "all.parquet")
+        simulate_candidates("signal", 2, folder=tmp_path, n=160)
+    with pytest.raises(AnalysisError, match="the same process 'signal' and seed 2"):
+        merge_candidates([made, output], tmp_path / "all.parquet")
+    part = read_events(path, entry_stop=20)
+    with EventWriter(path, force=True, metadata={"process": "signal", "seed": 3, "n_generated": 400}) as writer:
+        writer.write(part)
+    assert make_candidates(path, output)
+    assert read_candidates([output]).counts[0]["events read"][0] == 20
 
 
 def write_toys(folder, toys):

@@ -70,7 +70,6 @@ def make_candidates(path: Path, output: Path, *, models: str = "hadronic", chann
     with the same models and signal side. Returns whether anything was done.
     Raises :class:`AnalysisError` for a file that does not say what was simulated.
     """
-    _loaded.cache_clear()
     source = source_of(path)
     identity = _identity(models, channel_set)
     if output.exists():
@@ -192,6 +191,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, *, force: bool = False
 def candidate_files(inputs: Sequence[Path], folder: Path, *, models: str, channel_set: str, workers: int = 1,
                     report: Report | None = None, clock: Clock | None = None) -> list[Path]:
     """The ntuple of every input: itself if it is one, else made in ``folder`` (or found there)."""
+    _loaded.cache_clear()  # the folders may have changed since the last call
     found = []
     for path in inputs:
         if is_ntuple(path):
