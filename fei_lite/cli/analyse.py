@@ -138,10 +138,10 @@ def workspace_of(result: Result) -> dict[str, Any]:
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
     """Write everything but the figures; returns the tables."""
-    from fei_lite.report import hta as report
     from fei_lite.analyses.classifier import save_classifier
     from fei_lite.analyses.hta.analysis import summary
     from fei_lite.analyses.ntuple import write_ntuple
+    from fei_lite.report import hta as report
     from fei_lite.statistics.workspaces import save_workspace
 
     folder.mkdir(parents=True, exist_ok=True)
