@@ -46,7 +46,8 @@ def tag_features(tables: Sequence[CandidateTable], batch: EventBatch) -> list[Fl
     rank, best_rival = _rivals(event, score)
     odds = np.exp(score)
     total = np.bincount(event, weights=odds, minlength=batch.n_events)
-    others = np.maximum(total[event] - odds, 1e-6 * odds)  # rounding of the difference
+    behind = np.bincount(event, weights=np.where(rank > 1, odds, 0.0), minlength=batch.n_events)
+    others = np.where(rank == 1, behind[event], total[event] - odds)  # no difference of large numbers
     count = np.bincount(event, minlength=batch.n_events)
     of_particle = np.bincount(event * len(tables) + which, minlength=batch.n_events * len(tables))
     with np.errstate(divide="ignore"):
