@@ -111,7 +111,10 @@ def _counted(counts: Counts) -> dict[str, Any]:
     """Candidates of a channel on independent events."""
     ranked, kept = counts.steps["ranked"], counts.steps["kept"]
     generated = counts.generated
-    return {"generated": None if generated is None else generated.n,
+    steps = {name: {"candidates": step.candidates.n, "true": step.true.n, "found": step.found.n,
+                    "purity": _ratio(step.true, step.candidates), "efficiency": _ratio(step.found, generated)}
+             for name, step in counts.steps.items()}
+    return {"generated": None if generated is None else generated.n, "steps": steps,
             "n_candidates": ranked.candidates.n, "n_true": ranked.true.n,
             "n_kept": kept.candidates.n, "n_kept_true": kept.true.n,
             "purity": _ratio(kept.true, kept.candidates), "efficiency": _ratio(kept.found, generated)}
