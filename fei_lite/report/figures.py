@@ -93,9 +93,9 @@ def draw_overtraining(rows: Sequence[Mapping[str, Any]]) -> Figure:
         left.errorbar(x, np.maximum(y, 1e-6), yerr=np.minimum(error, 0.95 * np.maximum(y, 1e-6)), fmt="o", color=colour,
                       markersize=3.5, linewidth=0.7, label=label)
         pulls = np.clip([row[key] for row in chosen], -4.9, 4.9)
-        style, alpha = ("step", 1.0) if key == "pull" else ("stepfilled", 0.7)
-        right.hist(pulls, np.linspace(-5, 5, 21).tolist(), histtype=style, color=colour, linewidth=1.4, alpha=alpha,
-                   label=f"{label}: {len(chosen)}")
+        solid = key != "pull"
+        right.hist(pulls, np.linspace(-5, 5, 21).tolist(), histtype="stepfilled" if solid else "step", color=colour,
+                   linewidth=1.4, alpha=0.7 if solid else 1.0, label=f"{label}: {len(chosen)}")
         beyond = np.array([abs(row[key]) > LIMIT for row in chosen])
         left.plot(x[beyond], np.maximum(y[beyond], 1e-6), "o", markerfacecolor="none", color=WARNING, markersize=9)
     n = max(sum(row[key] is not None for row in rows) for key, *_ in series)
