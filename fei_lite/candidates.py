@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class CandidateTable:
     particle: str
     offsets: NDArray[np.int64]
     columns: dict[str, NDArray]
+    _derived: dict[str, NDArray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
@@ -55,12 +57,19 @@ class CandidateTable:
     @property
     def event_index(self) -> NDArray[np.int64]:
         """Event (row in the batch) of each candidate."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return self.derived("event", lambda: np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets)))
+
+    def derived(self, name: str, make: Callable[[], NDArray]) -> NDArray:
+        """What ``make`` computes from columns that no longer change: done once, lost in a selection."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        return self._derived[name]
 
     def select(self, rows: NDArray) -> CandidateTable:
         """The candidates of ``rows`` (a mask, or rows in the order of the events)."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        per_event = np.bincount(self.event_index[rows], minlength=len(self.offsets) - 1)
+        event = self.event_index[rows]
+        per_event = np.bincount(event, minlength=len(self.offsets) - 1)
         offsets = np.concatenate([[0], np.cumsum(per_event)]).astype(np.int64)
         # take: indexing is many times slower for columns of two dimensions
         return CandidateTable(self.particle, offsets, {k: v.take(rows, axis=0) for k, v in self.columns.items()})

@@ -53,6 +53,10 @@ class MaskError(FeiLiteError, ValueError):
     """A file of rest-of-event masks is missing, malformed, or asks for what does not exist."""
 
 
+class AnalysisError(FeiLiteError, ValueError):
+    """An analysis cannot use what it was given: a selection, a sample, a classifier."""
+
+
 class WorkspaceError(FeiLiteError, ValueError):
     """A statistical workspace is missing, malformed, or contradicts itself."""
 

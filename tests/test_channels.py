@@ -405,3 +405,14 @@ def test_examples_in_the_help(capsys, tmp_path, monkeypatch):
     assert len(examples) == 4
     for example in examples:
         assert command(capsys, *example.split())[0] == 0
+
+
+def test_extended_set_has_the_default_channels_under_their_numbers():
+    """A set that dropped or moved a default channel would not find what the default set finds."""
+    extended = load_channel_set("extended")
+    assert extended.stages == SET.stages
+    for name, particle in SET.particles.items():
+        ours = [c.daughters for c in extended.particles[name].channels]
+        assert ours[:len(particle.channels)] == [c.daughters for c in particle.channels]
+        assert len(set(ours)) == len(ours)
+    assert len(list(extended.channels())) > len(list(SET.channels()))

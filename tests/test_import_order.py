@@ -16,9 +16,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: A module imports only modules that stand before it. A name ending in a dot
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
-    "errors", "constants", "particles", "outputs", "parallel", "kernels.", "event_shape.", "events.", "channels.",
-    "simulation.", "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.", "roe.",
-    "evaluation", "benchmarks.", "statistics.", "plots", "report.", "cli.",
+    "errors", "constants", "particles", "outputs", "templates", "parallel", "kernels.", "event_shape.", "events.",
+    "channels.", "simulation.", "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.",
+    "roe.", "analyses.", "evaluation", "validation.", "corrections.", "benchmarks.", "statistics.", "plots",
+    "figures", "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.

@@ -15,8 +15,9 @@ from fei_lite.events import EventBatch
 from fei_lite.events.mdst import read_mdst
 from fei_lite.particles import is_self_conjugate, mass, pdg_code
 from fei_lite.reconstruction import truth
-from fei_lite.reconstruction.final_state import concatenate_tables, photon_candidates, track_candidates
+from fei_lite.reconstruction.final_state import photon_candidates, track_candidates
 from fei_lite.reconstruction.frames import invariant_mass
+from fei_lite.reconstruction.ranking import concatenate_tables
 
 FOLDER = Path(os.environ.get("FEI_LITE_TEST_DATA", "")) / "basf2_mdst"
 FILES = sorted(FOLDER.glob("*.root")) if "FEI_LITE_TEST_DATA" in os.environ else []

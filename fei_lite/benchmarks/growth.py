@@ -53,8 +53,8 @@ def growth_with_events(batch: EventBatch, channel_set: ChannelSet, models: Model
 def worker_speeds(files: Sequence[Path], folder: Path, *, channel_set: str, models: str) -> Row:
     """Events per second of the whole line, files to Btags, with one and two workers.
 
-    The time of the files taken once is subtracted from that of the files taken
-    four times: what is left has no start-up. Both figures are given, and their
+    The time of the files taken twice is subtracted from that of the files taken
+    ten times: what is left has no start-up. Both figures are given, and their
     ratios: ``ratio`` without the start-up, ``ratio_with_start`` of the long runs.
     """
     def run(times: int, workers: int) -> tuple[int, float]:
@@ -65,7 +65,7 @@ def worker_speeds(files: Sequence[Path], folder: Path, *, channel_set: str, mode
 
     speeds: Row = {}
     for name, workers in (("one", 1), ("two", 2)):
-        (n_short, short), (n_long, long) = run(1, workers), run(4, workers)
+        (n_short, short), (n_long, long) = run(2, workers), run(10, workers)
         speeds[name] = (n_long - n_short) / (long - short)
         speeds[f"{name}_with_start"] = n_long / long
     speeds["n_events"] = n_long

@@ -15,11 +15,12 @@ from fei_lite.particles import charge, conjugate, flavours, mass, pdg_code
 LISTS = {
     "FSP": ("pi+", "K+", "p+", "e+", "mu+", "gamma", "K_L0"),
     "V0": ("K_S0", "Lambda0", "gamma"),
+    "Btag": ("B+", "B0"),
 }
 
 
 def leaf_of(daughters: Sequence[str]) -> str | None:
-    """"FSP" or "V0" if the channel is a list of the event, else None."""
+    """"FSP", "V0" or "Btag" if the channel is a list of the event, else None."""
     if len(daughters) != 1:
         return None
     label = daughters[0].partition(":")[2]
@@ -116,6 +117,10 @@ def _check_channel(draft: ParticleDraft, channel: ChannelDraft, by_name: dict[st
         findings.error(f"{channel.where}.fit", "a mass fit is for two photons only.")
     made = [_check_daughter(name, f"{channel.where}.daughters[{i}]", by_name, findings, complete=complete)
             for i, name in enumerate(channel.daughters)]
+    for i, name in enumerate(channel.invisible):
+        if not _exists(name):
+            findings.error(f"{channel.where}.invisible[{i}]", f"unknown particle '{name}'.")
+            made.append(False)
     if channel.daughters and all(made):
         _check_conservation(draft, channel, by_name, findings)
 
@@ -138,13 +143,15 @@ def _check_features(draft: ParticleDraft, channel: ChannelDraft, findings: Findi
                 if (line := f"{at}[{i}]: {error}") not in findings.errors:
                     findings.errors.append(line)
                 break
-    if not patterns:
+    if draft.classified and not patterns:
         findings.error(at, "no features. A classifier needs at least one.")
+    if patterns and not draft.classified:
+        findings.error(at, "features without a classifier. Leave them out, or the line classifier = \"none\".")
 
 
 def _check_leaf(draft: ParticleDraft, channel: ChannelDraft, leaf: str, findings: Findings) -> None:
     base = channel.daughters[0].partition(":")[0]
-    if base != draft.name:
+    if base != draft.name.partition(":")[0]:
         findings.error(f"{channel.where}.daughters[0]",
                        f"the list '{channel.daughters[0]}' makes '{base}', not '{draft.name}'.")
     elif base not in LISTS[leaf]:
@@ -172,14 +179,16 @@ def _check_conservation(draft: ParticleDraft, channel: ChannelDraft, by_name: di
                         findings: Findings) -> None:
     daughters = channel.daughters
     where = f"{channel.where}.daughters"
-    if (total := sum(charge(d) for d in daughters)) != charge(draft.name):
-        findings.error(where, f"charge {total} of {' '.join(daughters)}, expected {charge(draft.name)} "
+    products = [*daughters, *channel.invisible]
+    if (total := sum(charge(d) for d in products)) != charge(draft.name):
+        findings.error(where, f"charge {total} of {' '.join(products)}, expected {charge(draft.name)} "
                        f"of '{draft.name}'.")
-    if len(daughters) == 1:
+    if len(products) == 1:
         findings.error(where, f"one daughter, '{daughters[0]}'. Give two or more, or a list like '{draft.name}:FSP'.")
     if _suppressed(draft.name, daughters):
         findings.warn(where, f"{draft.name} -> {' '.join(daughters)} is flavour-suppressed.")
     least = sum(_window(by_name[found])[0] for d in daughters if (found := resolve(d, by_name)) is not None)
+    least += sum(mass(d) for d in channel.invisible)
     most = _window(draft, channel.cuts)[1]
     if least > most:
         findings.error(where, f"the daughters have at least {least:.3f} GeV, '{draft.name}' at most {most:.3f} GeV.")

@@ -86,6 +86,11 @@ def covered(
 ) -> NDArray[np.bool_]:
     """Whether a tag of the set is there: one of its last particles (B+, B0) is covered; shape (n_events,)."""
     modes = covered_particles(channel_set, generated, acceptance=acceptance, missing_resonances=missing_resonances)
+    return events_with_tag(channel_set, generated, modes)
+
+
+def events_with_tag(channel_set: ChannelSet, generated: Jagged, modes: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Events (n_events,) in which a last particle of the set is covered, from :func:`covered_particles`."""
     codes = [pdg_code(name) for name in channel_set.tags]
     good = (modes >= 0) & np.isin(np.abs(generated["pdg"]), np.abs(codes))
     found = np.bincount(generated.event_index[good], minlength=len(generated.offsets) - 1)

@@ -22,10 +22,11 @@ PACKAGE = Path(__file__).resolve().parents[1]
 #: The two places of shipped sets: in the installed package, beside it in a checkout.
 PLACES = (PACKAGE / "decay_channels", PACKAGE.parent / "decay_channels")
 
-_KEYS = ("particle", "target", "cuts", "rank", "post", "features", "fit", "channel")
-_OPTIONAL = ("fit",)
-_CHANNEL_KEYS = ("daughters", "cuts", "features", "fit")
+_KEYS = ("particle", "target", "cuts", "rank", "post", "features", "fit", "classifier", "channel")
+_OPTIONAL = ("fit", "classifier")
+_CHANNEL_KEYS = ("daughters", "invisible", "cuts", "features", "fit")
 FITS = ("auto", "vertex", "mass", "none")
+CLASSIFIERS = ("model", "none")
 
 
 @dataclass
@@ -50,6 +51,7 @@ class ChannelDraft:
 
     where: str
     daughters: list[str]
+    invisible: list[str]
     cuts: list[Cut] | None
     features: list[str] | None
     fit: str | None
@@ -70,6 +72,7 @@ class ParticleDraft:
     best_post: int
     features: list[str]
     fit: str
+    classified: bool
     channels: list[ChannelDraft]
 
 
@@ -123,7 +126,8 @@ class _Reader:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             self.findings.error(self.where, f"cannot be read as TOML: {error}")
             return None
-        self._keys("", content, _KEYS, optional=_OPTIONAL)
+        classified = self._one_of("classifier", content.get("classifier", "model"), CLASSIFIERS) == "model"
+        self._keys("", content, _KEYS, optional=_OPTIONAL if classified else (*_OPTIONAL, "features"))
         if content.get("channel") == []:
             self._wrong("channel", "at least one [[channel]]", [])
         if not isinstance(content.get("particle"), str):
@@ -144,7 +148,7 @@ class _Reader:
                                                      post.get("min_signal_probability")),
             best_post=self._count("post.best", post.get("best", 1)),
             features=self._names("features", content.get("features", [])),
-            fit=self._one_of("fit", content.get("fit", "auto"), FITS),
+            fit=self._one_of("fit", content.get("fit", "auto"), FITS), classified=classified,
             channels=self._channels(content.get("channel", [])),
         )
 
@@ -161,6 +165,7 @@ class _Reader:
                 self.findings.error(f"{self.where}: {at}.daughters", "no daughters. Give at least one.")
             drafts.append(ChannelDraft(
                 where=f"{self.where}: {at}", daughters=[d.removesuffix(":generic") for d in daughters],
+                invisible=self._names(f"{at}.invisible", entry.get("invisible", [])),
                 cuts=self._cuts(f"{at}.cuts", entry["cuts"]) if "cuts" in entry else None,
                 features=self._names(f"{at}.features", entry["features"]) if "features" in entry else None,
                 fit=self._one_of(f"{at}.fit", entry["fit"], FITS) if "fit" in entry else None))

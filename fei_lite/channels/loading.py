@@ -52,7 +52,7 @@ def _channel(draft: ParticleDraft, channel: ChannelDraft, index: int) -> Channel
     daughters, leaf = tuple(channel.daughters), leaf_of(channel.daughters)
     patterns = draft.features if channel.features is None else channel.features
     return Channel(
-        particle=draft.name, index=index, daughters=daughters, leaf=leaf,
+        particle=draft.name, index=index, daughters=daughters, leaf=leaf, invisible=tuple(channel.invisible),
         cuts=tuple(draft.cuts if channel.cuts is None else channel.cuts),
         features=features.expand(patterns, n_feature_daughters(channel)),
         fit=_fit(channel.fit or draft.fit, daughters, leaf),

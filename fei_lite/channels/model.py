@@ -43,12 +43,13 @@ class Cut:
 class Channel:
     """One decay channel, with one classifier.
 
-    ``index`` is basf2's decayModeID. ``leaf`` is "FSP" or "V0" where the
+    ``index`` is basf2's decayModeID. ``leaf`` is "FSP", "V0" or "Btag" where the
     candidates come from a list of the event (then ``daughters`` is that list,
-    ``("pi+:FSP",)``), else None. ``features`` are expanded and ordered.
-    ``fit`` is "vertex", "mass" or None. ``unflavoured``: the daughters are
-    their own charge conjugate although the mother is not (D0 -> K- K+), so that
-    one candidate serves both flavours.
+    ``("pi+:FSP",)``), else None. ``features`` are expanded and ordered; without
+    any there is no classifier. ``fit`` is "vertex", "mass" or None.
+    ``unflavoured``: the daughters are their own charge conjugate although the
+    mother is not (D0 -> K- K+), so that one candidate serves both flavours.
+    ``invisible`` are daughters that leave no trace (neutrinos).
     """
 
     particle: str
@@ -59,6 +60,7 @@ class Channel:
     features: tuple[str, ...]
     fit: str | None
     unflavoured: bool
+    invisible: tuple[str, ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -70,13 +72,13 @@ class Channel:
         >>> Channel("D*0", 0, ("D0", "pi0"), None, (), (), None, False).identifier
         'Dst0_D0_pi0'
         """
-        parts = self.daughters if self.leaf else (self.particle, *self.daughters)
+        parts = self.daughters if self.leaf and ":" not in self.particle else (self.particle, *self.daughters)
         return "_".join(parts).replace("*", "st").replace("/", "").replace(":", "_")
 
     @property
     def text(self) -> str:
-        """The decay for people: ``D0 -> K- pi+``."""
-        return f"{self.particle} -> {' '.join(self.daughters)}"
+        """The decay for people: ``D0 -> K- pi+``; what is invisible carries a question mark."""
+        return " ".join([self.particle, "->", *self.daughters, *(f"?{name}" for name in self.invisible)])
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ class ChannelSet:
     @cached_property
     def hash(self) -> str:
         """Hash of the content (not of the name, path or comments): 16 hexadecimal digits."""
-        content = json.dumps([asdict(p) for p in self.particles.values()], sort_keys=True)
+        particles = [asdict(p) for p in self.particles.values()]
+        for channel in (c for p in particles for c in p["channels"] if not c["invisible"]):
+            del channel["invisible"]  # sets without it keep the hash that models were trained for
+        content = json.dumps(particles, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from types import FrameType
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "report", "fit", "benchmark")
+COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "analyse", "fit", "report", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,9 +2,12 @@
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
 ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
-other generically). Example:
+other generically). --select keeps what an analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite simulate charged -n 1000000 --seed 1 --enrich --keep-uncovered 0.04 -o to_train_on.root
+    fei-lite simulate signal --dec k_nunu -n 1000 --seed 1 -o signal.root
+    fei-lite simulate charged --select hta --reuse 40 -n 2000 --seed 1 -o selected.root
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--events", type=int, required=True, metavar="N", help="events to generate")
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
-    parser.add_argument("--dec", type=Path, metavar="FILE", help="decay file of the signal B (EvtGen's format)")
+    parser.add_argument("--dec", type=Path, metavar="FILE",
+                        help="decay file of the signal B (EvtGen's format), or k_nunu, the shipped one")
     parser.add_argument("--response", type=Path, metavar="FILE",
                         help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
@@ -30,6 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="keep events without a tag of the channel set with probability F and weight 1/F")
     parser.add_argument("--set", dest="channel_set", default="hadronic",
                         help="channel set of --keep-uncovered (default: %(default)s)")
+    parser.add_argument("--enrich", nargs="?", const="hadronic", metavar="NAME",
+                        help="charged, mixed: decays into rare channels are frequent, weights keep the events generic; "
+                             "measured for the channel set NAME (default: hadronic), or a file (.json)")
+    parser.add_argument("--select", metavar="NAME",
+                        help="generator-level selection for an analysis (hta): fewer events, weighted")
+    parser.add_argument("--reuse", type=int, default=1, metavar="R",
+                        help="with --select, of charged and mixed: R combinations of each B decay (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -51,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.process, arguments.output, n=arguments.events, seed=arguments.seed, dec_file=arguments.dec,
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
+            enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
-            report=advance)
+            report=advance, selection=arguments.select, reuse=arguments.reuse)
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
           f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
     print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "

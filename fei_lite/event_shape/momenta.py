@@ -53,7 +53,8 @@ class Momenta:
         [[1.0, 2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]]
         """
         row = self.row_index
-        return np.stack([np.bincount(row, self.p4[:, a], minlength=len(self)) for a in range(4)], axis=1)
+        parts = [np.bincount(row, self.p4[:, a], minlength=len(self)) for a in range(4)]
+        return np.stack(parts, axis=1).astype(np.float64)  # of no particle at all, numpy counts in integers
 
 
 def join(first: Momenta, second: Momenta) -> Momenta:

@@ -11,7 +11,7 @@ from fei_lite.events.batch import EventBatch
 from fei_lite.events.reading import count_events, open_events
 
 #: Events of a batch: large enough to fill the kernels, small enough for memory.
-BATCH_SIZE = 1000
+BATCH_SIZE = 2000
 
 
 @dataclass(frozen=True)

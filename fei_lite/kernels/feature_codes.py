@@ -22,8 +22,8 @@ from typing import NamedTuple
 from fei_lite.errors import UnknownNameError, nearest
 
 # What the kernel computes. COLUMN is a value that stands ready, one per candidate.
-(COLUMN, P, PT, PX, PY, PZ, ENERGY, DX, DY, DZ, DR, DISTANCE, POINTING, Q_VALUE, MBC, DELTA_E,
- DAUGHTER_ANGLE, DECAY_ANGLE, INVARIANT_MASS) = range(19)
+(COLUMN, P, PT, PX, PY, PZ, ENERGY, THETA, DX, DY, DZ, DR, DISTANCE, POINTING, Q_VALUE, MBC, DELTA_E,
+ DAUGHTER_ANGLE, DECAY_ANGLE, INVARIANT_MASS) = range(20)
 
 #: The frames: laboratory, centre of mass of e+e-, rest frame of the candidate.
 LAB, CMS, REST = range(3)
@@ -33,13 +33,14 @@ ALL_DAUGHTERS = -1
 
 #: Variables of one particle -> what the kernel does for them.
 VARIABLES = {
-    "p": P, "pt": PT, "px": PX, "py": PY, "pz": PZ, "E": ENERGY, "M": COLUMN, "dM": COLUMN,
+    "p": P, "pt": PT, "px": PX, "py": PY, "pz": PZ, "E": ENERGY, "theta": THETA, "M": COLUMN, "dM": COLUMN,
     "Q": Q_VALUE, "dQ": Q_VALUE, "Mbc": MBC, "deltaE": DELTA_E,
     "dx": DX, "dy": DY, "dz": DZ, "dr": DR, "distance": DISTANCE, "significanceOfDistance": COLUMN,
     "cosAngleBetweenMomentumAndVertexVector": POINTING,
     "chiProb": COLUMN, "preCut_rank": COLUMN, "SignalProbability": COLUMN, "decayModeID": COLUMN,
     "electronID": COLUMN, "muonID": COLUMN, "pionID": COLUMN, "kaonID": COLUMN, "protonID": COLUMN,
     "deuteronID": COLUMN,
+    "nCDCHits": COLUMN, "nSVDHits": COLUMN, "nPXDHits": COLUMN,
     "clusterReg": COLUMN, "clusterNHits": COLUMN, "clusterTiming": COLUMN, "clusterE9E25": COLUMN,
     "clusterE9E21": COLUMN,
 }

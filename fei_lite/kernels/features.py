@@ -1,4 +1,8 @@
-"""All features of all candidates of a channel in one pass."""
+"""All features of all candidates of a channel in one pass.
+
+Candidates are worked on in groups of ``LANES`` side by side: each step is a loop
+over the lanes of a group, which the compiler turns into vector instructions.
+"""
 
 from __future__ import annotations
 
@@ -6,93 +10,136 @@ import numpy as np
 
 from fei_lite.kernels import feature_codes as codes
 from fei_lite.kernels.jit import kernel
-from fei_lite.kernels.lorentz import angle, boost, contract, rest_mass
+from fei_lite.kernels.lorentz import boost_lanes, contract_lanes, polar_angle
 
 # Numba wants plain global constants.
 COLUMN, P, PT, PX, PY, PZ, ENERGY = (codes.COLUMN, codes.P, codes.PT, codes.PX, codes.PY, codes.PZ, codes.ENERGY)
 DX, DY, DZ, DR, DISTANCE = codes.DX, codes.DY, codes.DZ, codes.DR, codes.DISTANCE
 POINTING, Q_VALUE, MBC, DELTA_E = codes.POINTING, codes.Q_VALUE, codes.MBC, codes.DELTA_E
 DAUGHTER_ANGLE, DECAY_ANGLE, INVARIANT_MASS = codes.DAUGHTER_ANGLE, codes.DECAY_ANGLE, codes.INVARIANT_MASS
+THETA = codes.THETA
 LAB, CMS, REST, ALL_DAUGHTERS = codes.LAB, codes.CMS, codes.REST, codes.ALL_DAUGHTERS
 
+LANES = 128  # candidates at a time: what one group needs stays in the processor's nearest cache
+
 
 @kernel
-def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s):
-    """A variable of one particle; ``q`` and ``r`` are in the wanted frame."""
+def _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s, n, out):
+    """A variable of one particle per lane; ``q`` (4, LANES) and ``r`` (3, LANES) are in the wanted frame."""
     if code == P:
-        return np.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2])
-    if code == PT:
-        return np.sqrt(q[0] * q[0] + q[1] * q[1])
-    if PX <= code <= ENERGY:
-        return q[code - PX]
-    if DX <= code <= DZ:
-        return r[code - DX]
-    if code == DR:
-        return np.sqrt(r[0] * r[0] + r[1] * r[1])
-    if code == DISTANCE:
-        return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
-    if code == DELTA_E:
-        return q_cms[3] - 0.5 * sqrt_s
-    if code == MBC:
-        m2 = 0.25 * sqrt_s * sqrt_s - (q_cms[0] * q_cms[0] + q_cms[1] * q_cms[1] + q_cms[2] * q_cms[2])
-        return np.sqrt(m2) if m2 > 0.0 else np.nan
-    if code == POINTING:
-        dot = q_lab[0] * r_lab[0] + q_lab[1] * r_lab[1] + q_lab[2] * r_lab[2]
-        p2 = q_lab[0] * q_lab[0] + q_lab[1] * q_lab[1] + q_lab[2] * q_lab[2]
-        r2 = r_lab[0] * r_lab[0] + r_lab[1] * r_lab[1] + r_lab[2] * r_lab[2]
-        return dot / np.sqrt(p2 * r2)
-    return np.nan
+        for i in range(n):
+            out[i] = np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i] + q[2, i] * q[2, i])
+    elif code == PT:
+        for i in range(n):
+            out[i] = np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i])
+    elif PX <= code <= ENERGY:
+        for i in range(n):
+            out[i] = q[code - PX, i]
+    elif code == THETA:
+        for i in range(n):
+            out[i] = polar_angle(np.sqrt(q[0, i] * q[0, i] + q[1, i] * q[1, i]), q[2, i])
+    elif DX <= code <= DZ:
+        for i in range(n):
+            out[i] = r[code - DX, i]
+    elif code == DR:
+        for i in range(n):
+            out[i] = np.sqrt(r[0, i] * r[0, i] + r[1, i] * r[1, i])
+    elif code == DISTANCE:
+        for i in range(n):
+            out[i] = np.sqrt(r[0, i] * r[0, i] + r[1, i] * r[1, i] + r[2, i] * r[2, i])
+    elif code == DELTA_E:
+        for i in range(n):
+            out[i] = q_cms[3, i] - 0.5 * sqrt_s[i]
+    elif code == MBC:
+        for i in range(n):
+            m2 = 0.25 * sqrt_s[i] * sqrt_s[i] - (q_cms[0, i] * q_cms[0, i] + q_cms[1, i] * q_cms[1, i]
+                                                 + q_cms[2, i] * q_cms[2, i])
+            out[i] = np.sqrt(m2) if m2 > 0.0 else np.nan
+    elif code == POINTING:
+        for i in range(n):
+            dot = q_lab[0, i] * r_lab[0, i] + q_lab[1, i] * r_lab[1, i] + q_lab[2, i] * r_lab[2, i]
+            p2 = q_lab[0, i] * q_lab[0, i] + q_lab[1, i] * q_lab[1, i] + q_lab[2, i] * q_lab[2, i]
+            r2 = r_lab[0, i] * r_lab[0, i] + r_lab[1, i] * r_lab[1, i] + r_lab[2, i] * r_lab[2, i]
+            out[i] = dot / np.sqrt(p2 * r2)
+    else:
+        out[:n] = np.nan
 
 
 @kernel
-def _of_daughters(code, first, second, q, q_lab, q_rest, mass, beam_rest):
-    """A variable of several daughters, or of the candidate and its daughters."""
-    n = q.shape[0]
-    if code == DAUGHTER_ANGLE:
-        return angle(q[1 + first], q[1 + second])
-    if code == DECAY_ANGLE:
-        return np.pi - angle(beam_rest, q_rest[1 + first])
-    if code == INVARIANT_MASS:
-        px, py, pz, energy = 0.0, 0.0, 0.0, 0.0
-        for s in range(1, n):
-            if (first >> (s - 1)) & 1:
-                px += q_lab[s, 0]
-                py += q_lab[s, 1]
-                pz += q_lab[s, 2]
-                energy += q_lab[s, 3]
-        return rest_mass((px, py, pz, energy))
-    if code == Q_VALUE:
-        q_value = mass
-        for s in range(1, n):
-            q_value -= rest_mass(q_lab[s])
-        return q_value
-    return np.nan
+def _angles(a, b, n, out):
+    """Angle between the 3-vectors of each lane, 0..pi; NaN if one has no direction.
 
-
-@kernel
-def _see_from_frames(p4, place, beam, sqrt_s, need_cms, need_rest, q, r, beam_rest):
-    """Momenta ``q`` (3, s, 4) and places ``r`` (3, s, 3) of one row in each frame that is needed.
-
-    In the rest frame places are relative to the candidate's; ``beam_rest`` is
-    the beams' momentum there.
+    The arc tangent is exact at 0 and pi, where an arc cosine loses half its digits.
     """
-    n_subjects = p4.shape[0]
-    q[LAB] = p4
-    r[LAB] = place
+    for i in range(n):
+        x = a[1, i] * b[2, i] - a[2, i] * b[1, i]
+        y = a[2, i] * b[0, i] - a[0, i] * b[2, i]
+        z = a[0, i] * b[1, i] - a[1, i] * b[0, i]
+        along = a[0, i] * b[0, i] + a[1, i] * b[1, i] + a[2, i] * b[2, i]
+        out[i] = polar_angle(np.sqrt(x * x + y * y + z * z), along)
+
+
+@kernel
+def _masses(q, n, out):
+    """Invariant mass of each lane; 0 where rounding makes its square negative (photons)."""
+    for i in range(n):
+        m2 = q[3, i] * q[3, i] - (q[0, i] * q[0, i] + q[1, i] * q[1, i] + q[2, i] * q[2, i])
+        out[i] = np.sqrt(m2) if not m2 < 0.0 else 0.0
+
+
+@kernel
+def _of_daughters(code, first, second, q, q_lab, q_rest, mass, beam_rest, n, total, out):
+    """A variable of several daughters, or of the candidate and its daughters, per lane."""
+    n_subjects = q.shape[0]
+    if code == DAUGHTER_ANGLE:
+        _angles(q[1 + first], q[1 + second], n, out)
+    elif code == DECAY_ANGLE:
+        _angles(beam_rest, q_rest[1 + first], n, out)
+        for i in range(n):
+            out[i] = np.pi - out[i]
+    elif code == INVARIANT_MASS:
+        total[:] = 0.0
+        for s in range(1, n_subjects):
+            if (first >> (s - 1)) & 1:
+                for c in range(4):
+                    for i in range(n):
+                        total[c, i] += q_lab[s, c, i]
+        _masses(total, n, out)
+    elif code == Q_VALUE:
+        own = total[0]
+        out[:n] = mass[:n]
+        for s in range(1, n_subjects):
+            _masses(q_lab[s], n, own)
+            for i in range(n):
+                out[i] -= own[i]
+    else:
+        out[:n] = np.nan
+
+
+@kernel
+def _see_from_frames(q, r, beam, sqrt_s, need_cms, need_rest, n, own, away, beam_rest):
+    """Fill the momenta ``q`` (3, s, 4, LANES) and places ``r`` (3, s, 3, LANES) of the frames that are needed.
+
+    Those of the laboratory are given. In the rest frame places are relative to
+    the candidate's; ``beam_rest`` is the beams' momentum there.
+    """
+    n_subjects = q.shape[1]
     if need_cms:
         for s in range(n_subjects):
-            boost(p4[s], beam, sqrt_s, q[CMS, s])
-            contract(place[s], beam, sqrt_s, r[CMS, s])
+            boost_lanes(q[LAB, s], beam, sqrt_s, n, q[CMS, s])
+            contract_lanes(r[LAB, s], beam, sqrt_s, n, r[CMS, s])
     if need_rest:
-        own = rest_mass(p4[0])
-        if own == 0.0:
-            own = np.nan  # a photon is nowhere at rest
-        boost(beam, p4[0], own, beam_rest)
+        frame = q[LAB, 0]
+        _masses(frame, n, own)
+        for i in range(n):
+            own[i] = own[i] if own[i] > 0.0 else np.nan  # a photon is nowhere at rest
+        boost_lanes(beam, frame, own, n, beam_rest)
         for s in range(n_subjects):
-            boost(p4[s], p4[0], own, q[REST, s])
-            for a in range(3):
-                r[REST, s, a] = place[s, a] - place[0, a]
-            contract(r[REST, s], p4[0], own, r[REST, s])
+            boost_lanes(q[LAB, s], frame, own, n, q[REST, s])
+            for c in range(3):
+                for i in range(n):
+                    away[c, i] = r[LAB, s, c, i] - r[LAB, 0, c, i]
+            contract_lanes(away, frame, own, n, r[REST, s])
 
 
 @kernel
@@ -101,38 +148,62 @@ def fill(opcodes, offset, p4, place, mass, event, beam_p4, columns, need_cms, ne
 
     ``opcodes`` (m, 6): code, frame, subject, first and second argument,
     whether the absolute value is wanted; ``offset`` (m,) is subtracted (a
-    nominal mass). ``p4`` (n, s, 4) and ``place`` (n, s, 3), relative to the
+    nominal mass). ``p4`` (s, 4, n) and ``place`` (s, 3, n), relative to the
     interaction point, hold the candidate and then its daughters; ``mass`` (n,)
     is the candidate's. ``columns[opcodes[f, 3], i]`` is a ready value;
     daughters' values of a product stand in consecutive columns. ``out`` (n, m).
     """
-    n, n_subjects = p4.shape[0], p4.shape[1]
-    q = np.full((3, n_subjects, 4), np.nan)
-    r = np.full((3, n_subjects, 3), np.nan)
-    beam_rest = np.full(4, np.nan)
-    for i in range(n):
-        beam = beam_p4[event[i]]
-        sqrt_s = rest_mass(beam)
-        _see_from_frames(p4[i], place[i], beam, sqrt_s, need_cms, need_rest, q, r, beam_rest)
+    n_subjects, n_candidates = p4.shape[0], p4.shape[2]
+    q, r = np.full((3, n_subjects, 4, LANES), np.nan), np.full((3, n_subjects, 3, LANES), np.nan)
+    beam, beam_rest, total = np.empty((4, LANES)), np.full((4, LANES), np.nan), np.empty((4, LANES))
+    sqrt_s, own_mass, factor, value = np.empty(LANES), np.full(LANES, np.nan), np.empty(LANES), np.empty(LANES)
+    for start in range(0, n_candidates, LANES):
+        n = min(LANES, n_candidates - start)
+        for s in range(n_subjects):
+            for c in range(4):
+                q[LAB, s, c, :n] = p4[s, c, start:start + n]
+            for c in range(3):
+                r[LAB, s, c, :n] = place[s, c, start:start + n]
+        for i in range(n):
+            for c in range(4):
+                beam[c, i] = beam_p4[event[start + i], c]
+        if len(mass):
+            own_mass[:n] = mass[start:start + n]
+        _masses(beam, n, sqrt_s)
+        _see_from_frames(q, r, beam, sqrt_s, need_cms, need_rest, n, factor, total[:3], beam_rest)
         for f in range(opcodes.shape[0]):
             code, frame, subject = opcodes[f, 0], opcodes[f, 1], opcodes[f, 2]
             if code == COLUMN and subject != ALL_DAUGHTERS:
-                value = columns[opcodes[f, 3], i]
+                value[:n] = columns[opcodes[f, 3], start:start + n]
             elif code >= DAUGHTER_ANGLE or code == Q_VALUE:
-                value = _of_daughters(code, opcodes[f, 3], opcodes[f, 4], q[frame], q[LAB], q[REST],
-                                      mass[i], beam_rest)
+                _of_daughters(code, opcodes[f, 3], opcodes[f, 4], q[frame], q[LAB], q[REST], own_mass,
+                              beam_rest, n, total, value)
             elif subject == ALL_DAUGHTERS:
-                value = 1.0
+                value[:n] = 1.0
                 for s in range(1, n_subjects):
                     if code == COLUMN:
-                        value *= columns[opcodes[f, 3] + s - 1, i]
+                        factor[:n] = columns[opcodes[f, 3] + s - 1, start:start + n]
                     else:
-                        value *= _of_particle(code, q[frame, s], r[frame, s], q[LAB, s], r[LAB, s], q[CMS, s], sqrt_s)
+                        _of_particle(code, q[frame, s], r[frame, s], q[LAB, s], r[LAB, s], q[CMS, s], sqrt_s,
+                                     n, factor)
+                    for i in range(n):
+                        value[i] *= factor[i]
             else:
-                value = _of_particle(code, q[frame, subject], r[frame, subject], q[LAB, subject], r[LAB, subject],
-                                     q[CMS, subject], sqrt_s)
-            value -= offset[f]
-            out[i, f] = abs(value) if opcodes[f, 5] else value
+                _of_particle(code, q[frame, subject], r[frame, subject], q[LAB, subject], r[LAB, subject],
+                             q[CMS, subject], sqrt_s, n, value)
+            shift, absolute = offset[f], opcodes[f, 5] != 0
+            for i in range(n):
+                shifted = value[i] - shift
+                out[start + i, f] = abs(shifted) if absolute else shifted
+
+
+@kernel
+def gather(values, rows, out):
+    """``out[c, i] = values[rows[i], c]``: rows of a table side by side, one line per component."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for c in range(values.shape[1]):
+            out[c, i] = values[row, c]
 
 
 @kernel

@@ -8,258 +8,463 @@ any turning angle and for charge 0), with d = v - x and a = -c q Bz:
     0 = px dy - py dx - a/2 (dx^2 + dy^2)
     0 = dz - pz t,   t = angle(p, p') / a,   p' = (px - a dy, py + a dx)
 
-p' is the momentum at the vertex. Linearised, A alpha + B v = 0 per daughter.
+p' is the momentum at the vertex. Linearised, A alpha + B v = 0 per daughter;
+as only d counts, B is minus the position part of A.
+
+``LANES`` candidates are fitted side by side: each step is a loop over the lanes,
+which the compiler turns into vector instructions. Whatever belongs to a
+daughter of a group lies in one line of memory, value k of lane i at ``at(k, i)``.
+What a lane holds never depends on its neighbours.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from fei_lite.kernels.helix import crossing
 from fei_lite.kernels.jit import kernel
-from fei_lite.kernels.linalg import chi2_survival, invert_symmetric2, invert_symmetric3
+from fei_lite.kernels.linalg import chi2_survival
+from fei_lite.kernels.lorentz import polar_angle
 
+LANES = 32
+#: Values per daughter: p4, position, packed covariance, a, and whether its position is measured.
+POSITION, COV, CURVATURE, USED, VALUES = 4, 7, 35, 36, 37
+
+_USUAL = 3         # linearisations that suffice for most; chi2 is compared from this one on
 _TOLERANCE = 1e-3  # of chi2, relative above 1
 _FAR = 1e4         # cm; a vertex beyond is a fit that ran away
-
-@kernel
-def _linearise(alpha, v, a, jac_a, jac_b, h):
-    """Constraints ``h`` (2,) and derivatives by daughter (2, 7) and vertex (2, 3); False if undefined."""
-    px, py, pz = alpha[0], alpha[1], alpha[2]
-    dx, dy, dz = v[0] - alpha[4], v[1] - alpha[5], v[2] - alpha[6]
-    pt2 = px * px + py * py
-    qx, qy = px - a * dy, py + a * dx
-    qt2 = qx * qx + qy * qy
-    if not (pt2 > 0.0 and qt2 > 0.0):
-        return False
-    s, m, d2 = px * dx + py * dy, px * dy - py * dx, dx * dx + dy * dy
-    far = pt2 - a * m
-    u = a * s
-    if abs(u) < 1e-3 * far:
-        ratio = u / far
-        t = s / far * (1.0 - ratio * ratio * (1.0 / 3.0 - 0.2 * ratio * ratio))
-    else:
-        t = math.atan2(u, far) / a
-    scale = pz / (pt2 * qt2)
-    turn = 2.0 * m - a * d2
-    bx, by = pz * qx / qt2, pz * qy / qt2
-    h[0] = m - 0.5 * a * d2
-    h[1] = dz - pz * t
-    jac_a[0, 0], jac_a[0, 1] = dy, -dx
-    jac_a[0, 4], jac_a[0, 5] = qy, -qx
-    jac_a[1, 0] = scale * (dx * pt2 + turn * py)
-    jac_a[1, 1] = scale * (dy * pt2 - turn * px)
-    jac_a[1, 2] = -t
-    jac_a[1, 4], jac_a[1, 5], jac_a[1, 6] = bx, by, -1.0
-    jac_b[0, 0], jac_b[0, 1] = -qy, qx
-    jac_b[1, 0], jac_b[1, 1], jac_b[1, 2] = -bx, -by, 1.0
-    return True
+_SINGULAR = 1e-13  # a 3x3 matrix whose correlation matrix has a smaller determinant
 
 
 @kernel
-def _weigh(cov, jac_a, half, weight):
-    """half = V A^T (7, 2) and weight = (A V A^T)^-1 as (w00, w01, w11); False if singular."""
-    w00, w01, w11 = 0.0, 0.0, 0.0
-    for r in range(7):
-        c = cov[r]
-        half[r, 0] = c[0] * jac_a[0, 0] + c[1] * jac_a[0, 1] + c[4] * jac_a[0, 4] + c[5] * jac_a[0, 5]
-        half[r, 1] = (c[0] * jac_a[1, 0] + c[1] * jac_a[1, 1] + c[2] * jac_a[1, 2]
-                      + c[4] * jac_a[1, 4] + c[5] * jac_a[1, 5] - c[6])
-        w00 += jac_a[0, r] * half[r, 0]
-        w01 += jac_a[0, r] * half[r, 1]
-        w11 += jac_a[1, r] * half[r, 1]
-    weight[0], weight[1], weight[2], ok = invert_symmetric2(w00, w01, w11)
-    return ok
+def at(k, i):
+    """Where value ``k`` of lane ``i`` lies."""
+    return k * LANES + i
 
 
 @kernel
-def _iterate(measured, cov, a, used, n_used, v, alpha, jac_a, jac_b, half, weight, rest, normal, inverse):
-    """One linearised fit about ``alpha`` and ``v``, both updated; chi2, or NaN if undefined."""
-    gx, gy, gz = 0.0, 0.0, 0.0
-    normal[:] = 0.0
-    for i in range(n_used):
-        j = used[i]
-        aj, bj, r = jac_a[j], jac_b[j], rest[j]
-        if not (_linearise(alpha[j], v, a[j], aj, bj, r) and _weigh(cov[j], aj, half[j], weight[j])):
-            return np.nan
-        for c in range(7):
-            delta = measured[j, c] - alpha[j, c]
-            r[0] += aj[0, c] * delta
-            r[1] += aj[1, c] * delta
-        w00, w01, w11 = weight[j, 0], weight[j, 1], weight[j, 2]
-        for c in range(3):
-            u0 = w00 * bj[0, c] + w01 * bj[1, c]
-            u1 = w01 * bj[0, c] + w11 * bj[1, c]
-            for d in range(c, 3):
-                normal[c, d] += u0 * bj[0, d] + u1 * bj[1, d]
-            g = u0 * r[0] + u1 * r[1]
-            if c == 0:
-                gx += g
-            elif c == 1:
-                gy += g
-            else:
-                gz += g
-    if not invert_symmetric3(normal, inverse):
-        return np.nan
-    sx = -(inverse[0, 0] * gx + inverse[0, 1] * gy + inverse[0, 2] * gz)
-    sy = -(inverse[1, 0] * gx + inverse[1, 1] * gy + inverse[1, 2] * gz)
-    sz = -(inverse[2, 0] * gx + inverse[2, 1] * gy + inverse[2, 2] * gz)
-    v[0] += sx
-    v[1] += sy
-    v[2] += sz
-    chi2 = 0.0
-    for i in range(n_used):
-        j = used[i]
-        r0 = rest[j, 0] + jac_b[j, 0, 0] * sx + jac_b[j, 0, 1] * sy
-        r1 = rest[j, 1] + jac_b[j, 1, 0] * sx + jac_b[j, 1, 1] * sy + sz
-        l0 = weight[j, 0] * r0 + weight[j, 1] * r1
-        l1 = weight[j, 1] * r0 + weight[j, 2] * r1
-        chi2 += r0 * l0 + r1 * l1
-        for c in range(7):
-            alpha[j, c] = measured[j, c] - half[j, c, 0] * l0 - half[j, c, 1] * l1
-    return chi2
+def tri(r, s):
+    """Where element (r, s), s <= r, of a packed symmetric matrix lies."""
+    return r * (r + 1) // 2 + s
 
 
 @kernel
-def _mother(measured, cov, a, used, n_used, v, alpha, jac_b, half, weight, inverse, gain, p4, out):
-    """Sum of the fitted daughters at the vertex: ``p4``, and its covariance with ``v`` in ``out``.
+def load(p4, vertex, cov, sign, rows, bz, factor, lanes, out_p4, out_cov):
+    """One daughter of each of n candidates, its row in its table, into ``lanes`` (n_groups, VALUES * LANES).
 
-    With K = M V A^T W per daughter (M takes the momentum at the vertex), and
-    H = sum(K B) - dp/dv: cov(p) = sum(M V M^T - K W^-1 K^T) + H C H^T,
-    cov(p, v) = -H C, cov(v) = C.
+    ``factor`` times ``sign`` times ``bz`` (n,) is a. Adds up the momenta ``out_p4``
+    (n, 4) and their covariances ``out_cov`` (n, 7, 7). A daughter whose position
+    is not measured becomes something harmless that is not used.
     """
-    gain[:] = 0.0
-    for i in range(n_used):
-        j = used[i]
-        aj, c, f = a[j], cov[j], alpha[j]
-        p4[0] += f[0] - aj * (v[1] - f[5]) - measured[j, 0]
-        p4[1] += f[1] + aj * (v[0] - f[4]) - measured[j, 1]
-        p4[2] += f[2] - measured[j, 2]
-        p4[3] += f[3] - measured[j, 3]
-        gain[0, 1] += aj  # -dp/dv
-        gain[1, 0] -= aj
-        for r in range(4):
-            u0, u1 = half[j, r, 0], half[j, r, 1]
-            if r == 0:
-                u0, u1 = u0 + aj * half[j, 5, 0], u1 + aj * half[j, 5, 1]
-            elif r == 1:
-                u0, u1 = u0 - aj * half[j, 4, 0], u1 - aj * half[j, 4, 1]
-            k0 = u0 * weight[j, 0] + u1 * weight[j, 1]
-            k1 = u0 * weight[j, 1] + u1 * weight[j, 2]
-            gain[r, 0] += k0 * jac_b[j, 0, 0] + k1 * jac_b[j, 1, 0]
-            gain[r, 1] += k0 * jac_b[j, 0, 1] + k1 * jac_b[j, 1, 1]
-            gain[r, 2] += k1
-            for s in range(r + 1):
-                u0, u1 = half[j, s, 0], half[j, s, 1]
-                if s == 0:
-                    u0, u1 = u0 + aj * half[j, 5, 0], u1 + aj * half[j, 5, 1]
-                elif s == 1:
-                    u0, u1 = u0 - aj * half[j, 4, 0], u1 - aj * half[j, 4, 1]
-                out[r, s] -= k0 * u0 + k1 * u1
-        # sum(M V M^T) beyond the sum of the momentum blocks, which ``out`` already holds
-        out[0, 0] += aj * (2.0 * c[0, 5] + aj * c[5, 5])
-        out[1, 0] += aj * (c[1, 5] - c[0, 4] - aj * c[4, 5])
-        out[1, 1] += aj * (-2.0 * c[1, 4] + aj * c[4, 4])
-        out[2, 0] += aj * c[2, 5]
-        out[2, 1] -= aj * c[2, 4]
-        out[3, 0] += aj * c[3, 5]
-        out[3, 1] -= aj * c[3, 4]
-    for r in range(4):
-        for s in range(3):
-            hc = gain[r, 0] * inverse[0, s] + gain[r, 1] * inverse[1, s] + gain[r, 2] * inverse[2, s]
-            out[4 + s, r] = -hc
-            for q in range(r + 1):
-                out[r, q] += hc * gain[q, s]
-    for r in range(3):
-        for s in range(r + 1):
-            out[4 + r, 4 + s] = inverse[r, s]
-    for r in range(7):
-        for s in range(r):
-            out[s, r] = out[r, s]
-
-
-@kernel
-def _sum(p4, position, cov, measured, used, out_p4, out_cov):
-    """Copy the daughters of a candidate to ``measured``, add up momenta and covariances.
-
-    Lists in ``used`` the daughters whose position is measured; returns their number.
-    """
-    n_used = 0
-    out_p4[:] = 0.0
-    out_cov[:] = np.nan
-    out_cov[:4, :4] = 0.0
-    for j in range(p4.shape[0]):
+    for i in range(rows.shape[0]):
+        row, to, lane = rows[i], lanes[i // LANES], i % LANES
         for c in range(4):
-            measured[j, c] = p4[j, c]
-            out_p4[c] += p4[j, c]
+            out_p4[i, c] += p4[row, c]
             for d in range(4):
-                out_cov[c, d] += cov[j, c, d]
+                out_cov[i, c, d] += cov[row, c, d]
+        if np.isnan(cov[row, 4, 4]):
+            for k in range(VALUES):
+                to[at(k, lane)] = 0.0
+            to[at(0, lane)] = 1.0
+            continue
+        for c in range(4):
+            to[at(c, lane)] = p4[row, c]
         for c in range(3):
-            measured[j, 4 + c] = position[j, c]
-        if not np.isnan(cov[j, 4, 4]):
-            used[n_used] = j
-            n_used += 1
-    return n_used
+            to[at(POSITION + c, lane)] = vertex[row, c]
+        for r in range(7):
+            for s in range(r + 1):
+                to[at(COV + tri(r, s), lane)] = cov[row, r, s]
+        to[at(CURVATURE, lane)] = factor * sign[row] * bz[i]
+        to[at(USED, lane)] = 1.0
 
 
 @kernel
-def _unfitted(position, cov, curvature, used, n_used, cross, hands_on, v, out_p4, out_cov):
-    """Best guess without a fit: ``v`` is where the fit started."""
-    if n_used == 1:
-        v[:] = position[used[0]]
-        if hands_on[used[0]]:
-            out_cov[4:, :] = cov[used[0], 4:, :]
-            out_cov[:4, 4:] = cov[used[0], :4, 4:]
-    elif cross and n_used == 2:  # momenta where the tracks meet are better than those at their perigees
-        for i in range(2):
-            j = used[i]
-            out_p4[0] -= curvature[j] * (v[1] - position[j, 1])
-            out_p4[1] += curvature[j] * (v[0] - position[j, 0])
+def _linearise(given, alpha, v, jac, rest):
+    """Derivatives and residuals of both constraints about ``alpha`` (7) and ``v`` (3).
+
+    ``jac``: those of the first by px, py, x, y, then those of the second by px, py,
+    pz, x, y (that by z is -1). ``rest``: the constraints extrapolated to the
+    measured values; NaN if undefined.
+    """
+    for i in range(LANES):
+        px, py, pz = alpha[at(0, i)], alpha[at(1, i)], alpha[at(2, i)]
+        dx, dy, dz = v[at(0, i)] - alpha[at(4, i)], v[at(1, i)] - alpha[at(5, i)], v[at(2, i)] - alpha[at(6, i)]
+        a = given[at(CURVATURE, i)]
+        pt2 = px * px + py * py
+        qx, qy = px - a * dy, py + a * dx
+        qt2 = qx * qx + qy * qy
+        s, m, d2 = px * dx + py * dy, px * dy - py * dx, dx * dx + dy * dy
+        far = pt2 - a * m
+        u = a * s
+        ratio = u / far
+        turned = polar_angle(abs(u), far)
+        t_near = s / far * (1.0 - ratio * ratio * (1.0 / 3.0 - 0.2 * ratio * ratio))
+        t_far = (turned if u > 0.0 else -turned) / a
+        t = t_near if abs(u) < 1e-3 * far else t_far
+        scale = pz / (pt2 * qt2)
+        turn = 2.0 * m - a * d2
+        ay, ax = dy, -dx
+        bx, by = scale * (dx * pt2 + turn * py), scale * (dy * pt2 - turn * px)
+        ex, ey = pz * qx / qt2, pz * qy / qt2
+        jac[at(0, i)], jac[at(1, i)], jac[at(2, i)], jac[at(3, i)] = ay, ax, qy, -qx
+        jac[at(4, i)], jac[at(5, i)], jac[at(6, i)], jac[at(7, i)], jac[at(8, i)] = bx, by, -t, ex, ey
+        gx, gy, gz = given[at(0, i)] - px, given[at(1, i)] - py, given[at(2, i)] - pz
+        hx, hy = given[at(POSITION, i)] - alpha[at(4, i)], given[at(POSITION + 1, i)] - alpha[at(5, i)]
+        hz = given[at(POSITION + 2, i)] - alpha[at(6, i)]
+        first = m - 0.5 * a * d2 + ay * gx + ax * gy + qy * hx - qx * hy
+        second = dz - pz * t + bx * gx + by * gy - t * gz + ex * hx + ey * hy - hz
+        rest[at(0, i)] = first if pt2 > 0.0 and qt2 > 0.0 else np.nan
+        rest[at(1, i)] = second
 
 
 @kernel
-def fit_candidates(p4, position, cov, curvature, start, cross, hands_on, max_iterations,
-                   out_p4, out_vertex, out_cov, out_chi2, out_ndf, out_prob):
+def _column(c0, c1, c2, c4, c5, c6, jac, i):
+    """One line of V A^T: a value's covariances with px, py, pz, x, y, z times both derivatives."""
+    return (c0 * jac[at(0, i)] + c1 * jac[at(1, i)] + c4 * jac[at(2, i)] + c5 * jac[at(3, i)],
+            c0 * jac[at(4, i)] + c1 * jac[at(5, i)] + c2 * jac[at(6, i)] + c4 * jac[at(7, i)]
+            + c5 * jac[at(8, i)] - c6)
+
+
+@kernel
+def _weigh(given, jac, half, weight):
+    """half = V A^T, both columns of 7, and weight = (A V A^T)^-1 as w00, w01, w11; NaN if singular, 0 if unused."""
+    for i in range(LANES):
+        c00 = given[at(COV + 0, i)]
+        c10, c11 = given[at(COV + 1, i)], given[at(COV + 2, i)]
+        c20, c21, c22 = given[at(COV + 3, i)], given[at(COV + 4, i)], given[at(COV + 5, i)]
+        c30, c31, c32 = given[at(COV + 6, i)], given[at(COV + 7, i)], given[at(COV + 8, i)]
+        c40, c41, c42, c43, c44 = (given[at(COV + 10, i)], given[at(COV + 11, i)], given[at(COV + 12, i)],
+                                   given[at(COV + 13, i)], given[at(COV + 14, i)])
+        c50, c51, c52, c53, c54, c55 = (given[at(COV + 15, i)], given[at(COV + 16, i)], given[at(COV + 17, i)],
+                                        given[at(COV + 18, i)], given[at(COV + 19, i)], given[at(COV + 20, i)])
+        c60, c61, c62, c63, c64, c65, c66 = (given[at(COV + 21, i)], given[at(COV + 22, i)], given[at(COV + 23, i)],
+                                             given[at(COV + 24, i)], given[at(COV + 25, i)], given[at(COV + 26, i)],
+                                             given[at(COV + 27, i)])
+        x0, y0 = _column(c00, c10, c20, c40, c50, c60, jac, i)
+        x1, y1 = _column(c10, c11, c21, c41, c51, c61, jac, i)
+        x2, y2 = _column(c20, c21, c22, c42, c52, c62, jac, i)
+        x3, y3 = _column(c30, c31, c32, c43, c53, c63, jac, i)
+        x4, y4 = _column(c40, c41, c42, c44, c54, c64, jac, i)
+        x5, y5 = _column(c50, c51, c52, c54, c55, c65, jac, i)
+        x6, y6 = _column(c60, c61, c62, c64, c65, c66, jac, i)
+        half[at(0, i)], half[at(1, i)], half[at(2, i)], half[at(3, i)] = x0, x1, x2, x3
+        half[at(4, i)], half[at(5, i)], half[at(6, i)] = x4, x5, x6
+        half[at(7, i)], half[at(8, i)], half[at(9, i)], half[at(10, i)] = y0, y1, y2, y3
+        half[at(11, i)], half[at(12, i)], half[at(13, i)] = y4, y5, y6
+        w00 = jac[at(0, i)] * x0 + jac[at(1, i)] * x1 + jac[at(2, i)] * x4 + jac[at(3, i)] * x5
+        w01 = jac[at(0, i)] * y0 + jac[at(1, i)] * y1 + jac[at(2, i)] * y4 + jac[at(3, i)] * y5
+        w11 = (jac[at(4, i)] * y0 + jac[at(5, i)] * y1 + jac[at(6, i)] * y2 + jac[at(7, i)] * y4
+               + jac[at(8, i)] * y5 - y6)
+        det = w00 * w11 - w01 * w01
+        scale = 1.0 / det if w00 > 0.0 and det > 1e-15 * w00 * w11 else np.nan
+        used = given[at(USED, i)] > 0.0
+        weight[at(0, i)] = scale * w11 if used else 0.0
+        weight[at(1, i)] = -scale * w01 if used else 0.0
+        weight[at(2, i)] = scale * w00 if used else 0.0
+
+
+@kernel
+def _add_normal(jac, weight, rest, normal):
+    """Add a daughter's B^T W B (6, packed) and B^T W rest (3) to ``normal`` (9)."""
+    for i in range(LANES):
+        w00, w01, w11 = weight[at(0, i)], weight[at(1, i)], weight[at(2, i)]
+        r0, r1 = rest[at(0, i)], rest[at(1, i)]
+        p0, q0, p1, q1 = -jac[at(2, i)], -jac[at(7, i)], -jac[at(3, i)], -jac[at(8, i)]  # B by x, y; by z: 0, 1
+        u0, t0 = w00 * p0 + w01 * q0, w01 * p0 + w11 * q0
+        u1, t1 = w00 * p1 + w01 * q1, w01 * p1 + w11 * q1
+        normal[at(0, i)] += u0 * p0 + t0 * q0
+        normal[at(1, i)] += u0 * p1 + t0 * q1
+        normal[at(2, i)] += u1 * p1 + t1 * q1
+        normal[at(3, i)] += t0
+        normal[at(4, i)] += t1
+        normal[at(5, i)] += w11
+        normal[at(6, i)] += u0 * r0 + t0 * r1
+        normal[at(7, i)] += u1 * r0 + t1 * r1
+        normal[at(8, i)] += w01 * r0 + w11 * r1
+
+
+@kernel
+def _solve(normal, inverse, step, v):
+    """The vertex's ``step``, and its covariance ``inverse`` (6, packed); NaN if it is not determined."""
+    for i in range(LANES):
+        a, b, d = normal[at(0, i)], normal[at(1, i)], normal[at(2, i)]
+        c, e, f = normal[at(3, i)], normal[at(4, i)], normal[at(5, i)]
+        aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+        det = a * aa + b * bb + c * cc
+        scale = 1.0 / det if a > 0.0 and d > 0.0 and f > 0.0 and det > _SINGULAR * a * d * f else np.nan
+        i00, i10, i20 = aa * scale, bb * scale, cc * scale
+        i11, i21, i22 = (a * f - c * c) * scale, (b * c - a * e) * scale, (a * d - b * b) * scale
+        gx, gy, gz = normal[at(6, i)], normal[at(7, i)], normal[at(8, i)]
+        inverse[at(0, i)], inverse[at(1, i)], inverse[at(2, i)] = i00, i10, i11
+        inverse[at(3, i)], inverse[at(4, i)], inverse[at(5, i)] = i20, i21, i22
+        sx = -(i00 * gx + i10 * gy + i20 * gz)
+        sy = -(i10 * gx + i11 * gy + i21 * gz)
+        sz = -(i20 * gx + i21 * gy + i22 * gz)
+        step[at(0, i)], step[at(1, i)], step[at(2, i)] = sx, sy, sz
+        v[at(0, i)] += sx
+        v[at(1, i)] += sy
+        v[at(2, i)] += sz
+
+
+@kernel
+def _update(given, jac, half, weight, rest, step, alpha, chi2):
+    """Move a daughter along with the vertex; add its share of ``chi2``."""
+    for i in range(LANES):
+        sx, sy = step[at(0, i)], step[at(1, i)]
+        r0 = rest[at(0, i)] - jac[at(2, i)] * sx - jac[at(3, i)] * sy
+        r1 = rest[at(1, i)] - jac[at(7, i)] * sx - jac[at(8, i)] * sy + step[at(2, i)]
+        l0 = weight[at(0, i)] * r0 + weight[at(1, i)] * r1
+        l1 = weight[at(1, i)] * r0 + weight[at(2, i)] * r1
+        chi2[i] += r0 * l0 + r1 * l1
+        alpha[at(0, i)] = given[at(0, i)] - half[at(0, i)] * l0 - half[at(7, i)] * l1
+        alpha[at(1, i)] = given[at(1, i)] - half[at(1, i)] * l0 - half[at(8, i)] * l1
+        alpha[at(2, i)] = given[at(2, i)] - half[at(2, i)] * l0 - half[at(9, i)] * l1
+        alpha[at(3, i)] = given[at(3, i)] - half[at(3, i)] * l0 - half[at(10, i)] * l1
+        alpha[at(4, i)] = given[at(4, i)] - half[at(4, i)] * l0 - half[at(11, i)] * l1
+        alpha[at(5, i)] = given[at(5, i)] - half[at(5, i)] * l0 - half[at(12, i)] * l1
+        alpha[at(6, i)] = given[at(6, i)] - half[at(6, i)] * l0 - half[at(13, i)] * l1
+
+
+@kernel
+def _add_momentum(given, alpha, v, half, weight, jac, p4, gain, out):
+    """Add a daughter to the mother: its change of momentum, dp/dv and covariance.
+
+    With K = M V A^T W per daughter (M takes the momentum at the vertex) and
+    H = sum(K B) - dp/dv (``gain``, 4 x 3): cov(p) = sum(M V M^T - K W^-1 K^T) + H C
+    H^T, cov(p, v) = -H C, cov(v) = C. ``out`` (10, packed) takes the sum in cov(p).
+    """
+    for i in range(LANES):
+        used = given[at(USED, i)]
+        a = given[at(CURVATURE, i)]
+        p4[at(0, i)] += used * (alpha[at(0, i)] - a * (v[at(1, i)] - alpha[at(5, i)]) - given[at(0, i)])
+        p4[at(1, i)] += used * (alpha[at(1, i)] + a * (v[at(0, i)] - alpha[at(4, i)]) - given[at(1, i)])
+        p4[at(2, i)] += used * (alpha[at(2, i)] - given[at(2, i)])
+        p4[at(3, i)] += used * (alpha[at(3, i)] - given[at(3, i)])
+        w00, w01, w11 = weight[at(0, i)], weight[at(1, i)], weight[at(2, i)]
+        x0, y0 = half[at(0, i)] + a * half[at(5, i)], half[at(7, i)] + a * half[at(12, i)]
+        x1, y1 = half[at(1, i)] - a * half[at(4, i)], half[at(8, i)] - a * half[at(11, i)]
+        x2, y2, x3, y3 = half[at(2, i)], half[at(9, i)], half[at(3, i)], half[at(10, i)]
+        k0, l0 = x0 * w00 + y0 * w01, x0 * w01 + y0 * w11
+        k1, l1 = x1 * w00 + y1 * w01, x1 * w01 + y1 * w11
+        k2, l2 = x2 * w00 + y2 * w01, x2 * w01 + y2 * w11
+        k3, l3 = x3 * w00 + y3 * w01, x3 * w01 + y3 * w11
+        p0, q0, p1, q1 = -jac[at(2, i)], -jac[at(7, i)], -jac[at(3, i)], -jac[at(8, i)]
+        gain[at(0, i)] += k0 * p0 + l0 * q0
+        gain[at(1, i)] += k0 * p1 + l0 * q1 + a
+        gain[at(2, i)] += l0
+        gain[at(3, i)] += k1 * p0 + l1 * q0 - a
+        gain[at(4, i)] += k1 * p1 + l1 * q1
+        gain[at(5, i)] += l1
+        gain[at(6, i)] += k2 * p0 + l2 * q0
+        gain[at(7, i)] += k2 * p1 + l2 * q1
+        gain[at(8, i)] += l2
+        gain[at(9, i)] += k3 * p0 + l3 * q0
+        gain[at(10, i)] += k3 * p1 + l3 * q1
+        gain[at(11, i)] += l3
+        c50, c51, c52, c53 = (given[at(COV + 15, i)], given[at(COV + 16, i)], given[at(COV + 17, i)],
+                              given[at(COV + 18, i)])
+        c40, c41, c42, c43 = (given[at(COV + 10, i)], given[at(COV + 11, i)], given[at(COV + 12, i)],
+                              given[at(COV + 13, i)])
+        c44, c54, c55 = given[at(COV + 14, i)], given[at(COV + 19, i)], given[at(COV + 20, i)]
+        out[at(0, i)] += a * (2.0 * c50 + a * c55) - (k0 * x0 + l0 * y0)
+        out[at(1, i)] += a * (c51 - c40 - a * c54) - (k1 * x0 + l1 * y0)
+        out[at(2, i)] += a * (-2.0 * c41 + a * c44) - (k1 * x1 + l1 * y1)
+        out[at(3, i)] += a * c52 - (k2 * x0 + l2 * y0)
+        out[at(4, i)] -= a * c42 + (k2 * x1 + l2 * y1)
+        out[at(5, i)] -= k2 * x2 + l2 * y2
+        out[at(6, i)] += a * c53 - (k3 * x0 + l3 * y0)
+        out[at(7, i)] -= a * c43 + (k3 * x1 + l3 * y1)
+        out[at(8, i)] -= k3 * x2 + l3 * y2
+        out[at(9, i)] -= k3 * x3 + l3 * y3
+
+
+@kernel
+def _close(p4, gain, out, inverse, v, i, p, vertex, cov):
+    """Write the mother of lane ``i``: its momentum ``p``, ``vertex`` and ``cov`` (7, 7), which holds the sums."""
+    for r in range(4):
+        p[r] += p4[at(r, i)]
+    for r in range(3):
+        vertex[r] = v[at(r, i)]
+        for s in range(r + 1):
+            cov[4 + r, 4 + s] = inverse[at(tri(r, s), i)]
+            cov[4 + s, 4 + r] = cov[4 + r, 4 + s]
+    for r in range(4):
+        for s in range(r + 1):
+            cov[r, s] += out[at(tri(r, s), i)]
+        g0, g1, g2 = gain[at(3 * r, i)], gain[at(3 * r + 1, i)], gain[at(3 * r + 2, i)]
+        h0 = g0 * cov[4, 4] + g1 * cov[5, 4] + g2 * cov[6, 4]
+        h1 = g0 * cov[5, 4] + g1 * cov[5, 5] + g2 * cov[6, 5]
+        h2 = g0 * cov[6, 4] + g1 * cov[6, 5] + g2 * cov[6, 6]
+        cov[4, r], cov[5, r], cov[6, r] = -h0, -h1, -h2
+        cov[r, 4], cov[r, 5], cov[r, 6] = -h0, -h1, -h2
+        for q in range(r + 1):
+            cov[r, q] += h0 * gain[at(3 * q, i)] + h1 * gain[at(3 * q + 1, i)] + h2 * gain[at(3 * q + 2, i)]
+            cov[q, r] = cov[r, q]
+
+
+@kernel
+def _fit_group(lanes, g, needed, start, limit, n, row, open_, out_p4, out_vertex, out_cov, out_chi2, room):
+    """Fit the ``n`` lanes of group ``g``, up to ``limit`` times linearised.
+
+    ``lanes`` (k, n_groups, VALUES * LANES); ``needed`` (k,): a lane uses this daughter;
+    ``start`` (3 * LANES,); ``row`` (LANES,): where the results go. ``open_``
+    (LANES,) holds the lanes to fit; True remains where there is no decision yet.
+    ``room`` (k + 1, many * LANES) is working space.
+    """
+    k = lanes.shape[0]
+    v, normal, inverse = room[k, :3 * LANES], room[k, 3 * LANES:12 * LANES], room[k, 12 * LANES:18 * LANES]
+    step, chi2, before = room[k, 18 * LANES:21 * LANES], room[k, 21 * LANES:22 * LANES], room[k, 22 * LANES:23 * LANES]
+    p4, gain, out = room[k, 23 * LANES:27 * LANES], room[k, 27 * LANES:39 * LANES], room[k, 39 * LANES:49 * LANES]
+    v[:] = start
+    chi2[:] = np.nan
+    for j in range(k):
+        room[j, :7 * LANES] = lanes[j, g, :7 * LANES]
+    for turn in range(limit):
+        normal[:] = 0.0
+        before[:] = chi2
+        chi2[:] = 0.0
+        for j in range(k):
+            if needed[j]:
+                alpha, jac, rest = room[j, :7 * LANES], room[j, 7 * LANES:16 * LANES], room[j, 33 * LANES:35 * LANES]
+                half, weight = room[j, 16 * LANES:30 * LANES], room[j, 30 * LANES:33 * LANES]
+                _linearise(lanes[j, g], alpha, v, jac, rest)
+                _weigh(lanes[j, g], jac, half, weight)
+                _add_normal(jac, weight, rest, normal)
+        _solve(normal, inverse, step, v)
+        for j in range(k):
+            if needed[j]:
+                _update(lanes[j, g], room[j, 7 * LANES:16 * LANES], room[j, 16 * LANES:30 * LANES],
+                        room[j, 30 * LANES:33 * LANES], room[j, 33 * LANES:35 * LANES], step, room[j, :7 * LANES], chi2)
+        if turn + 1 < min(_USUAL, limit):
+            continue
+        n_open, n_new = 0, 0
+        for i in range(n):
+            if open_[i]:
+                if not (chi2[i] < np.inf and abs(v[at(0, i)]) + abs(v[at(1, i)]) + abs(v[at(2, i)]) < _FAR):
+                    open_[i] = False
+                elif abs(chi2[i] - before[i]) < _TOLERANCE * max(1.0, chi2[i]):
+                    n_new += 1
+                    out_chi2[row[i]] = chi2[i]
+                else:
+                    n_open += 1
+        if n_new:
+            p4[:] = 0.0
+            gain[:] = 0.0
+            out[:] = 0.0
+            for j in range(k):
+                if needed[j]:
+                    _add_momentum(lanes[j, g], room[j, :7 * LANES], v, room[j, 16 * LANES:30 * LANES],
+                                  room[j, 30 * LANES:33 * LANES], room[j, 7 * LANES:16 * LANES], p4, gain, out)
+            for i in range(n):
+                if open_[i] and abs(chi2[i] - before[i]) < _TOLERANCE * max(1.0, chi2[i]):
+                    open_[i] = False
+                    _close(p4, gain, out, inverse, v, i, out_p4[row[i]], out_vertex[row[i]], out_cov[row[i]])
+        if n_open == 0:
+            return
+
+
+@kernel
+def _unfitted(lanes, g, i, cross, hands_on, v, out_p4, out_cov):
+    """Best guess without a fit; ``v`` is where the fit started."""
+    n_used = 0
+    for j in range(lanes.shape[0]):
+        n_used += lanes[j, g, at(USED, i)] > 0.0
+    for j in range(lanes.shape[0]):
+        one = lanes[j, g]
+        if one[at(USED, i)] == 0.0:
+            continue
+        if n_used == 1:
+            for c in range(3):
+                v[c] = one[at(POSITION + c, i)]
+            if hands_on[j]:
+                for r in range(4, 7):
+                    for s in range(r + 1):
+                        out_cov[r, s] = one[at(COV + tri(r, s), i)]
+                        out_cov[s, r] = out_cov[r, s]
+        elif cross and n_used == 2:  # momenta where the tracks meet are better than those at their perigees
+            out_p4[0] -= one[at(CURVATURE, i)] * (v[1] - one[at(POSITION + 1, i)])
+            out_p4[1] += one[at(CURVATURE, i)] * (v[0] - one[at(POSITION, i)])
+
+
+@kernel
+def _cross(lanes, g, i, v):
+    """Move ``v`` to the crossing of the two tracks of a candidate, if it has two."""
+    first, second = -1, -1
+    for j in range(lanes.shape[0]):
+        if lanes[j, g, at(USED, i)] > 0.0:
+            if first >= 0 and second >= 0:
+                return
+            if first < 0:
+                first = j
+            else:
+                second = j
+    if second < 0:
+        return
+    a, b = lanes[first, g, at(CURVATURE, i)], lanes[second, g, at(CURVATURE, i)]
+    if a != 0.0 and b != 0.0:
+        one, two = np.empty(7), np.empty(7)
+        for c in range(7):
+            one[c], two[c] = lanes[first, g, at(c, i)], lanes[second, g, at(c, i)]
+        crossing(one, a, two, b, v)
+
+
+@kernel
+def fit_candidates(lanes, cross, hands_on, max_iterations, out_p4, out_vertex, out_cov, out_chi2, out_ndf, out_prob):
     """Fit each of n candidates of k daughters; see ``fit_vertices`` for the meaning.
 
-    ``p4`` (n, k, 4), ``position`` (n, k, 3), ``cov`` (n, k, 7, 7), ``curvature``
-    (n, k) = -c q Bz, ``start`` (n, 3). ``cross`` starts pairs of
-    tracks at their crossing. ``hands_on`` (k,): this daughter gives its position
-    covariance to an unfitted mother if no other has one. ``max_iterations`` 0: no fit.
+    ``lanes`` (k, at least n / LANES, VALUES * LANES) and ``out_p4``, ``out_cov`` as filled by
+    :func:`load`; ``out_vertex`` (n, 3) holds the starting points. ``cross`` starts
+    pairs of tracks at their crossing. ``hands_on`` (k,): this daughter gives its
+    position covariance to an unfitted mother if no other has one.
+    ``max_iterations`` 0: no fit. What needs more linearisations than usual is
+    fitted again, in groups of its own.
     """
-    n, k = p4.shape[0], p4.shape[1]
-    measured, alpha = np.empty((k, 7)), np.empty((k, 7))
-    jac_a, jac_b = np.zeros((k, 2, 7)), np.zeros((k, 2, 3))
-    half, weight, rest = np.empty((k, 7, 2)), np.empty((k, 3)), np.empty((k, 2))
-    normal, inverse, gain = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
-    used, v = np.empty(k, np.int64), np.empty(3)
+    k, n = lanes.shape[0], out_p4.shape[0]
+    n_used, waiting, n_waiting = np.zeros(n, np.int64), np.empty(n, np.int64), 0
+    room, again = np.empty((k + 1, 49 * LANES)), np.zeros((k, 1, VALUES * LANES))
+    start, needed = np.zeros(3 * LANES), np.zeros(k, np.bool_)
+    row, open_ = np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
+    out_chi2[:] = np.nan
+    for g in range((n + LANES - 1) // LANES if max_iterations > 0 else 0):
+        m = min(LANES, n - g * LANES)
+        n_open = 0
+        needed[:] = False
+        for i in range(m):
+            row[i] = g * LANES + i
+            for j in range(k):
+                if lanes[j, g, at(USED, i)] > 0.0:
+                    n_used[row[i]] += 1
+                    needed[j] = True
+            open_[i] = n_used[row[i]] >= 2 and np.isfinite(out_p4[row[i], 3])
+            n_open += open_[i]
+            if cross:
+                _cross(lanes, g, i, out_vertex[row[i]])
+            for c in range(3):
+                start[at(c, i)] = out_vertex[row[i], c]
+        if n_open == 0:
+            continue
+        _fit_group(lanes, g, needed, start, min(_USUAL, max_iterations), m, row, open_,
+                   out_p4, out_vertex, out_cov, out_chi2, room)
+        for i in range(m):
+            if open_[i]:
+                waiting[n_waiting] = row[i]
+                n_waiting += 1
+    for first in range(0, n_waiting if max_iterations > _USUAL else 0, LANES):
+        m = min(LANES, n_waiting - first)
+        for i in range(m):
+            row[i], open_[i] = waiting[first + i], True
+            g, lane = row[i] // LANES, row[i] % LANES
+            for j in range(k):
+                for value in range(VALUES):
+                    again[j, 0, at(value, i)] = lanes[j, g, at(value, lane)]
+            for c in range(3):
+                start[at(c, i)] = out_vertex[row[i], c]
+        needed[:] = True
+        _fit_group(again, 0, needed, start, max_iterations, m, row, open_, out_p4, out_vertex, out_cov, out_chi2, room)
     for i in range(n):
-        a = curvature[i]
-        n_used = _sum(p4[i], position[i], cov[i], measured, used, out_p4[i], out_cov[i])
-        v[:] = start[i]
-        if cross and n_used == 2 and a[used[0]] != 0.0 and a[used[1]] != 0.0:
-            crossing(measured[used[0]], a[used[0]], measured[used[1]], a[used[1]], v)
-        out_vertex[i] = v
-        chi2, converged = np.nan, False
-        if n_used >= 2 and np.isfinite(out_p4[i, 3]):
-            alpha[:] = measured
-            for _ in range(max_iterations):
-                before = chi2
-                chi2 = _iterate(measured, cov[i], a, used, n_used, v, alpha,
-                                jac_a, jac_b, half, weight, rest, normal, inverse)
-                if not (chi2 < np.inf and abs(v[0]) + abs(v[1]) + abs(v[2]) < _FAR):
-                    break
-                if abs(chi2 - before) < _TOLERANCE * max(1.0, chi2):
-                    converged = True
-                    break
-        if converged:
-            out_vertex[i] = v
-            _mother(measured, cov[i], a, used, n_used, v, alpha, jac_b, half, weight,
-                    inverse, gain, out_p4[i], out_cov[i])
+        if np.isnan(out_chi2[i]):
+            out_ndf[i] = 0
+            _unfitted(lanes, i // LANES, i % LANES, cross, hands_on, out_vertex[i], out_p4[i], out_cov[i])
         else:
-            _unfitted(position[i], cov[i], a, used, n_used, cross, hands_on, out_vertex[i], out_p4[i], out_cov[i])
-        out_chi2[i] = chi2 if converged else np.nan
-        out_ndf[i] = 2 * n_used - 3 if converged else 0
+            out_ndf[i] = 2 * n_used[i] - 3
         out_prob[i] = chi2_survival(out_chi2[i], out_ndf[i])

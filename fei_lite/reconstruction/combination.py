@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
+from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.kernels import combine as kernels
 from fei_lite.particles import conjugate, is_self_conjugate, mass
@@ -79,7 +80,8 @@ def combine_channel(
     slots = slots_of(channel, pool)
     k = len(slots.names)
     n_events = pool.offsets.shape[1] - 1
-    one_pass = config.self_conjugate or channel.unflavoured
+    # Upsilon(4S) -> B+ B-: the mother is its own conjugate, tag and signal side are not
+    one_pass = same_final_state(channel.daughters, conjugate_daughters(channel.daughters))
     mother_signs = np.array([1] if one_pass else [1, -1], dtype=np.int64)
     where = channel.identifier
     codes = np.array([_code(c.variable, where) for c in channel.cuts], dtype=np.int64)

@@ -7,7 +7,7 @@ duplicates, cut on the signal probability, rank and keep the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -20,11 +20,12 @@ from fei_lite.events import EventBatch
 from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
+from fei_lite.reconstruction.deciding import tag_features, with_probability
 from fei_lite.reconstruction.features import feature_matrix
-from fei_lite.reconstruction.final_state import concatenate_tables, leaf_candidates, leaf_kind
+from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
-from fei_lite.reconstruction.ranking import drop_duplicates, rank_candidates
+from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
 
@@ -49,6 +50,25 @@ class CuttingClassifiers(Classifiers, Protocol):
         """As above; a row that surely does not come ``above`` a probability may hold 0."""
 
 
+class NoClassifiers:
+    """For channel sets without classifiers."""
+
+    def has_model(self, identifier: str) -> bool:
+        """There is none."""
+        return False
+
+    def predict(self, identifier: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Never asked for."""
+        raise NotImplementedError(identifier)
+
+
+class Decider(Protocol):
+    """A last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signal probability of each row of features."""
+
+
 #: Sees every channel's candidates before they are classified: (channel, table, features).
 Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
 
@@ -67,7 +87,7 @@ def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
     observe_stage: int | None = None, prune: bool = True, early_exit: bool = True,
-    stopwatch: Stopwatch | None = None,
+    stopwatch: Stopwatch | None = None, btags: Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -79,7 +99,13 @@ def reconstruct(
     cut-flow lists them. ``prune`` gives up partial combinations that cannot
     pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
     probability while their trees are added; neither changes the result, which
-    is a pure function of the arguments.
+    is a pure function of the arguments. Where the model set has a last
+    classifier, it sees all tag candidates of an event in the end, and its
+    probability is their SignalProbability (the channel's: ``channelProbability``).
+
+    ``btags`` are tables of an earlier reconstruction of the same batch, for
+    channels made from the list ``B+:Btag`` (signal sides): what they share
+    with a Btag they cannot use.
     """
     if with_truth is None:
         with_truth = batch.generated is not None
@@ -93,13 +119,26 @@ def reconstruct(
         if last_stage is not None and stage > last_stage:
             break
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
-                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None)
+                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None,
+                        btags=btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
         for table in finished:
             result.tables[table.particle] = table
+    _decide(result, getattr(models, "deciding", None), watch)
     return result
+
+
+def _decide(result: Reconstruction, decider: Decider | None, watch: Stopwatch) -> None:
+    """Let the last classifier judge the tag candidates of an event against each other, if there is one."""
+    tags = [name for name in result.channel_set.tags if name in result.tables]
+    if decider is None or not tags or len(tags) < len(result.channel_set.tags):
+        return
+    with watch("classify"):
+        tables = [result.tables[name] for name in tags]
+        for name, table, X in zip(tags, tables, tag_features(tables, result.batch), strict=True):
+            result.tables[name] = with_probability(table, decider.predict(X))
 
 
 @dataclass
@@ -115,6 +154,7 @@ class _Stage:
     prune: bool
     early_exit: bool
     observer: Observer | None
+    btags: Mapping[str, CandidateTable] | None
 
     def count(self, name: str, step: str, count: int) -> None:
         self.result.cutflow.add(f"stage {self.stage}", name, step, count)
@@ -125,18 +165,8 @@ class _Stage:
         if not tables:
             tables = [self._empty(config)]
         with self.watch("rank and merge"):
-            table = drop_duplicates(merged := concatenate_tables(tables))
-            self.count(config.name, "classified", len(merged))
-            self.count(config.name, "duplicates dropped", len(merged) - len(table))
-            probability = table["SignalProbability"]
-            if config.min_signal_probability is not None:
-                table = table.select(probability > config.min_signal_probability)
-                self.count(config.name, "above the probability cut", len(table))
-            table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
-            table.columns["postCut_rank"] = rank
-            # as in basf2 the best stands first: of equal daughters the first is the more probable one
-            table = table.select(np.lexsort((-table["SignalProbability"], table.event_index)))
-            self.count(config.name, "kept", len(table))
+            table = choose_candidates(tables, ("sign", "source", "SignalProbability"),
+                                      lambda merged: self._best(merged, config))
             per_event = np.diff(table.offsets)
             self.count(config.name, "events with a candidate", int(np.count_nonzero(per_event)))
             self.count(config.name, "events without", int(np.count_nonzero(per_event == 0)))
@@ -144,10 +174,26 @@ class _Stage:
                 self.count(config.name, "kept true", int(np.count_nonzero(table["isSignal"])))
         return table
 
+    def _best(self, merged: CandidateTable, config: ParticleConfig) -> CandidateTable:
+        """Of all channels' candidates those without duplicates, above the cut, and best, the best first."""
+        table = drop_duplicates(merged)
+        self.count(config.name, "classified", len(merged))
+        self.count(config.name, "duplicates dropped", len(merged) - len(table))
+        if config.min_signal_probability is not None:
+            table = table.select(table["SignalProbability"] > config.min_signal_probability)
+            self.count(config.name, "above the probability cut", len(table))
+        table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
+        table.columns["postCut_rank"] = rank
+        # as in basf2 the best stands first: of equal daughters the first is the more probable one
+        table = table.select(np.lexsort((-table["SignalProbability"], table.event_index)))
+        self.count(config.name, "kept", len(table))
+        return table
+
     def channel(self, channel: Channel, config: ParticleConfig) -> CandidateTable | None:
-        """Candidates of one channel with their probability; None without a model."""
-        trained = self.models.has_model(channel.identifier)
-        if not trained and self.observer is None:
+        """Candidates of one channel with their probability; None if its model is missing."""
+        classified = bool(channel.features)
+        trained = classified and self.models.has_model(channel.identifier)
+        if classified and not trained and self.observer is None:
             self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
@@ -166,6 +212,9 @@ class _Stage:
                          if channel.leaf is not None
                          else truth.match_composites(table, daughters, self.result.batch))
                 table.columns |= truth.truth_columns(match, target=config.target)
+        if not classified:
+            table.columns.setdefault("SignalProbability", _product(table, daughters))
+            return table
         with self.watch("features"):
             features = feature_matrix(channel.features, table, daughters, self.result.batch)
         if self.observer is not None:
@@ -188,7 +237,7 @@ class _Stage:
 
     def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
         with self.watch("final state"):
-            table = leaf_candidates(channel, config, batch=self.result.batch)
+            table = leaf_candidates(channel, config, batch=self.result.batch, btags=self.btags)
             self.count(channel.identifier, "inside the cuts", len(table))
             values = feature_matrix([config.rank_by], table, [], self.result.batch)[:, 0]
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
@@ -224,3 +273,11 @@ class _Stage:
         if self.with_truth:
             table.columns |= truth.truth_columns(truth.empty_match(self.result.batch), target=config.target)
         return table
+
+
+def _product(table: CandidateTable, daughters: list[CandidateTable]) -> NDArray[np.float64]:
+    """Signal probability without a classifier (n,): the product of the daughters', 1 for a leaf."""
+    product = np.ones(len(table))
+    for j, daughter in enumerate(daughters):
+        product *= daughter["SignalProbability"][table["daughters"][:, j]]
+    return product

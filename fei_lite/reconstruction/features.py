@@ -8,6 +8,7 @@ right-hand column names the basf2 source):
 name                                        definition                                      source
 ==========================================  ==============================================  ======================
 p pt px py pz E                             momentum, its parts, energy [GeV]               Variables
+theta                                       polar angle of the momentum, 0..pi              Variables
 M                                           the candidate's mass [GeV]                      Variables
 dM                                          M - nominal mass                                Variables
 Q                                           M - sum of the daughters' masses                Variables
@@ -25,6 +26,7 @@ decayAngle(i)                               angle, in the candidate's rest frame
                                             daughter i and the reverted momentum of e+e-
 daughterInvariantMass(i,...)                mass of the summed daughters [GeV]              ParameterVariables
 electronID ... protonID, deuteronID         L / sum of the six likelihoods                  PIDVariables
+nCDCHits nSVDHits nPXDHits                  hits of a track                                 TrackVariables
 clusterReg ... clusterE9E21                 columns of the cluster (E9E25 is E9E21)         ECLVariables
 chiProb preCut_rank decayModeID             columns of the candidate                        ParticleCombiner, FEI
 SignalProbability                           column of the candidate                         FEI
@@ -66,6 +68,7 @@ __all__ = ["feature_matrix", "known", "likelihood_ratios", "parse_feature"]
 _PID = {f"{name}ID": i for i, name in enumerate(("electron", "muon", "pion", "kaon", "proton", "deuteron"))}
 _CLUSTER = {"clusterReg": "region", "clusterNHits": "n_hits", "clusterTiming": "timing",
             "clusterE9E25": "E9E21", "clusterE9E21": "E9E21"}
+_HITS = {"nCDCHits": "n_cdc_hits", "nSVDHits": "n_svd_hits", "nPXDHits": "n_pxd_hits"}
 _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
@@ -150,25 +153,35 @@ class _Rows:
         return np.asarray(self.daughters[subject - 1][name].take(self.rows(subject), axis=0))
 
     def p4(self) -> NDArray[np.float64]:
-        """Four-momenta (n, 1 + daughters, 4)."""
-        out = np.empty((len(self.table), 1 + self.n_daughters, 4))
-        out[:, 0] = self.table["p4"]
+        """Four-momenta (1 + daughters, 4, n)."""
+        out = np.empty((1 + self.n_daughters, 4, len(self.table)))
+        out[0] = self.table["p4"].T
         if self.is_v0:
-            out[:, 1:] = self.table["v0_p4"]
+            out[1:] = self.table["v0_p4"].transpose(1, 2, 0)
             return out
         for s in range(1, 1 + self.n_daughters):
-            out[:, s] = self.gather("p4", s)
+            kernels.gather(self.daughters[s - 1]["p4"], self.rows(s), out[s])
         return out
 
     def place(self, *, needed: bool) -> NDArray[np.float64]:
-        """Vertices, of tracks perigees, relative to the interaction point (n, 1 + daughters, 3)."""
-        out = np.full((len(self.table), 1 + self.n_daughters, 3), np.nan)
+        """Vertices, of tracks perigees, relative to the interaction point (1 + daughters, 3, n)."""
+        out = np.full((1 + self.n_daughters, 3, len(self.table)), np.nan)
         for s in range(1 + self.n_daughters if needed else 0):
-            out[:, s] = self.place_of(s)
+            if self.is_v0 or s == 0:
+                out[s] = self.place_of(s).T
+            else:
+                kernels.gather(self.daughter_places(s), self.rows(s), out[s])
         return out
+
+    def daughter_places(self, subject: int) -> NDArray[np.float64]:
+        """Places of all candidates of a daughter's table: each is the daughter of many."""
+        table = self.daughters[subject - 1]
+        return table.derived("place", lambda: _Rows(table, [], self.batch).place_of(0))
 
     def place_of(self, subject: int) -> NDArray[np.float64]:
         """Vertex or perigee of one subject relative to the interaction point (n, 3)."""
+        if subject > 0 and not self.is_v0:
+            return self.daughter_places(subject).take(self.rows(subject), axis=0)
         ip = self.batch.events["ip"].take(self.event, axis=0)
         if self.is_v0 and subject > 0:
             return _perigee_position(self.v0_track("helix", subject), ip)
@@ -206,6 +219,8 @@ class _Rows:
             return self.column("M", subject) - self.nominal_mass(subject)
         if name in _CLUSTER:
             return self._cluster(_CLUSTER[name])
+        if name in _HITS:
+            return self._hits(_HITS[name], subject)
         if name == "significanceOfDistance":
             return self._significance(subject)
         return self.gather(name, subject).astype(np.float64)
@@ -228,9 +243,19 @@ class _Rows:
         logl, tracks = self.batch.tracks["pid_logl"], self.batch.tracks
         if self.is_v0 and subject > 0:
             return likelihood_ratios(logl[self.v0_track("index", subject) + tracks.offsets[self.event]])
+        if self.is_track(subject) and subject > 0:
+            table = self.daughters[subject - 1]
+            ratios = table.derived("identity", lambda: _Rows(table, [], self.batch)._ratios(0))
+            return ratios.take(self.rows(subject), axis=0)
         if self.is_track(subject):
-            return likelihood_ratios(logl.take(self.gather("object", subject), axis=0))
+            return likelihood_ratios(logl.take(self.table["object"], axis=0))
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
+
+    def _hits(self, column: str, subject: int) -> NDArray[np.float64]:
+        """A column of a track; NaN for anything else."""
+        if not self.is_track(subject):
+            return np.full(len(self.table), np.nan)
+        return np.asarray(self.batch.tracks[column][self.gather("object", subject)], dtype=np.float64)
 
     def _cluster(self, column: str) -> NDArray[np.float64]:
         """A cluster's column; NaN for candidates that are not clusters."""

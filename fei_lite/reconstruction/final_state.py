@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from fei_lite.particles import mass, pdg_code
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
+from fei_lite.reconstruction.ranking import concatenate_tables
 from fei_lite.reconstruction.vertexing import fit_vertices
 from fei_lite.sources import source_bits
 
@@ -27,9 +28,9 @@ _V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def leaf_kind(channel: Channel) -> str:
-    """The list that a leaf channel is made from: ``"track"``, ``"cluster"`` or ``"v0"``."""
-    if channel.leaf == "V0":
-        return "v0"
+    """The list that a leaf channel is made from: ``"track"``, ``"cluster"``, ``"v0"`` or ``"btag"``."""
+    if channel.leaf in ("V0", "Btag"):
+        return channel.leaf.lower()
     code = abs(pdg_code(channel.particle))
     if code == 22:
         return "cluster"
@@ -38,11 +39,15 @@ def leaf_kind(channel: Channel) -> str:
     raise UnknownNameError(f"channel {channel.identifier}: no list of the event holds '{channel.particle}'.")
 
 
-def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBatch) -> CandidateTable:
-    """All candidates of a leaf channel that pass its cuts, not yet ranked."""
+def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBatch,
+                    btags: Mapping[str, CandidateTable] | None = None) -> CandidateTable:
+    """All candidates of a leaf channel that pass its cuts, not yet ranked; ``btags`` are those of the batch."""
     kind = leaf_kind(channel)
-    make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
-    table = make(config.name, batch)
+    if kind == "btag":
+        table = given_candidates(channel, btags or {})
+    else:
+        make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
+        table = make(config.name, batch)
     table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
     return table.select(passes(table, channel.cuts, batch))
 
@@ -107,6 +112,23 @@ def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
     })
 
 
+def given_candidates(channel: Channel, btags: Mapping[str, CandidateTable]) -> CandidateTable:
+    """Btags of another reconstruction of the batch as candidates; ``object`` is the row in the table given.
+
+    Raises :class:`UnknownNameError` if the list was not given.
+    """
+    name = channel.daughters[0].partition(":")[0]
+    if name not in btags:
+        raise UnknownNameError(f"channel {channel.identifier}: it needs the Btags '{name}' of the batch: "
+                               f"reconstruct(..., btags=tables), got {', '.join(btags) or 'none'}.")
+    table = btags[name]
+    n = len(table)
+    left_out = ("preCut_rank", "postCut_rank", "decayModeID", "isSignal")
+    columns = {key: values for key, values in table.columns.items() if key not in left_out}
+    columns |= {"object": np.arange(n, dtype=np.int32), "daughters": np.empty((n, 0), dtype=np.int32)}
+    return CandidateTable(channel.particle, table.offsets, columns)
+
+
 def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str) -> CandidateTable:
     """The positive or negative tracks of V0s as a daughter table, row for row."""
     v0s = batch.v0s
@@ -152,22 +174,3 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
         }
         parts.append(table)
     return parts[0] if len(parts) == 1 else concatenate_tables(parts)
-
-
-def concatenate_tables(tables: list[CandidateTable]) -> CandidateTable:
-    """One table of the candidates of all (same particle), events in order, tables in order.
-
-    Columns that not all tables have are dropped; ``daughters`` is padded with -1.
-    """
-    event = np.concatenate([t.event_index for t in tables])
-    order = np.argsort(event, kind="stable")
-    names = [c for c in tables[0].columns if all(c in t.columns for t in tables)]
-    width = max(t["daughters"].shape[1] for t in tables)
-    columns = {}
-    for name in names:
-        parts = [t[name] for t in tables]
-        if name == "daughters":
-            parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
-        columns[name] = np.concatenate(parts).take(order, axis=0)
-    counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
-    return CandidateTable(tables[0].particle, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns)

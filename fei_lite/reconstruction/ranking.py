@@ -1,6 +1,8 @@
-"""Best-candidate selection: rank per event and conjugate, drop duplicates."""
+"""Best-candidate selection: join tables, rank per event and conjugate, drop duplicates."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,3 +37,40 @@ def drop_duplicates(table: CandidateTable) -> CandidateTable:
     kernels.mark_duplicates(table.offsets, table["sign"], table["source"],
                             table["SignalProbability"], duplicate)
     return table.select(~duplicate)
+
+
+def concatenate_tables(tables: Sequence[CandidateTable]) -> CandidateTable:
+    """One table of the candidates of all (same particle), events in order, tables in order.
+
+    Columns that not all tables have are dropped; ``daughters`` is padded with -1.
+    """
+    return choose_candidates(tables, (), lambda table: table)
+
+
+def choose_candidates(
+    tables: Sequence[CandidateTable], keys: Sequence[str], choose: Callable[[CandidateTable], CandidateTable],
+) -> CandidateTable:
+    """Candidates of all tables as in :func:`concatenate_tables`, chosen and ordered by a few columns.
+
+    ``choose`` selects from a table that has the ``keys`` only; columns that it adds are kept.
+    The others, much larger, are moved once, for what it keeps.
+    """
+    event = np.concatenate([t.event_index for t in tables])
+    order = np.argsort(event, kind="stable")
+    counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    slim = {name: _joined(tables, name).take(order, axis=0) for name in keys}
+    chosen = choose(CandidateTable(tables[0].particle, offsets, {**slim, "_row": order}))
+    rows = chosen.columns.pop("_row")
+    columns = {name: _joined(tables, name).take(rows, axis=0) for name in tables[0].columns
+               if name not in chosen.columns and all(name in t.columns for t in tables)}
+    return CandidateTable(tables[0].particle, chosen.offsets, {**columns, **chosen.columns})
+
+
+def _joined(tables: Sequence[CandidateTable], name: str) -> NDArray:
+    """A column of all tables."""
+    parts = [t[name] for t in tables]
+    if name == "daughters":
+        width = max(p.shape[1] for p in parts)
+        parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

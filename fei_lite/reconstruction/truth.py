@@ -149,7 +149,7 @@ def _build(batch: EventBatch) -> _Family:
 
 
 def match_leaves(table: CandidateTable, batch: EventBatch, *, kind: str) -> TruthMatch:
-    """Truth of final-state candidates made from tracks, clusters or V0s (``kind``).
+    """Truth of final-state candidates made from tracks, clusters, V0s or Btags (``kind``).
 
     A V0 is matched as the composite of its two tracks. Raises
     :class:`EventFileError` if the batch has no generated particles,
@@ -161,8 +161,11 @@ def match_leaves(table: CandidateTable, batch: EventBatch, *, kind: str) -> Trut
     if kind == "track" or kind == "cluster":
         mc_index = getattr(batch, kind + "s")["mc_index"][objects]
         return _finish(*_match_particles(mc_index, event, expected, batch), family)
+    if kind == "btag":  # matched before
+        return _finish(table["mc"], table["mcErrors"], table["mc_used"], family)
     if kind != "v0":
-        raise UnknownNameError(f"truth of {table.particle}: unknown kind '{kind}', expected track, cluster or v0.")
+        raise UnknownNameError(f"truth of {table.particle}: unknown kind '{kind}', expected one of "
+                               "track, cluster, v0, btag.")
     sides = []
     for side, name in enumerate(("positive_index", "negative_index")):
         tracks = batch.v0s[name][objects] + batch.tracks.offsets[event]
@@ -241,10 +244,12 @@ def empty_match(batch: EventBatch) -> TruthMatch:
 def truth_columns(match: TruthMatch, *, target: str) -> dict[str, NDArray[Any]]:
     """Columns of a candidate table: mc, mcErrors, isSignal (the ``target``) and mc_used.
 
-    ``target`` is ``"isSignal"`` or ``"isPrimarySignal"``; raises
-    :class:`UnknownNameError` otherwise.
+    ``target`` is ``"isSignal"``, ``"isPrimarySignal"`` or
+    ``"isSignalAcceptMissingNeutrino"``; raises :class:`UnknownNameError` otherwise.
     """
-    targets = {"isSignal": match.isSignal, "isPrimarySignal": match.isPrimarySignal}
+    accepted = ACCEPTED | kernels.MISS_NEUTRINO
+    targets = {"isSignal": match.isSignal, "isPrimarySignal": match.isPrimarySignal,
+               "isSignalAcceptMissingNeutrino": ((match.mc >= 0) & (match.mcErrors & ~accepted == 0)).astype(np.int8)}
     if target not in targets:
-        raise UnknownNameError(f"unknown target '{target}', expected isSignal or isPrimarySignal.")
+        raise UnknownNameError(f"unknown target '{target}', expected one of {', '.join(targets)}.")
     return {"mc": match.mc, "mcErrors": match.mcErrors, "isSignal": targets[target], "mc_used": match.mc_used}

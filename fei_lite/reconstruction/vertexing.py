@@ -19,7 +19,7 @@ from fei_lite.kernels import vertex as kernels
 #: Linearisations before a fit counts as not converged (a few are usual).
 MAX_ITERATIONS = 10
 
-_CHUNK = 4096           # candidates gathered at a time, to stay in the processor's cache
+_CHUNK = 2048           # candidates gathered at a time, to stay in the processor's cache
 _PROMPT_FLIGHT = 1e-3   # cm; c tau below which a particle decays where it is made
 _COLLINEAR_MASS = 0.9   # share of the mother's mass above which a daughter flies along with it
 _DISPLACED_FLIGHT = 1.0  # cm; c tau above which the fit starts from the tracks' crossing
@@ -76,7 +76,7 @@ def fit_vertices(
     """
     n = len(candidates)
     width = len(daughters)
-    rows = candidates["daughters"]
+    rows = np.ascontiguousarray(candidates["daughters"].T)
     mother = candidates.particle
     event = candidates.event_index
     bz, ip = batch.events["bz"][event], batch.events["ip"][event]
@@ -85,22 +85,18 @@ def fit_vertices(
     collinear = _COLLINEAR_MASS * particles.mass(mother) if flight < _PROMPT_FLIGHT else np.inf
     hands_on = np.array([particles.mass(t.particle) > collinear for t in daughters], np.bool_)
     charge = [particles.charge(t.particle) for t in daughters]
-    result = VertexFit(np.empty((n, 4)), np.empty((n, 3)), np.empty((n, 7, 7)), np.empty(n),
-                       np.empty(n, np.int64), np.empty(n))
+    cov = np.full((n, 7, 7), np.nan)
+    cov[:, :4, :4] = 0.0
+    result = VertexFit(np.zeros((n, 4)), ip.astype(np.float64), cov, np.empty(n), np.empty(n, np.int64), np.empty(n))
+    lanes = np.zeros((width, -(-min(n, _CHUNK) // kernels.LANES), kernels.VALUES * kernels.LANES))
     for first in range(0, n, _CHUNK):
         part = slice(first, min(first + _CHUNK, n))
-        size = part.stop - part.start
-        p4, position = np.empty((size, width, 4)), np.empty((size, width, 3))
-        cov, curvature = np.empty((size, width, 7, 7)), np.empty((size, width))
         for j, table in enumerate(daughters):
-            chosen = rows[part, j]
-            for gathered, name in ((p4, "p4"), (position, "vertex"), (cov, "cov")):
-                gathered[:, j] = table[name].take(chosen, axis=0)  # many times as fast as indexing
-            curvature[:, j] = -CURVATURE_TO_PT * charge[j] * table["sign"][chosen] * bz[part]
-        kernels.fit_candidates(
-            p4, position, cov, curvature, np.ascontiguousarray(ip[part]), cross, hands_on,
-            MAX_ITERATIONS if fit else 0, result.p4[part], result.vertex[part], result.cov[part],
-            result.chi2[part], result.ndf[part], result.chiProb[part])
+            kernels.load(table["p4"], table["vertex"], table["cov"], table["sign"], rows[j, part], bz[part],
+                         -CURVATURE_TO_PT * charge[j], lanes[j], result.p4[part], result.cov[part])
+        kernels.fit_candidates(lanes, cross, hands_on, MAX_ITERATIONS if fit else 0,
+                               result.p4[part], result.vertex[part], result.cov[part],
+                               result.chi2[part], result.ndf[part], result.chiProb[part])
     return result
 
 

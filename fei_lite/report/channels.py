@@ -94,6 +94,8 @@ def channel_numbers(training: Training, channel: Channel, observed: Observed | N
     elif identifier in manifest["untrained"]:
         entry = manifest["untrained"][identifier]
         row |= {"status": "untrained", "reason": entry["reason"], "training": entry["training"]}
+    elif not channel.features:
+        row |= {"status": "untrained", "reason": "it has no features: all candidates are kept", "training": None}
     else:
         row |= {"status": "not yet", "reason": "the training has not come to it", "training": None}
     if observed is not None and identifier in observed.channels:
@@ -105,6 +107,20 @@ def channel_numbers(training: Training, channel: Channel, observed: Observed | N
     if row["status"] == "trained":
         row |= _importance(training, identifier, None if observed is None else observed.featured.get(identifier))
     return row
+
+
+def deciding_numbers(training: Training) -> dict[str, Any] | None:
+    """The last classifier, which judges the tag candidates of an event against each other; None in a set without."""
+    manifest = training.models.manifest
+    if "undecided" in manifest:
+        return {"reason": manifest["undecided"]}
+    if "deciding" not in manifest:
+        return None
+    entry = manifest["deciding"]
+    held = entry["validation"]
+    return {"reason": None, "n_trees": entry["n_trees"], "features": list(entry["features"]),
+            "training": entry["training"], "held_out": held,
+            "pull_held_out": held and pull(entry["training"], held["auc"], held["auc_uncertainty"], held["n_signal"])}
 
 
 def _counted(counts: Counts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fei_lite.channels import count_chains
 from fei_lite.evaluation import KINDS, share
-from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers
+from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, deciding_numbers, particle_numbers
 from fei_lite.report.coverage import Coverage, Covered
 from fei_lite.report.observed import Observed
 from fei_lite.report.tags import PURITIES, all_events, gain, kind_of_tag, measure_tags
@@ -39,7 +39,7 @@ def report_numbers(
         "particles": [particle_numbers(training, config, chains[name], observed)
                       for name, config in training.channels.particles.items()],
         "coverage": None if coverage is None else coverage_numbers(coverage, chains),
-        "overtraining": overtraining(rows), "events": None, "tags": None, "cutflow": None}
+        "deciding": deciding_numbers(training), "overtraining": overtraining(rows), "events": None, "tags": None, "cutflow": None}
     if baseline is not None:
         theirs = numbers["baseline"] = set_numbers(baseline)
         if theirs["name"] == numbers["set"]["name"]:

@@ -35,9 +35,9 @@ from fei_lite.kernels import truth as bits
 from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.engine import Reconstruction
-from fei_lite.reconstruction.final_state import concatenate_tables, leaf_candidates, leaf_kind
+from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.pool import Pool
-from fei_lite.reconstruction.ranking import drop_duplicates, rank_candidates
+from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates, rank_candidates
 
 STEPS = ("combined", "pre-cut", "ranked", "classified", "merged", "post-cut", "kept")
 #: Those that a channel has; the others are of the particle.

@@ -63,7 +63,7 @@ def load_training(models: str, channels: str | None = None) -> Training:
         raise ModelSetError(f"{loaded.source}: trained for channel set '{named}', which is not among the shipped "
                             "ones. Name its folder (--set, for a baseline --baseline-set).") from None
     done = loaded.models.keys() | loaded.untrained.keys()
-    wanted = {c.identifier: c.features for c in channel_set.channels()}
+    wanted = {c.identifier: c.features for c in channel_set.channels() if c.features}  # others need no classifier
     missing = frozenset(wanted.keys() - done)
     same = loaded.manifest["channel_set"]["hash"] == channel_set.hash
     if not missing:

@@ -11,9 +11,9 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.events import EventBatch
 from fei_lite.particles import mass
-from fei_lite.reconstruction.final_state import concatenate_tables, photon_candidates, track_candidates, v0_candidates
+from fei_lite.reconstruction.final_state import photon_candidates, track_candidates, v0_candidates
 from fei_lite.reconstruction.frames import invariant_mass
-from fei_lite.reconstruction.ranking import drop_duplicates
+from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates
 from fei_lite.reconstruction.vertexing import fit_vertices
 from fei_lite.roe.masks import Mask, find_mask, inside
 

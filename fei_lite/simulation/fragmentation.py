@@ -20,14 +20,14 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
 from fei_lite.errors import SimulationError
 from fei_lite.simulation.beams import Beams
 from fei_lite.simulation.decay_table import Mode, belle2_table, fragments, require_modes, table_hash
-from fei_lite.simulation.pythia import COPIES, copy_particle, initialised, new_pythia, set_modes
+from fei_lite.simulation.groups import Groups, install_copy
+from fei_lite.simulation.pythia import COPIES, Generator, initialised, new_pythia, set_modes
 from fei_lite.simulation.records import blocks
 from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
 
@@ -51,35 +51,35 @@ def accepted_shares() -> Mapping[int, tuple[float, ...]]:
     return {int(code): tuple(shares) for code, shares in data["accepted"].items()}
 
 
-def install_copies(pythia: Any) -> dict[int, float]:
-    """Split the B mesons into exclusive modes and, for their copies, parton modes.
+def drawn_modes(code: int) -> tuple[Mode, ...]:
+    """All modes of a B in the order of the table, with the fractions with which they are drawn before the veto."""
+    shares = iter(accepted_shares()[code])
+    return tuple(replace(mode, fraction=mode.fraction / next(shares)) if fragments(mode) else mode
+                 for mode in require_modes(belle2_table(), code))
 
-    Returns the probability that a B is a copy, by PDG code, before the veto.
-    """
-    probability = {}
+
+def install_generic(generator: Generator) -> dict[int, Groups]:
+    """Split the B mesons into two groups: exclusive modes and, for their copies, parton modes."""
+    groups = {}
     for copy, code in COPIES.items():
-        exclusive = [mode for mode in require_modes(belle2_table(), code) if not fragments(mode)]
-        weighted = [replace(mode, fraction=mode.fraction / share)
-                    for mode, share in zip(parton_modes(code), accepted_shares()[code], strict=True)]
-        _install(pythia, copy, code, weighted)
-        set_modes(pythia, code, exclusive)
-        partons = sum(mode.fraction for mode in weighted)
-        probability[code] = partons / (partons + sum(mode.fraction for mode in exclusive))
-    return probability
+        modes = drawn_modes(code)
+        partons = [mode for mode in modes if fragments(mode)]
+        exclusive = [mode for mode in modes if not fragments(mode)]
+        install_copy(generator.pythia, copy, code, partons)
+        set_modes(generator.pythia, code, exclusive)
+        drawn = np.array([sum(mode.fraction for mode in part) for part in (partons, exclusive)])
+        generic = drawn / drawn.sum()
+        accepted = np.array([sum(mode.fraction for mode in parton_modes(code)) / drawn[0], 1.0])
+        groups[code] = Groups(code, np.array([copy, code]), generic, generic, accepted)
+    return groups
 
 
 def measure(code: int, number: int, *, n: int, seed: int) -> float:
     """Accepted share of the parton mode ``number`` of a B, from ``n`` accepted pairs that both decay by it."""
     generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
     copy = next(copy for copy, known in COPIES.items() if known == code)
-    _install(generator.pythia, copy, code, [parton_modes(code)[number]])
-    start_pairs(generator, [(copy, -copy)], code=code, copied={}, beams=Beams(), rng=np.random.default_rng(seed))
+    install_copy(generator.pythia, copy, code, [parton_modes(code)[number]])
+    start_pairs(generator, [(copy, -copy)], code=code, groups={}, beams=Beams(), rng=np.random.default_rng(seed))
     for _ in blocks(initialised(generator), n):
         pass
     return sqrt(generator.n_accepted / (generator.n_accepted + generator.n_vetoed))
-
-
-def _install(pythia: Any, copy: int, code: int, modes: list[Mode]) -> None:
-    copy_particle(pythia, copy, code)
-    for finding in set_modes(pythia, copy, modes):
-        raise SimulationError(f"fragmentation of {code}: {finding}.")

@@ -7,7 +7,7 @@ photon (22, status virtual).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.simulation.beams import Beams, boost, rotation_to
-from fei_lite.simulation.fragmentation import install_copies
+from fei_lite.simulation.enrichment import Enrichment, decay_weights, install_enriched
+from fei_lite.simulation.fragmentation import install_generic
+from fei_lite.simulation.groups import Groups
 from fei_lite.simulation.processes import Process, find_process
-from fei_lite.simulation.pythia import COPIES, Generator, initialised, new_pythia, relabel
+from fei_lite.simulation.pythia import Generator, initialised, new_pythia, relabel
 from fei_lite.simulation.records import blocks, retimed
 from fei_lite.simulation.records import chosen as events_of
 from fei_lite.simulation.signal import SignalDecay, read_signal_decay
@@ -57,50 +59,62 @@ Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], 
 
 
 def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, batch_size: int = 2000,
-             keep: Keep | None = None, beams: Beams | None = None) -> Iterator[GeneratedBatch]:
+             keep: Keep | None = None, enrichment: Enrichment | None = None,
+             beams: Beams | None = None) -> Iterator[GeneratedBatch]:
     """Generate ``n`` events of a process in batches.
 
     ``signal`` needs ``dec_file``: one B decays by it, the other generically.
     The same seed gives the same events whatever ``batch_size`` is. ``keep``
     drops events (all of a batch's events are offered to it at once) and weights
-    the others; ``n`` counts before. Raises :class:`SimulationError`.
+    the others; ``n`` counts before. With ``enrichment`` (charged and mixed
+    only) rare decays are frequent, and the events have weights that undo it.
+    Raises :class:`SimulationError`.
     """
     chosen = find_process(process)
     if n < 0:
         raise SimulationError(f"number of events: got {n}, expected 0 or more.")
     if (process == "signal") != (dec_file is not None):
         raise SimulationError("a decay file (--dec) goes with the process 'signal', and with no other.")
+    if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
+        raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
     beams = beams or Beams()
     signal = read_signal_decay(dec_file) if dec_file is not None else None
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
-    generator = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal)
+    generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
+                                 enrichment=enrichment)
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
         for records in blocks(generator, n):
-            yield _block(records, chosen, beams, rng, number, signal)
+            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
+            if enrichment is not None:
+                batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
+                                          * decay_weights(records, enrichment))
+            yield batch
             number += len(records.counts)
 
     for batch in _rebatched(in_laboratory(), batch_size):
         if keep is not None:
             mask, weight = keep(batch, keep_rng)
-            batch = select(batch, mask, weight)
+            batch = select(batch, mask, batch.events["weight"] * weight)
         yield batch
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
-             signal: SignalDecay | None) -> Generator:
-    """An initialised Pythia for a process."""
+             signal: SignalDecay | None,
+             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups]]:
+    """An initialised Pythia for a process, and the decay groups of its B's."""
+    groups: Mapping[int, Groups] = {}
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
     else:
         generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
-        copied = install_copies(generator.pythia)
+        groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
         code = process.code if signal is None else abs(signal.code)
         pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
-        start_pairs(generator, pairs, code=code, copied=copied, beams=beams, rng=rng)
-    return initialised(generator)
+        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng)
+    return initialised(generator), groups
 
 
 def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
@@ -111,16 +125,16 @@ def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[Ge
         start = 0
         while n + block.n_events - start >= batch_size:
             stop = start + batch_size - n
-            yield _joined([*waiting, block.slice(start, stop)])
+            yield joined([*waiting, block.slice(start, stop)])
             waiting, n, start = [], 0, stop
         if start < block.n_events:
             waiting.append(block.slice(start, block.n_events))
             n += block.n_events - start
     if n:
-        yield _joined(waiting)
+        yield joined(waiting)
 
 
-def _joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
+def joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
     """One batch of the events of all."""
     if len(parts) == 1:
         return parts[0]
@@ -131,11 +145,17 @@ def _joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
     return GeneratedBatch(events, generated, parts[0].process, sum(part.n_generated for part in parts))
 
 
-def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, first: int,
-           signal: SignalDecay | None) -> GeneratedBatch:
-    """A block of records in the laboratory frame."""
+def b_rows(records: Jagged) -> NDArray[np.intp]:
+    """Rows (n, 2) of the two B's of each event: they follow the Upsilon(4S)."""
+    rows: NDArray[np.intp] = records.offsets[:-1, None] + np.array([1, 2])
+    return rows
+
+
+def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, *, first: int,
+                     copies: Mapping[int, int], signal: SignalDecay | None = None) -> GeneratedBatch:
+    """A block of records in the laboratory frame, ``copies`` named as what they stand for."""
     n, event = len(records.counts), records.event_index
-    codes = relabel(records["pdg"], COPIES)
+    codes = relabel(records["pdg"], copies)
     if signal is not None:
         codes = signal.relabel(codes)
     records = Jagged(records.offsets, {**records.columns, "pdg": codes})
@@ -164,7 +184,7 @@ def _block(records: Jagged, process: Process, beams: Beams, rng: np.random.Gener
 
 def _mixed(records: Jagged, rng: np.random.Generator) -> Jagged:
     """B0 pairs with the decay times that belong to their flavours (the two particles after the Upsilon(4S))."""
-    rows = records.offsets[:-1, None] + np.array([1, 2])
+    rows = b_rows(records)
     codes = records["pdg"][rows]
     pairs = np.flatnonzero(np.all(np.abs(codes) == 511, axis=1))
     if not len(pairs):

@@ -7,7 +7,7 @@ except in the continuum.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -56,11 +56,15 @@ class Generator:
 
     ``n_asked`` events were asked for; Pythia gave up some, ``n_vetoed`` were
     left out (:func:`~fei_lite.simulation.records.vetoed`), ``n_accepted`` remain.
+    ``copies`` has the codes of the copies of B mesons, with what they stand for;
+    ``vetoed`` those of them that decay into partons.
     """
 
     pythia: Any
     findings: tuple[Finding, ...]
     keep_alive: list[Any]
+    copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
+    vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -103,12 +107,12 @@ def initialised(generator: Generator) -> Generator:
     """The generator, ready to make events; :class:`SimulationError` if Pythia refuses."""
     if not generator.pythia.init():
         raise SimulationError("Pythia could not be initialised.")
-    weigh_thresholds(generator.pythia)
+    weigh_thresholds(generator.pythia, (*belle2_table().modes, *generator.copies))
     return generator
 
 
-def weigh_thresholds(pythia: Any) -> None:
-    """Give modes that often lack the mass, such as D+ -> K*0 a1+, what Pythia takes from them.
+def weigh_thresholds(pythia: Any, codes: Iterable[int]) -> None:
+    """Give modes of ``codes`` that often lack the mass, such as D+ -> K*0 a1+, what Pythia takes from them.
 
     Pythia draws the masses of the products up to ten times, then another mode.
     A mode that succeeds with probability q needs 1 / q of its fraction; q is
@@ -117,7 +121,7 @@ def weigh_thresholds(pythia: Any) -> None:
     """
     data = pythia.particleData
     draws: dict[int, NDArray[np.float64]] = {}
-    for code in belle2_table().modes:
+    for code in codes:
         entry = data.findParticle(code)
         if entry is None or data.mWidth(code) > _NARROW:
             continue
@@ -190,9 +194,10 @@ def copy_particle(pythia: Any, copy: int, code: int) -> None:
 def relabel(codes: NDArray, copies: Mapping[int, int]) -> NDArray:
     """PDG codes with those of copies (and anti-copies) replaced by the codes they stand for."""
     out = codes.copy()
-    for copy, code in copies.items():
-        out[codes == copy] = code
-        out[codes == -copy] = -code
+    known = np.array(sorted(copies))
+    rows = np.flatnonzero(np.isin(np.abs(codes), known))
+    meant = np.array([copies[copy] for copy in known.tolist()], dtype=codes.dtype)
+    out[rows] = meant[np.searchsorted(known, np.abs(codes[rows]))] * np.sign(codes[rows])
     return out
 
 

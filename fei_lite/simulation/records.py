@@ -5,7 +5,7 @@ Frame of the collision, z along the electron; four-momenta in GeV, places in mm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -32,7 +32,7 @@ def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
         if len(records) == 0:
             raise SimulationError("Pythia made no event in a whole block.")
         block = columns_of(records.prt)
-        accepted = ~vetoed(block)
+        accepted = ~vetoed(block, generator.vetoed)
         generator.n_asked += _BLOCK
         generator.n_vetoed += int(np.sum(~accepted))
         generator.n_accepted += int(np.sum(accepted))
@@ -103,23 +103,29 @@ def without_intermediates(
     return kept, relative.astype(np.int32), radiated[kept]
 
 
-def vetoed(block: Jagged) -> NDArray[np.bool_]:
+def vetoed(block: Jagged, copies: Mapping[int, int]) -> NDArray[np.bool_]:
     """Events (n,) where the partons of a B made an exclusive mode of the decay table.
 
+    ``copies`` are the codes of B's that decay into partons, with what they stand for.
     See :mod:`fei_lite.simulation.fragmentation`. The two B's are independent of
     each other, so leaving the event out leaves both with the table's fractions.
     """
+    mesons, hashes = decays_of(block, copies)
+    out = np.zeros(len(block.counts), dtype=bool)
+    out[block.event_index[mesons[np.isin(hashes, exclusive_modes())]]] = True
+    return out
+
+
+def decays_of(block: Jagged, copies: Mapping[int, int]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+    """Rows of B's that are copies, and :func:`mode_hash` of their decays (without radiated photons)."""
     first = block.offsets[:-1][block.event_index]
     above = np.where(block["mother"] >= 0, block["mother"] + first, 0)
-    copies = np.isin(np.abs(block["pdg"][above]), list(COPIES))
-    products = np.flatnonzero(copies & ~block["radiated"] & (block["mother"] >= 0))
+    from_copy = np.isin(np.abs(block["pdg"][above]), list(copies))
+    products = np.flatnonzero(from_copy & ~block["radiated"] & (block["mother"] >= 0))
     mesons, group = np.unique(above[products], return_inverse=True)
     sums = np.zeros(len(mesons), dtype=np.uint64)
     np.add.at(sums, group, hashed(block["pdg"][products]))
-    sums = mode_hash(relabel(block["pdg"][mesons], COPIES), sums)
-    out = np.zeros(len(block.counts), dtype=bool)
-    out[block.event_index[mesons[np.isin(sums, exclusive_modes())]]] = True
-    return out
+    return mesons, mode_hash(relabel(block["pdg"][mesons], copies), sums)
 
 
 def retimed(block: Jagged, rows: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:

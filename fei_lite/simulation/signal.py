@@ -23,7 +23,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fei_lite.errors import SimulationError, UnknownNameError
+from fei_lite.errors import SimulationError, UnknownNameError, nearest
 from fei_lite.simulation.decay_table import Mode, code_of, mother_modes
 from fei_lite.simulation.pythia import copy_particle, relabel, set_modes
 
@@ -57,12 +57,23 @@ class SignalDecay:
         return relabel(codes, self.private)
 
 
+def shipped_decays() -> dict[str, Path]:
+    """Decay files that come with fei-lite, by name.
+
+    >>> sorted(shipped_decays())
+    ['k_nunu']
+    """
+    return {path.stem: path for path in Path(__file__).parent.glob("*.dec")}
+
+
 def read_signal_decay(path: Path) -> SignalDecay:
-    """Read a user's decay file. Raises :class:`SimulationError` naming file and cause."""
+    """Read a decay file: a user's, or a shipped one by its name. Raises :class:`SimulationError`."""
     from decaylanguage import DecFileParser
 
-    if not Path(path).is_file():
-        raise SimulationError(f"{path}: no such decay file.")
+    path = shipped_decays().get(str(path), Path(path))
+    if not path.is_file():
+        raise SimulationError(f"{path}: no such decay file, and none of that name is shipped "
+                              f"({', '.join(sorted(shipped_decays()))}).{nearest(str(path), shipped_decays())}")
     try:
         parser = DecFileParser(str(path))
         parser.parse(include_ccdecays=False)

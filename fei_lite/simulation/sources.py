@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.simulation.beams import Beams
+from fei_lite.simulation.groups import Groups
 from fei_lite.simulation.processes import DELTA_M_D, TAU_B0
-from fei_lite.simulation.pythia import COPIES, RADIATION, Generator
+from fei_lite.simulation.pythia import RADIATION, Generator
 
 UPSILON = 300553
 #: Settings of a Pythia that gets its events from :func:`start_pairs`.
@@ -48,15 +49,14 @@ def mixing_times(equal: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
     return times
 
 
-def start_pairs(generator: Generator, pairs: Sequence[tuple[int, int]], *, code: int, copied: Mapping[int, float],
+def start_pairs(generator: Generator, pairs: Sequence[tuple[int, int]], *, code: int, groups: Mapping[int, Groups],
                 beams: Beams, rng: np.random.Generator) -> None:
     """Let a Pythia decay B pairs; ``code`` is the B (511 mixes) whose mass they have.
 
-    ``copied`` has the probabilities that a B is replaced by its copy
-    (:mod:`fei_lite.simulation.fragmentation`).
+    B's of ``groups`` (by PDG code) are replaced by copies (:mod:`fei_lite.simulation.groups`).
     """
     source = pair_source_class()(pairs, mass=generator.pythia.particleData.m0(code), mixing=code == 511,
-                                 copied=copied, beams=beams, rng=rng)
+                                 groups=groups, beams=beams, rng=rng)
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -66,8 +66,6 @@ def pair_source_class() -> Any:
     """The class that hands B pairs to Pythia (made late: it derives from one of Pythia's)."""
     import pythia8mc
 
-    copy_codes = {code: copy for copy, code in COPIES.items()}
-
     class PairSource(pythia8mc.LHAup):  # type: ignore[misc]
         """Pairs of B mesons at rest in their sum, sin^2(theta) about the z axis.
 
@@ -75,14 +73,14 @@ def pair_source_class() -> Any:
         event, in turn. ``mass`` in GeV. With ``mixing`` the flavours at the two
         decays are equal with the time-integrated probability; the decay times,
         which Pythia draws without regard to that, follow (:func:`mixing_times`).
-        A B of ``copied`` becomes its copy with the given probability.
+        A B of ``groups`` becomes the copy of the group that it draws.
         """
 
         def __init__(self, pairs: Sequence[tuple[int, int]], *, mass: float, mixing: bool,
-                     copied: Mapping[int, float], beams: Beams, rng: np.random.Generator) -> None:
+                     groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator) -> None:
             super().__init__()
             self.pairs, self.mass = pairs, mass
-            self.mixing, self.copied, self.beams, self.rng = mixing, copied, beams, rng
+            self.mixing, self.groups, self.beams, self.rng = mixing, groups, beams, rng
             self.waiting: list[tuple[Any, ...]] = []
             self.n = 0
 
@@ -118,7 +116,7 @@ def pair_source_class() -> Any:
             rows = []
             equal = rng.uniform(size=_BLOCK) < (mixed_fraction() if self.mixing else 0.0)
             swap = rng.uniform(size=_BLOCK) < 0.5
-            chance = rng.uniform(size=(_BLOCK, 2))
+            copies = self.copies(rng.uniform(size=(_BLOCK, 2)))
             for i in range(_BLOCK):
                 first, second = self.pairs[self.n % len(self.pairs)]
                 self.n += 1
@@ -126,16 +124,21 @@ def pair_source_class() -> Any:
                     # both decay with the flavour of one of them, either with equal probability
                     keep_first = swap[i]
                     first, second = (first, -second) if keep_first else (-first, second)
-                first, second = (self.copy_of(first, chance[i, 0]), self.copy_of(second, chance[i, 1]))
+                first, second = (code if known is None else int(known[i, side]) * (1 if code > 0 else -1)
+                                 for side, code in enumerate((first, second))
+                                 for known in [copies.get(abs(code))])
                 rows.append((float(sqrt_s[i]), float(p[i] * sin[i] * np.cos(phi[i])),
                              float(p[i] * sin[i] * np.sin(phi[i])), float(p[i] * cos[i]), first, second))
             return rows[::-1]
 
-        def copy_of(self, code: int, chance: float) -> int:
-            """The code of a B, or that of its copy with its probability."""
-            if chance >= self.copied.get(abs(code), 0.0):
-                return code
-            return copy_codes[abs(code)] * (1 if code > 0 else -1)
+        def copies(self, chance: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
+            """The copies (n, 2) that the next events' B's become, by the B's code."""
+            enriched = np.zeros(chance.shape, dtype=bool)
+            share = max((g.generic_share for g in self.groups.values()), default=1.0)
+            if share < 1.0:  # no random numbers are spent on generic events
+                side = self.rng.uniform(size=len(chance)) / (1.0 - share)
+                enriched[:, 0], enriched[:, 1] = side < 0.5, (side >= 0.5) & (side < 1.0)
+            return {code: g.draw(chance, enriched) for code, g in self.groups.items()}
 
     return PairSource
 

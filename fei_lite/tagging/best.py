@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.particles import pdg_code
-from fei_lite.reconstruction.chains import chain_texts
+from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
 from fei_lite.sources import source_indices
@@ -101,8 +101,8 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
 
     order, rank = rank_tags(event, join("SignalProbability"), join("chiProb"))
     columns = _columns(result, tables, event, first_entry, join)
-    chains = [chain_texts(result, name, np.arange(len(table))) for name, table in zip(present, tables, strict=True)]
-    columns["decayChain"] = np.concatenate(chains)
+    chains = Chains(result)
+    columns["decayChain"] = np.concatenate([chains.texts(name) for name in present])
     columns = {name: values[order] for name, values in columns.items()}
     columns["rank"] = rank.astype(np.int16)
     columns["best"] = (rank == 1).astype(np.int8)
@@ -129,6 +129,8 @@ def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArra
         "SignalProbability": join("SignalProbability"), "Mbc": mbc, "deltaE": delta_e,
         "M": join("M"), "chiProb": join("chiProb"), "decayModeID": join("decayModeID").astype(np.int32),
     }
+    if all("channelProbability" in t.columns for t in tables):
+        columns["channelProbability"] = join("channelProbability")
     columns |= dict(zip(("px", "py", "pz", "E"), p4.T, strict=True))
     if result.batch.generated is not None and all("isSignal" in t.columns for t in tables):
         mc = join("mc")

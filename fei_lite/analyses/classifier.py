@@ -1,0 +1,194 @@
+"""A classifier of an analysis: k forests, each for the candidates that it was not trained on.
+
+No candidate is wasted on training, and none is judged by trees that know it.
+The score becomes eta = the share of selected signal with a lower score: flat in
+[0, 1] for signal. A folder holds ``classifier.json`` and a text model per fold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fei_lite.classifiers.fitting import fit_channel
+from fei_lite.classifiers.quality import weighted_auc
+from fei_lite.classifiers.text import pack, unpack
+from fei_lite.classifiers.trees import TreeModel, parse_trees
+from fei_lite.errors import AnalysisError
+from fei_lite.outputs import atomic_output
+
+Floats = NDArray[np.float64]
+
+MANIFEST = "classifier.json"
+FORMAT = "fei-lite analysis classifier"
+#: Fewest entries of a class to train a fold on.
+MIN_ENTRIES = 30
+#: Largest weight in a training over the median of its class: rare events of large weight
+#: (generator-level selections) would be all that a forest learns. Templates keep their weights.
+LARGEST_WEIGHT = 10.0
+
+
+def fold_of(event: NDArray[np.integer], sample: NDArray[np.integer], folds: int) -> NDArray[np.int64]:
+    """Fold (n,) of each candidate, 0 .. folds - 1, from its event number and sample alone (splitmix64).
+
+    >>> np.bincount(fold_of(np.arange(10_000), np.zeros(10_000, np.int64), 5)).min() > 1900
+    np.True_
+    """
+    x = event.astype(np.uint64) + sample.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(
+        0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray((x ^ (x >> np.uint64(31))) % np.uint64(folds), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class FlatTransform:
+    """eta of a score: the share of signal (weights included) below it.
+
+    ``scores`` (n,) rise, ``share`` (n,) rises from 0 to 1; linear between.
+    """
+
+    scores: Floats
+    share: Floats
+
+    def __call__(self, scores: ArrayLike) -> Floats:
+        """eta (n,) in [0, 1].
+
+        >>> flat = flat_transform([0.2, 0.6, 0.8, 0.9], [1.0, 1.0, 1.0, 1.0])
+        >>> flat([0.0, 0.4, 0.85, 1.0]).round(3).tolist()
+        [0.0, 0.25, 0.75, 1.0]
+        """
+        return np.asarray(np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.share))
+
+
+def flat_transform(scores: ArrayLike, weight: ArrayLike, *, points: int = 2001) -> FlatTransform:
+    """The transform that makes the given signal flat; raises :class:`AnalysisError` without signal.
+
+    An entry stands for the share of weight below it plus half of its own. At
+    most ``points`` of the entries are kept, evenly in eta.
+    """
+    scores, weight = np.asarray(scores, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    if len(scores) < 2 or not weight.sum() > 0.0:
+        raise AnalysisError(f"eta: {len(scores)} signal candidates pass the selection; the score cannot be made flat. "
+                            "Give more signal events.")
+    order = np.argsort(scores, kind="stable")
+    share = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+    ordered = scores[order]
+    if len(ordered) > points:
+        chosen = np.unique(np.searchsorted(share, np.linspace(share[0], share[-1], points)).clip(max=len(share) - 1))
+        ordered, share = ordered[chosen], share[chosen]
+    gap = 1e-9 + 0.5 * np.mean(np.diff(ordered[:3])), 1e-9 + 0.5 * np.mean(np.diff(ordered[-3:]))
+    return FlatTransform(np.concatenate([[ordered[0] - gap[0]], ordered, [ordered[-1] + gap[1]]]),
+                         np.concatenate([[0.0], share, [1.0]]))
+
+
+@dataclass(frozen=True)
+class FoldClassifier:
+    """k forests, the transform to eta, and what was measured of them on candidates they did not see."""
+
+    features: tuple[str, ...]
+    texts: tuple[str, ...] = field(repr=False)
+    transform: FlatTransform
+    summary: Mapping[str, Any]
+
+    @property
+    def folds(self) -> int:
+        """Number of forests."""
+        return len(self.texts)
+
+    def models(self) -> list[TreeModel]:
+        """The forests, ready to be evaluated."""
+        return [parse_trees(text, source=f"fold {k}") for k, text in enumerate(self.texts)]
+
+    def scores(self, X: Floats, fold: NDArray[np.integer]) -> Floats:
+        """Score (n,) of each candidate by the forest that was not trained on its fold, 0 .. 1."""
+        out = np.full(len(X), np.nan)
+        for k, model in enumerate(self.models()):
+            rows = fold == k
+            out[rows] = model.probability(X[rows]) if rows.any() else np.nan
+        return out
+
+
+def train_folds(
+    X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str], folds: int,
+    seed: int, parameters: Mapping[str, Any],
+) -> tuple[tuple[str, ...], Floats, dict[str, Any]]:
+    """Train a forest per fold on the candidates of the other folds.
+
+    Signal and background have equal weight in the training, single large weights
+    are bounded there. Returns the text
+    models, the score of each candidate by the forest that has not seen it,
+    and a summary. Raises :class:`AnalysisError` where a class is too small.
+    """
+    n = int(y.sum()), int((~y).sum())
+    if min(n) < MIN_ENTRIES:
+        raise AnalysisError(f"training: {n[0]} signal and {n[1]} background candidates pass the selection, expected "
+                            f"{MIN_ENTRIES} or more of each. Give more events, or a trained classifier (--classifier).")
+    balanced = np.zeros(len(y))
+    for of in (y, ~y):
+        bounded = np.minimum(weight[of], LARGEST_WEIGHT * np.median(weight[of]))
+        balanced[of] = bounded / bounded.sum()
+    texts, scores = [], np.full(len(y), np.nan)
+    for k in range(folds):
+        train = (fold != k) & (balanced > 0.0)
+        fitted = fit_channel(X[train], y[train], balanced[train], names=names, seed=seed + k,
+                             parameters={**parameters, "early_stopping_rounds": 0}, min_entries=1)
+        if not fitted.trained:
+            raise AnalysisError(f"training: fold {k}: {fitted.reason}.")
+        texts.append(fitted.text)
+        rows = fold == k
+        if rows.any():
+            scores[rows] = fitted.model().probability(X[rows])
+    auc, error = weighted_auc(y, scores, weight=weight)
+    return tuple(texts), scores, {"n_signal": n[0], "n_background": n[1], "auc": auc, "auc_uncertainty": error}
+
+
+def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], *, extra: Mapping[str, Any],
+                    force: bool = False) -> None:
+    """Write a classifier; ``extra`` goes into its manifest (sample, seed, command ...)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for k, text in enumerate(classifier.texts):
+        packed = pack(text)
+        with atomic_output(folder / f"fold_{k}.txt.gz", force=force) as temporary:
+            temporary.write_bytes(packed)
+        files.append({"file": f"fold_{k}.txt.gz", "sha256": hashlib.sha256(packed).hexdigest()})
+    content = {"format": FORMAT, "format_version": 1, "features": list(classifier.features), "folds": files,
+               "summary": dict(classifier.summary), **extra,
+               "eta": {"scores": classifier.transform.scores.tolist(), "share": classifier.transform.share.tolist()}}
+    with atomic_output(folder / MANIFEST, force=force) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load_classifier(folder: str | os.PathLike[str], features: Sequence[str]) -> FoldClassifier:
+    """Read a classifier and check it; ``features`` are what the caller will give, in this order.
+
+    Raises :class:`AnalysisError` for a missing or damaged file, or other features.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("format") != FORMAT:
+            raise AnalysisError(f"{path}: not a classifier of an analysis.")
+        texts = []
+        for entry in content["folds"]:
+            packed = (Path(folder) / entry["file"]).read_bytes()
+            if hashlib.sha256(packed).hexdigest() != entry["sha256"]:
+                raise AnalysisError(f"{Path(folder) / entry['file']}: damaged: its SHA-256 is not the manifest's.")
+            texts.append(unpack(packed, source=entry["file"]))
+        transform = FlatTransform(np.array(content["eta"]["scores"]), np.array(content["eta"]["share"]))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise AnalysisError(f"{path}: no classifier can be read there: {error}.") from None
+    if tuple(content["features"]) != tuple(features):
+        raise AnalysisError(f"{path}: trained on {', '.join(content['features'])}; the recipe has "
+                            f"{', '.join(features)}.")
+    return FoldClassifier(tuple(features), tuple(texts), transform, content["summary"])

@@ -1,0 +1,1 @@
+"""B+ -> K+ nu nubar with the hadronic tag (HTA), arXiv:2311.14647."""

@@ -1,0 +1,94 @@
+"""Simulated samples: what their files say, and the luminosity they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fei_lite.errors import AnalysisError
+from fei_lite.events.files import PathLike
+from fei_lite.events.reading import count_events, kind_of_file, origin_of
+from fei_lite.simulation.processes import F_CHARGED, F_NEUTRAL, find_process
+
+
+@dataclass(frozen=True)
+class Source:
+    """An event file of simulation: its process, seed, number of generated events, and what else was asked for."""
+
+    file: str
+    process: str
+    seed: int
+    n_generated: int
+    n_events: int
+    options: dict[str, Any]
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Equal for files of the same generated events."""
+        return self.process, self.seed, self.options.get("decay_file")
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return asdict(self)
+
+
+def source_of(path: PathLike) -> Source:
+    """What an event file says about itself; raises :class:`AnalysisError` if that is not enough to use it."""
+    if kind_of_file(path) != "events":
+        raise AnalysisError(f"{path}: a Belle II mDST file: it does not say what was simulated, nor how many events.")
+    said = origin_of(path)
+    missing = [key for key in ("process", "n_generated", "seed") if key not in said]
+    if missing:
+        raise AnalysisError(f"{path}: its metadata have no {', '.join(missing)}: the luminosity it stands for is "
+                            "unknown. Use files of fei-lite simulate.")
+    options = {key: value for key, value in said.items() if key not in ("process", "n_generated", "seed")}
+    return Source(Path(path).name, str(said["process"]), int(said["seed"]), int(said["n_generated"]),
+                  count_events(path), options)
+
+
+def check_distinct(sources: Sequence[Source]) -> None:
+    """Raise :class:`AnalysisError` if two sources hold the same generated events: they would count twice."""
+    seen: dict[tuple[Any, ...], Source] = {}
+    for source in sources:
+        other = seen.setdefault(source.identity, source)
+        if other is not source:
+            raise AnalysisError(f"{source.file}: the same process '{source.process}' and seed {source.seed} as "
+                                f"{other.file}: these events would count twice. Leave one out.")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Events expected of each process.
+
+    ``n_upsilon4s`` Upsilon(4S) are in ``reference`` 1/fb; ``luminosity`` (1/fb) is
+    what to scale to, ``branching_fraction`` the signal's.
+    """
+
+    luminosity: float
+    reference: float
+    n_upsilon4s: float
+    branching_fraction: float
+
+    def expected(self, process: str) -> float:
+        """Events of a process: N(Upsilon(4S)) f, or cross-section times luminosity; of signal 2 N f+- B.
+
+        >>> norm = Normalisation(362.0, 362.0, 387.1e6, 4.97e-6)
+        >>> round(norm.expected("signal")), round(norm.expected("ccbar") / 1e6)
+        (1967, 471)
+        """
+        pairs = self.n_upsilon4s * self.luminosity / self.reference
+        if process == "signal":
+            return 2.0 * pairs * F_CHARGED * self.branching_fraction
+        if process in ("charged", "mixed"):
+            return pairs * (F_CHARGED if process == "charged" else F_NEUTRAL)
+        return find_process(process).cross_section * 1e6 * self.luminosity
+
+
+def generated_of(sources: Sequence[Source]) -> dict[str, int]:
+    """Generated events of each process, all files together."""
+    total: dict[str, int] = {}
+    for source in sources:
+        total[source.process] = total.get(source.process, 0) + source.n_generated
+    return total

@@ -1,0 +1,1 @@
+"""Data/simulation correction factors of tagging efficiencies, per decay mode, from fits of Mbc."""

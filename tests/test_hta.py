@@ -1,0 +1,497 @@
+"""The HTA: candidates against the event by hand, the analysis on toys with known answers, the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import naive_roe
+import numpy as np
+import pytest
+from scipy.stats import kstest
+from signal_events import Truth, signal_batch, true_tags
+
+from fei_lite.analyses.classifier import load_classifier, train_folds
+from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, q2_resolution
+from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
+from fei_lite.analyses.hta.driver import make_candidates, merge_candidates, read_candidates, simulate_candidates
+from fei_lite.analyses.hta.recipe import load_recipe
+from fei_lite.analyses.hta.systematics import Systematic, check_samples, load_systematics
+from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
+from fei_lite.analyses.samples import Normalisation, Source
+from fei_lite.analyses.selection import NamedCut, cut_flow, read_cuts
+from fei_lite.classifiers.quality import weighted_auc
+from fei_lite.cli import main
+from fei_lite.cli.analyse import workspace_of
+from fei_lite.errors import AnalysisError, UnknownNameError
+from fei_lite.events.files import EventWriter
+from fei_lite.reconstruction.engine import Reconstruction
+from fei_lite.reconstruction.frames import to_cms
+from fei_lite.roe import masked_objects, rest_of_event
+from fei_lite.simulation.simulate import simulate_file
+from fei_lite.sources import everything
+from fei_lite.statistics.fits import expected_data
+from fei_lite.statistics.workspaces import open_likelihood
+
+RECIPE = load_recipe()
+N = 150
+
+
+# Candidates
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return signal_batch(N, seed=11)
+
+
+@pytest.fixture(scope="module")
+def tags(batch):
+    return Reconstruction(batch, None, true_tags(batch, Truth(batch)))
+
+
+@pytest.fixture(scope="module")
+def sides(batch, tags):
+    return best_pairs(batch, tags)
+
+
+@pytest.fixture(scope="module")
+def columns(batch, tags):
+    return hta_candidates(batch, tags, signal=True)[0]
+
+
+def test_the_most_probable_pair(tags, sides):
+    """Would catch another than the best Btag of the event: a loop over all pairs."""
+    pairs, tag = sides.result.tables["Upsilon(4S)"], sides.result.tables["B+:tag"]
+    best = {}
+    for i, e in enumerate(pairs.event_index):
+        p = tag["SignalProbability"][pairs["daughters"][i, 0]]
+        best[int(e)] = max(best.get(int(e), 0.0), float(p))
+    assert len(best) == len(sides) > 0.3 * N
+    assert dict(zip(sides.event.tolist(), sides.of("tag", "SignalProbability").tolist())) == best
+
+
+def test_tag_signal_and_rest_partition_the_event(batch, sides):
+    """Would catch an object on two sides or on none."""
+    tag, kaon = sides.of("tag", "source"), sides.of("kaon", "source")
+    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).source
+    assert not (tag & kaon).any() and not (tag & rest).any() and not (kaon & rest).any()
+    np.testing.assert_array_equal(tag | kaon | rest, everything(batch)[sides.event])
+    assert kaon.any(axis=1).all() and tag.any(axis=1).all()
+
+
+def thrust_axis(p3):
+    """The axis along the largest sum of momenta, each with its best sign: all planes through two momenta."""
+    best = np.zeros(3)
+    for i in range(len(p3)):
+        for j in range(i):
+            signs = np.sign(p3 @ np.cross(p3[i], p3[j]))
+            for a in (-1, 1):
+                for b in (-1, 1):
+                    signs[i], signs[j] = a, b
+                    total = signs @ p3
+                    best = total if total @ total > best @ best else best
+    return best / np.linalg.norm(best)
+
+
+def test_variables_by_hand(batch, sides, columns):
+    """Would catch a side left out of a variable, a wrong frame or mask: objects one at a time, from bit sets."""
+    from fei_lite.roe import find_mask
+
+    hta = find_mask("hta")
+    for i in range(0, len(sides), 3):
+        e, beam = int(sides.event[i]), batch.events["beam_p4"][sides.event[i]]
+        used = naive_roe.of_bits(batch, e, sides.of("tag", "source")[i])
+        kaon = naive_roe.of_bits(batch, e, sides.of("kaon", "source")[i])
+        left = naive_roe.rest(batch, e, used | kaon, hta)
+        rest = left["tracks"] + left["photons"]
+        assert columns["roeEextra"][i] == pytest.approx(sum(p[3] for p in left["photons"]))
+        assert columns["nROE_Tracks"][i] == len(left["tracks"]) and columns["nROE_pi0"][i] == left["n_pi0"]
+        assert columns["nROE_AllTracks"][i] == sum(kind == "tracks" for kind, _ in left["left"])
+        p_tag, p_kaon = sides.of("tag", "p4")[i], sides.of("kaon", "p4")[i]
+        lost = to_cms(np.array([beam - p_tag - p_kaon - sum(rest, np.zeros(4))]), beam)[0]
+        kaon_cms = to_cms(p_kaon[None], beam)[0]
+        assert columns["missing_E_plus_p_cms"][i] == pytest.approx(lost[3] + np.linalg.norm(lost[:3]))
+        turn = np.degrees(np.arctan2(kaon_cms[1], kaon_cms[0]) - np.arctan2(lost[1], lost[0])) % 360
+        assert np.degrees(columns["kaonMissingDeltaPhi"][i]) == pytest.approx(min(turn, 360 - turn), abs=1e-6)
+        objects = [naive_roe.track(batch, e, k)[0] for kind, k in used if kind == "tracks"]
+        objects += [found[0] for kind, k in used if kind == "clusters" and (found := naive_roe.photon(batch, e, k))]
+        total = sum(objects + rest, np.zeros(4))
+        assert columns["recoilMass"][i] == pytest.approx(np.sqrt(total[3]**2 - total[:3] @ total[:3]), rel=1e-6)
+        p3 = to_cms(np.array(objects + rest), np.tile(beam, (len(objects + rest), 1)))[:, :3]
+        c, first, last = batch.clusters, batch.clusters.offsets[e], batch.clusters.offsets[e + 1]
+        assert columns["nCleanedClusters"][i] == sum(
+            c["E"][k] > 0.1 and 17 < np.degrees(c["theta"][k]) < 150 and (c["is_track"][k] or c["is_photon"][k])
+            for k in range(first, last))
+        axis = thrust_axis(p3)
+        wanted = abs(axis @ kaon_cms[:3]) / np.linalg.norm(kaon_cms[:3])
+        assert columns["cosKaonThrust"][i] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_recoil_is_the_signal(columns):
+    """Would catch a wrong q2: with true tags it is the generated one, with the resolution of the kaon's track."""
+    difference = columns["q2"] - columns["q2_generated"]
+    right = columns["isSignal"] == 1
+    assert right.sum() > 0.3 * N
+    assert abs(np.median(difference[right])) < 0.1 and np.quantile(np.abs(difference[right]), 0.68) < 0.3
+    assert np.all(columns["kaonCharge"][right] * np.sign(columns["kaonMcPDG"][right]) == 1)
+
+
+def test_counts_before_the_candidates(batch, tags, columns):
+    """Would catch a step that is not counted, or counted without weights."""
+    _, counts = hta_candidates(batch, tags, signal=True)
+    read, btag, pair = counts.steps.values()
+    assert list(counts.steps) == ["events read", "Btag", "Btag and kaon of opposite charge"]
+    assert read[0] == N >= btag[0] > pair[0] == len(columns["event"])
+    assert pair[1] == pytest.approx(columns["weight"].sum())
+
+
+def test_signal_that_is_none(batch, tags):
+    """Would catch a signal file of another decay that is weighted with NaN."""
+    other = replace(batch, generated=replace(batch.generated, columns=batch.generated.columns | {
+        "pdg": np.where(np.abs(batch.generated["pdg"]) == 16, 111, batch.generated["pdg"])}))
+    with pytest.raises(AnalysisError, match=r"150 of 150 events of process 'signal' hold no B\+ -> K\+ nu nubar"):
+        hta_candidates(other, tags, signal=True)
+
+
+# The analysis on toys
+
+
+def toy(process, n, *, seed, n_generated=None, shift=0.0):
+    """Candidates with independent Gaussian inputs, those of signal shifted; a third fails each cut's variable."""
+    rng = np.random.default_rng([seed, sum(map(ord, process))])
+    columns = {name: rng.normal(shift if i < 3 else 0.0, 1.0, n) for i, name in enumerate(RECIPE.features)}
+    for cut in RECIPE.cuts:
+        columns[cut.variable] = rng.choice([3.0, 0.0], n) if cut.minimum == 2.5 else rng.choice(
+            [0, 0, 0, 0, 1], n) if cut.minimum is None else rng.uniform(1.0, 10.0, n)
+    signal = process == "signal"
+    columns |= {"event": np.arange(n), "weight": rng.uniform(0.5, 1.5, n) if signal else np.ones(n),
+                "q2": rng.uniform(0, 22.9, n), "q2_generated": np.full(n, np.nan),
+                "nROE_Photons": rng.poisson(1.0, n), "nKL_seen": rng.integers(0, 2, n),
+                "nKL_lost": rng.integers(0, 2, n), "source": np.zeros(n, np.int32)}
+    if signal:
+        columns |= {"q2_generated": columns["q2"], "q2": columns["q2"] + rng.normal(0.0, 0.3, n)}
+    source = Source(f"{process}{seed}.root", process, seed, n_generated or 20 * n, 2 * n, {})
+    counts = {"events read": [2 * n, 2.0 * n], "Btag": [int(1.5 * n), 1.5 * n],
+              "Btag and kaon of opposite charge": [n, float(columns["weight"].sum())]}
+    return columns, source, counts
+
+
+def inputs_of(*toys):
+    parts = [dict(columns, source=np.full(len(columns["event"]), i, np.int32))
+             for i, (columns, _, _) in enumerate(toys)]
+    return Inputs({name: np.concatenate([p[name] for p in parts]) for name in parts[0]},
+                  tuple(t[1] for t in toys), tuple(t[2] for t in toys))
+
+
+TOYS = [toy("signal", 12000, seed=1, shift=1.0), toy("charged", 9000, seed=2), toy("mixed", 6000, seed=3),
+        toy("ccbar", 4000, seed=4), toy("uubar", 4000, seed=5), toy("ddbar", 2000, seed=6)]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return analyse(inputs_of(*TOYS), RECIPE, load_systematics())
+
+
+def test_cut_flow_sums(result):
+    """Would catch a candidate that is lost or counted twice between two steps."""
+    for sample in result.samples:
+        flow = sample.flow
+        for before, row in pairwise(flow):
+            assert row.passed + row.rejected == before.passed
+            assert row.passed_weight + row.rejected_weight == pytest.approx(before.passed_weight)
+            assert row.passed <= row.alone
+        assert flow[-1].passed == sample.entries == np.count_nonzero(result.sample == sample.name)
+        assert flow[-1].passed_weight == pytest.approx(sample.expected)
+        assert flow[0].passed == sample.n_generated
+
+
+def test_selection_by_hand(result):
+    """Would catch a cut that is not applied: all cuts of the recipe, one candidate at a time."""
+    columns, _, _ = TOYS[1]
+    n = sum(columns["nCleanedTracks"][i] > 2.5 and columns["nCleanedClusters"][i] > 2.5
+            and columns["visibleEnergyOfEventCMS"][i] > 4 and 2 < columns["E_ECL"][i] < 7
+            and not any(columns[f"nROE_{x}"][i] for x in ("Tracks", "K_S0", "pi0", "Lambda0"))
+            for i in range(len(columns["event"])))
+    assert n == np.count_nonzero(result.columns["source"] == 1) > 50
+
+
+def test_eta_is_flat_in_signal(result):
+    """Would catch a transform that is not the cumulative signal, weights included; also on other signal."""
+    of = result.sample == "signal"
+    eta, weight = result.columns["eta"][of], result.columns["event_weight"][of]
+    share = np.histogram(eta, 20, (0, 1), weights=weight)[0] / weight.sum()
+    assert np.all(np.abs(share - 0.05) < 0.002)
+    other = analyse(inputs_of(toy("signal", 9000, seed=11, shift=1.0), *TOYS[1:]), RECIPE, (),
+                    classifier=result.classifier)
+    eta = other.columns["eta"][other.sample == "signal"]
+    weight = other.columns["event_weight"][other.sample == "signal"]
+    n = weight.sum()**2 / (weight**2).sum()
+    order = np.argsort(eta)
+    distance = np.abs(np.cumsum(weight[order]) / weight.sum() - eta[order]).max()
+    assert distance < 1.95 * np.sqrt(1 / n + 1 / of.sum())  # Kolmogorov's bound of 1e-3, both samples finite
+    background = result.columns["eta"][result.sample == "bbbar"]
+    assert kstest(background, "uniform").pvalue < 1e-6 and np.median(background) < 0.2
+
+
+def test_nobody_is_judged_by_trees_that_know_it(result):
+    """Would catch overtraining: the area under the curve is that of the toys, Phi(sqrt(3 / 2)), not more."""
+    from scipy.stats import norm
+
+    best = norm.cdf(np.sqrt(3.0 / 2.0))
+    summary = result.classifier.summary
+    assert summary["auc"] < best + 3 * summary["auc_uncertainty"]
+    assert summary["auc"] > best - 0.04
+
+
+def test_one_large_weight_does_not_rule_the_training():
+    """Would catch a forest that has learnt the one background event with the weight of all others."""
+    rng = np.random.default_rng(8)
+    y = np.arange(3000) % 2 == 0
+    X = rng.normal(size=(3000, 2)) + np.where(y, 1.5, 0.0)[:, None]
+    X[1] = 1.5, 1.5  # background where the signal is
+    weight = np.where(np.arange(3000) == 1, 1e4, 1.0)
+    options = {"names": ["a", "b"], "folds": 2, "seed": 1, "parameters": {"n_trees": 50}}
+    fold = np.arange(3000) // 2 % 2
+    scores = train_folds(X, y, weight, fold, **options)[1]
+    plain = train_folds(X, y, np.ones(3000), fold, **options)[1]
+    assert weighted_auc(y, scores)[0] > weighted_auc(y, plain)[0] - 0.01
+
+
+def test_yields_are_cross_sections(result):
+    """Would catch a wrong scale: expected events from the cross-sections, by hand, with 362/fb."""
+    expected = {"charged": 387.1e6 * 0.5113, "mixed": 387.1e6 * 0.4861, "ccbar": 1.30e6 * 362, "uubar": 1.61e6 * 362,
+                "ddbar": 0.40e6 * 362, "signal": 2 * 387.1e6 * 0.5113 * 4.97e-6}
+    for i, (_, source, _) in enumerate(TOYS):
+        weight = result.columns["event_weight"][result.columns["source"] == i]
+        plain = result.columns["weight"][result.columns["source"] == i]
+        np.testing.assert_allclose(weight, plain * expected[source.process] / source.n_generated, rtol=1e-12)
+    bbbar = next(s for s in result.samples if s.name == "bbbar")
+    assert bbbar.luminosity == pytest.approx(362 * min(180000 / expected["charged"], 120000 / expected["mixed"]))
+    assert result.missing == ("ssbar",)
+
+
+def test_halves_make_a_whole():
+    """Would catch a sample of two files that counts twice, or with the luminosity of one."""
+    columns, source, counts = TOYS[1]
+    half = len(columns["event"]) // 2
+    parts = []
+    for k, rows in enumerate((slice(0, half), slice(half, None))):
+        part = {name: values[rows] for name, values in columns.items()}
+        parts.append((part, replace(source, seed=100 + k, n_generated=source.n_generated // 2), counts))
+    whole, split = (analyse(inputs_of(TOYS[0], *some), RECIPE, ()).samples[1].expected
+                    for some in ([TOYS[1]], parts))
+    assert split == pytest.approx(whole)
+
+
+def test_luminosity_scales(result):
+    """Would catch a luminosity that scales some samples only; errors scale alike."""
+    double = analyse(inputs_of(*TOYS), RECIPE, load_systematics(), luminosity=724.0, classifier=result.classifier)
+    for one, two in zip(result.templates, double.templates, strict=True):
+        np.testing.assert_allclose(two.values, 2 * one.values)
+        np.testing.assert_allclose(two.errors, 2 * one.errors)
+
+
+def test_workspace_is_the_histograms(result):
+    """Would catch a workspace that pyhf refuses, or that expects something else than the histograms."""
+    pyhf = pytest.importorskip("pyhf")
+    spec = workspace_of(result)
+    model = pyhf.Workspace(spec).model()
+    values = sum(np.histogram(result.columns["eta"], RECIPE.eta_edges,
+                              weights=result.columns["event_weight"] * (result.sample == s.name))[0]
+                 for s in result.samples)
+    np.testing.assert_allclose(model.expected_actualdata(model.config.suggested_init()), values, rtol=1e-9)
+    likelihood = open_likelihood(spec)
+    np.testing.assert_allclose(expected_data(likelihood)[:6], values, rtol=1e-9)
+    background = expected_data(likelihood, 0.0)[:6]
+    np.testing.assert_allclose(values - background, result.templates[0].values, rtol=1e-9)
+    names = {m["name"] for s in spec["channels"][0]["samples"] for m in s["modifiers"]}
+    assert names >= {line.name for line in load_systematics()} | {"mu", "mcstat_hta_bbbar"}
+
+
+def test_resolution_of_q2(result):
+    """Would catch a resolution of other candidates than the selected signal: Gaussian toys of width 0.3."""
+    found = q2_resolution(result)
+    assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
+    assert found["beyond_1"] < 0.01
+
+
+def test_combinations_of_one_decay_are_correlated():
+    """Would catch an error that counts a decay used four times as four: toys of shared decays have that spread."""
+    edges, rng = np.array(RECIPE.eta_edges), np.random.default_rng(12)
+    decay = np.repeat(np.arange(50), 4)
+    x, one = np.full(200, 0.45), np.ones(200)
+    zero = np.zeros(200, dtype=int)
+    assert bin_variances(x, one, zero, np.arange(200), edges).tolist() == [200, 0, 0, 0, 0, 0]
+    assert bin_variances(x, one, zero, decay, edges)[0] == 200 + 2 * 50 * (16 - 4)
+    assert bin_variances(x, one, decay % 3, zero, edges).sum() > 200**2 / 3
+    # a decay is good with probability p, a combination passes if both are: n x n decays, each in `reuse` of them
+    n, p, reuse, counts, claimed = 400, 0.1, 20, [], []
+    for _ in range(400):
+        good, other = (rng.uniform(size=n) < p for _ in range(2))
+        first = np.repeat(np.arange(n), reuse)
+        passed = good[first] & other[(first + np.tile(np.arange(reuse), n)) % n]
+        k = int(passed.sum())
+        counts.append(k)
+        claimed.append(bin_variances(np.full(k, 0.45), np.ones(k), np.zeros(k, int), first[passed], edges)[0])
+    assert np.mean(claimed) == pytest.approx(np.var(counts), rel=0.15)
+
+
+# Systematic uncertainties
+
+
+def test_every_line_has_an_origin():
+    """Would catch a number without a source, or a line for a sample that does not exist."""
+    lines = load_systematics()
+    check_samples(lines, list(RECIPE.samples))
+    assert all(line.origin for line in lines) and all(cut.origin for cut in RECIPE.cuts)
+    assert {line.kind for line in lines} == {"normalisation", "weight", "form_factor"}
+    with pytest.raises(AnalysisError, match="no sample 'bbar'"):
+        check_samples([replace(lines[0], samples=("bbar",))], list(RECIPE.samples))
+
+
+def test_weight_line_in_closed_form():
+    """Would catch a factor of the wrong power: (1 +- s)^n; of Poisson counts its mean is exp(s lambda)."""
+    n = np.random.default_rng(3).poisson(1.3, 200_000)
+    down, up = Systematic("x", (), "weight", "", per={"n": 0.2}).factors({"n": n, "weight": np.ones(len(n))})
+    np.testing.assert_allclose(up, 1.2**n)
+    np.testing.assert_allclose(down, 0.8**n)
+    assert up.mean() == pytest.approx(np.exp(0.2 * 1.3), rel=0.01)
+    with pytest.raises(UnknownNameError, match="no column 'm'"):
+        Systematic("x", (), "weight", "", per={"m": 0.2}).factors({"n": n, "weight": n})
+
+
+def test_form_factor_keeps_the_rate():
+    """Would catch a form factor that changes the branching fraction: its mean over the spectrum is 1."""
+    from fei_lite.analyses.spectrum import Q2_MAX, spectrum
+
+    q2 = np.append(np.linspace(0, Q2_MAX, 4001)[:-1], np.nan)
+    for k in range(3):
+        line = next(s for s in load_systematics() if s.name == f"form_factor_a{k}")
+        for factor in line.factors({"q2_generated": q2, "weight": np.ones(len(q2))}):
+            assert factor[-1] == 1.0
+            assert np.trapezoid(factor[:-1] * spectrum(q2[:-1]), q2[:-1]) == pytest.approx(1.0, abs=1e-3)
+            assert np.ptp(factor[:-1]) > 0.003
+
+
+def test_variations_of_the_templates(result):
+    """Would catch a variation of the wrong sample, or a yield that was to stay: sums by hand."""
+    for template in result.templates:
+        names = {line.name for line in load_systematics() if template.name in line.samples}
+        assert set(template.shapes) | set(template.normalisations) == names
+    of = result.sample == "bbbar"
+    part = {name: values[of] for name, values in result.columns.items()}
+    weight, n = part["event_weight"], part["nROE_Photons"]
+    moved = weight * 1.2**n * weight.sum() / (weight * 1.2**n).sum()
+    wanted = np.histogram(part["eta"], RECIPE.eta_edges, weights=moved)[0]
+    template = next(t for t in result.templates if t.name == "bbbar")
+    np.testing.assert_allclose(template.shapes["extra_photons"][1], wanted)
+    lost = weight * 1.17**part["nKL_lost"] * 0.83**part["nKL_seen"]
+    wanted = np.histogram(part["eta"], RECIPE.eta_edges, weights=lost)[0]
+    np.testing.assert_allclose(template.shapes["klong_efficiency"][1], wanted)
+
+
+# Files
+
+
+def test_defects_of_a_selection():
+    """Would catch a cut that cuts nothing, or is silently read as another."""
+    entries = [{"name": "a", "variable": "x", "minimum": 2, "maximum": 1, "origin": "o"}, {"name": "b"},
+               {"name": "c", "variable": "x", "origin": "o"}, {"name": "d", "variable": "x", "origin": "o", "min": 1}]
+    with pytest.raises(AnalysisError) as caught:
+        read_cuts(entries, "r.toml: cut")
+    for text in ("cut[0]: minimum 2 is not below maximum 1", "cut[1].variable: missing", "cut[1].origin: missing",
+                 "cut[2]: cuts nothing", "cut[3].min: unknown key 'min'. Nearest known: 'minimum'"):
+        assert text in str(caught.value)
+    with pytest.raises(UnknownNameError, match="cut 'a': no column 'y'"):
+        cut_flow([NamedCut("a", "y", "", maximum=1)], {"x": [1.0]}, [1.0])
+    assert not cut_flow([NamedCut("a", "x", "", maximum=1)], {"x": [np.nan]}, [1.0])[0].any()
+
+
+def test_files_that_say_too_little(tmp_path, batch):
+    """Would catch events of unknown luminosity in a result, and the same events taken twice."""
+    path = tmp_path / "events.root"
+    with EventWriter(path, metadata={"process": "charged"}) as writer:
+        writer.write(batch.slice(0, 5))
+    with pytest.raises(AnalysisError, match="metadata have no n_generated, seed"):
+        make_candidates(path, tmp_path / "out.parquet")
+    files = write_toys(tmp_path, TOYS[:2])
+    with pytest.raises(AnalysisError, match="the same process 'charged' and seed 2"):
+        read_candidates([*files, files[1]])
+    with pytest.raises(AnalysisError, match="no signal among the inputs"):
+        analyse(read_candidates(files[1:]), RECIPE, ())
+
+
+def test_candidates_resume(tmp_path, batch):
+    """Would catch candidates made again although they are there, or kept although the events are others."""
+    path, output = tmp_path / "events.root", tmp_path / "out.parquet"
+    for seed, n in ((1, 40), (2, 30)):
+        with EventWriter(path, force=True, metadata={"process": "signal", "seed": seed, "n_generated": 400}) as writer:
+            writer.write(batch.slice(0, n))
+        assert make_candidates(path, output)
+        assert not make_candidates(path, output)
+        made = read_candidates([output])
+        assert made.counts[0]["events read"][0] == n and made.sources[0].n_generated == 400
+
+
+def test_candidates_without_event_files(tmp_path):
+    """Would catch candidates of a long production that are others than those of the same events in a file."""
+    made = simulate_candidates("signal", 4, folder=tmp_path, n=400)
+    assert made == simulate_candidates("signal", 4, folder=tmp_path, n=400)
+    simulate_file("signal", tmp_path / "events.root", n=400, seed=4, dec_file="k_nunu")
+    make_candidates(tmp_path / "events.root", tmp_path / "file.parquet")
+    one, other = (read_candidates([path]) for path in (made, tmp_path / "file.parquet"))
+    assert len(one.columns["event"]) > 0 and one.counts == other.counts
+    for name, values in one.columns.items():
+        np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
+    with pytest.raises(AnalysisError, match="holds candidates of other options"):
+        simulate_candidates("signal", 4, folder=tmp_path, n=500)
+    with pytest.raises(AnalysisError, match="the same process 'signal' and seed 4"):
+        merge_candidates([made, tmp_path / "file.parquet"], tmp_path / "all.parquet")
+
+
+def write_toys(folder, toys):
+    """Ntuples of toy candidates."""
+    files = []
+    for columns, source, counts in toys:
+        files.append(folder / f"{source.process}.parquet")
+        write_ntuple(files[-1], columns, {"analysis": "hta", "version": 1, "models": {}, "signal_side": "",
+                                          "sources": [{"source": source.to_json(), "counts": counts}]}, force=True)
+    return files
+
+
+def test_command_line(tmp_path, capsys, result):
+    """Would catch a result that is not written, or a second run that gives another one."""
+    files = list(map(str, write_toys(tmp_path, TOYS)))
+    out = tmp_path / "hta"
+    assert main(["analyse", "hta", *files, "-o", str(out), "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert "no events of ssbar: the templates lack them" in shown.err
+    assert re.search(r"no pi0 left +\d+", shown.out) and re.search(r"signal efficiency \d", shown.out)
+    content = json.loads((out / "histograms.json").read_text())
+    assert [t["name"] for t in content["templates"]] == ["signal", "bbbar", "ccbar", "qqbar"]
+    np.testing.assert_allclose(content["templates"][1]["values"], result.templates[1].values)
+    flow = json.loads((out / "cutflow.json").read_text())["bbbar"]
+    assert all(a["passed"] == b["passed"] + b["rejected"] for a, b in pairwise(flow))
+    ntuple, _ = read_ntuple(out / "ntuple.parquet")
+    assert len(ntuple["eta"]) == len(result.sample)
+    assert {p.name for p in (out / "plots").iterdir()} == {"eta.png", "inputs.png", "efficiency.png", "spectra.png"}
+    assert main(["fit", str(out / "workspace.json")]) == 0
+    assert "mu             1.00 +" in capsys.readouterr().out
+    again = tmp_path / "again"
+    assert main(["analyse", "hta", *files, "-o", str(again), "--quiet", "--no-figures",
+                 "--classifier", str(out / "classifier"),
+                 "--compare", str(out / "workspace.json")]) == 0
+    assert "published bbba" in capsys.readouterr().out
+    assert (again / "workspace.json").read_text() == (out / "workspace.json").read_text()
+    assert main(["analyse", "hta", *files, "-o", str(out), "--quiet"]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_classifier_of_other_features(tmp_path):
+    """Would catch trees that are given columns in another order."""
+    with pytest.raises(AnalysisError, match="no classifier can be read there"):
+        load_classifier(tmp_path, RECIPE.features)
+    assert Normalisation(1.0, 362.0, 387.1e6, 1.0).expected("charged") == pytest.approx(387.1e6 / 362 * 0.5113)
