@@ -329,6 +329,10 @@ def test_page_of_the_manifest_alone(folder, tmp_path):
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert page.numbers["tags"] is None and page.numbers["cutflow"] is None and page.numbers["coverage"] is None
     assert page.text.count("--events FILE...") >= 4
+    manifest = json.loads((folder / "models" / "manifest.json").read_text())
+    last = page.numbers["deciding"]
+    assert last["reason"] == manifest["undecided"] if "undecided" in manifest else (
+        last["held_out"] == manifest["deciding"]["validation"])
     gained = page.numbers["channels"]["K+_FSP"]
     assert gained["importance_source"] == "gain in the training" and gained["importance"][0][0] == "kaonID"
     before = (tmp_path / "page.html").read_bytes()

@@ -39,7 +39,8 @@ def report_numbers(
         "particles": [particle_numbers(training, config, chains[name], observed)
                       for name, config in training.channels.particles.items()],
         "coverage": None if coverage is None else coverage_numbers(coverage, chains),
-        "deciding": deciding_numbers(training), "overtraining": overtraining(rows), "events": None, "tags": None, "cutflow": None}
+        "deciding": deciding_numbers(training), "overtraining": overtraining(rows),
+        "events": None, "tags": None, "cutflow": None}
     if baseline is not None:
         theirs = numbers["baseline"] = set_numbers(baseline)
         if theirs["name"] == numbers["set"]["name"]:
