@@ -131,15 +131,15 @@ def plot_reliability(
     for page in range(max(1, math.ceil(len(names) / (columns * rows)))):
         part = names[page * columns * rows : (page + 1) * columns * rows]
         across = max(1, min(columns, len(part)))
-        figure = _figure(max(1, math.ceil(len(part) / across)), across, size=(2.3, 2.5))
+        figure = _grid(max(1, math.ceil(len(part) / across)), across, title=bool(title))
         for axes, name in zip(figure.axes, part, strict=False):
             _draw_reliability(axes, panels[name], name)
         for axes in figure.axes[len(part) :]:
             axes.set_axis_off()
-        figure.supxlabel("predicted signal probability", fontsize=9)
-        figure.supylabel("share of signal", fontsize=9)
+        figure.supxlabel("predicted signal probability", fontsize=9, y=0.08 / figure.get_figheight(), va="bottom")
+        figure.supylabel("share of signal", fontsize=9, x=0.08 / figure.get_figwidth(), ha="left")
         if title:
-            figure.suptitle(title)
+            figure.suptitle(title, y=1.0 - 0.15 / figure.get_figheight(), va="top")
         file = path if page == 0 else path.with_name(f"{path.stem}-{page + 1}{path.suffix}")
         _save(figure, file, force)
         files.append(file)
@@ -178,6 +178,19 @@ def _figure(rows: int, columns: int, *, size: tuple[float, float] = (5.0, 3.8)) 
 
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     figure.subplots(rows, columns)
+    return figure
+
+
+def _grid(rows: int, columns: int, *, title: bool) -> Figure:
+    """Square panels with fixed margins: for a hundred of them the layout engine would take longer than the drawing."""
+    from matplotlib.figure import Figure
+
+    panel, gap, edge, head = 1.85, 0.45, 0.6, 0.6 if title else 0.25  # inches
+    width, height = edge + columns * (panel + gap), edge + rows * (panel + gap) - gap + head
+    figure = Figure(figsize=(width, height))
+    figure.subplots(rows, columns)
+    figure.subplots_adjust(left=edge / width, right=1.0 - gap / width, bottom=edge / height, top=1.0 - head / height,
+                           wspace=gap / panel, hspace=gap / panel)
     return figure
 
 

@@ -80,7 +80,7 @@ def test_coverage_of_ratios_and_efficiencies():
     widths = []
     for seed in range(toys):
         sets = pair(np.random.default_rng(seed), n, found_both=0.045, found_first=0.005, found_second=0.02)
-        found = compare_sets(sets, replicas=70, rng=np.random.default_rng(seed)).sets["B+"]["second"]
+        found = compare_sets(sets, replicas=70, points=0, rng=np.random.default_rng(seed)).sets["B+"]["second"]
         ratio, efficiency = found.maximum_ratio, found.maximum
         inside["ratio"] += ratio.lower <= 0.065 / 0.05 <= ratio.upper
         inside["efficiency"] += efficiency.lower <= 0.065 <= efficiency.upper

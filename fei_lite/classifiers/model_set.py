@@ -66,6 +66,8 @@ class ModelSet:
     models: Mapping[str, ChannelModel]
     manifest: Mapping[str, Any] = field(repr=False)
     source: str = ""
+    #: The last classifier, which sees all tag candidates of an event.
+    deciding: ChannelModel | None = None
 
     @property
     def untrained(self) -> dict[str, str]:
@@ -152,7 +154,9 @@ def load_model_set(name_or_path: str | Path) -> ModelSet:
     manifest = read_manifest(folder)
     models = {identifier: _load_channel(folder, identifier, entry)
               for identifier, entry in manifest["channels"].items()}
-    return ModelSet(manifest["name"], models, manifest, str(folder))
+    deciding = manifest.get("deciding")
+    return ModelSet(manifest["name"], models, manifest, str(folder),
+                    None if deciding is None else _load_channel(folder, "the last classifier", deciding))
 
 
 def find_model_set(name_or_path: str | Path) -> Path:

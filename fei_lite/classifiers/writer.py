@@ -83,14 +83,35 @@ class ModelSetWriter:
             self._content["untrained"][identifier] = entry | {"reason": fitted.reason}
         self._write_manifest()
 
+    @property
+    def decided(self) -> bool:
+        """Whether the last classifier has been tried."""
+        return "deciding" in self._content or "undecided" in self._content
+
+    def add_deciding(self, fitted: FittedChannel) -> None:
+        """Write the last classifier, or note why there is none."""
+        if not fitted.trained:
+            self._content["undecided"] = fitted.reason
+        else:
+            packed = pack(fitted.text)
+            file = "models/deciding.txt.gz"
+            with atomic_output(self.folder / file, force=True) as temporary:
+                temporary.write_bytes(packed)
+            self._content["deciding"] = {
+                "features": list(fitted.names), "training": fitted.training.to_json(), "file": file,
+                "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": fitted.n_trees, "seed": fitted.seed,
+                "validation": fitted.validation.to_json() if fitted.validation else None}
+        self._write_manifest()
+
     def _resume(self, old: dict[str, Any]) -> None:
         differing = [key for key in _IDENTITY if dump_manifest({key: old[key]}) != dump_manifest(
             {key: self._content[key]})]
         if differing:
             raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
                                 f"{', '.join(differing)}. Resume with the same, or choose another folder.")
-        for key in ("channels", "untrained", "date"):
-            self._content[key] = old[key]
+        for key in ("channels", "untrained", "date", "deciding", "undecided"):
+            if key in old:
+                self._content[key] = old[key]
 
     def _write_manifest(self) -> None:
         with atomic_output(self.folder / MANIFEST, force=True) as temporary:

@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="candidates kept of each class of a channel (default: %(default)s)")
     parser.add_argument("--min-entries", type=int, default=500,
                         help="fewer candidates of a class: no model (default: %(default)s)")
+    parser.add_argument("--no-deciding", action="store_true",
+                        help="no last classifier, which judges all tag candidates of an event against each other: "
+                             "the channels' own probabilities choose, as in the FEI")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -59,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         settings=Settings(
             name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
             seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
-            batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events),
+            batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
+            deciding=not arguments.no_deciding),
         report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))

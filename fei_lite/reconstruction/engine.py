@@ -20,6 +20,7 @@ from fei_lite.events import EventBatch
 from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
+from fei_lite.reconstruction.deciding import tag_features, with_probability
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
@@ -61,6 +62,13 @@ class NoClassifiers:
         raise NotImplementedError(identifier)
 
 
+class Decider(Protocol):
+    """A last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Signal probability of each row of features."""
+
+
 #: Sees every channel's candidates before they are classified: (channel, table, features).
 Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
 
@@ -91,7 +99,9 @@ def reconstruct(
     cut-flow lists them. ``prune`` gives up partial combinations that cannot
     pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
     probability while their trees are added; neither changes the result, which
-    is a pure function of the arguments.
+    is a pure function of the arguments. Where the model set has a last
+    classifier, it sees all tag candidates of an event in the end, and its
+    probability is their SignalProbability (the channel's: ``channelProbability``).
 
     ``btags`` are tables of an earlier reconstruction of the same batch, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
@@ -116,7 +126,19 @@ def reconstruct(
             pool.add(finished)
         for table in finished:
             result.tables[table.particle] = table
+    _decide(result, getattr(models, "deciding", None), watch)
     return result
+
+
+def _decide(result: Reconstruction, decider: Decider | None, watch: Stopwatch) -> None:
+    """Let the last classifier judge the tag candidates of an event against each other, if there is one."""
+    tags = [name for name in result.channel_set.tags if name in result.tables]
+    if decider is None or not tags or len(tags) < len(result.channel_set.tags):
+        return
+    with watch("classify"):
+        tables = [result.tables[name] for name in tags]
+        for name, table, X in zip(tags, tables, tag_features(tables, result.batch), strict=True):
+            result.tables[name] = with_probability(table, decider.predict(X))
 
 
 @dataclass

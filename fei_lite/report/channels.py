@@ -94,6 +94,8 @@ def channel_numbers(training: Training, channel: Channel, observed: Observed | N
     elif identifier in manifest["untrained"]:
         entry = manifest["untrained"][identifier]
         row |= {"status": "untrained", "reason": entry["reason"], "training": entry["training"]}
+    elif not channel.features:
+        row |= {"status": "untrained", "reason": "it has no features: all candidates are kept", "training": None}
     else:
         row |= {"status": "not yet", "reason": "the training has not come to it", "training": None}
     if observed is not None and identifier in observed.channels:
@@ -107,11 +109,28 @@ def channel_numbers(training: Training, channel: Channel, observed: Observed | N
     return row
 
 
+def deciding_numbers(training: Training) -> dict[str, Any] | None:
+    """The last classifier, which judges the tag candidates of an event against each other; None in a set without."""
+    manifest = training.models.manifest
+    if "undecided" in manifest:
+        return {"reason": manifest["undecided"]}
+    if "deciding" not in manifest:
+        return None
+    entry = manifest["deciding"]
+    held = entry["validation"]
+    return {"reason": None, "n_trees": entry["n_trees"], "features": list(entry["features"]),
+            "training": entry["training"], "held_out": held,
+            "pull_held_out": held and pull(entry["training"], held["auc"], held["auc_uncertainty"], held["n_signal"])}
+
+
 def _counted(counts: Counts) -> dict[str, Any]:
     """Candidates of a channel on independent events."""
     ranked, kept = counts.steps["ranked"], counts.steps["kept"]
     generated = counts.generated
-    return {"generated": None if generated is None else generated.n,
+    steps = {name: {"candidates": step.candidates.n, "true": step.true.n, "found": step.found.n,
+                    "purity": _ratio(step.true, step.candidates), "efficiency": _ratio(step.found, generated)}
+             for name, step in counts.steps.items()}
+    return {"generated": None if generated is None else generated.n, "steps": steps,
             "n_candidates": ranked.candidates.n, "n_true": ranked.true.n,
             "n_kept": kept.candidates.n, "n_kept_true": kept.true.n,
             "purity": _ratio(kept.true, kept.candidates), "efficiency": _ratio(kept.found, generated)}

@@ -23,12 +23,19 @@ OURS, THEIRS, WARNING, INK, FAINT = "#0072B2", "#7A7A7A", "#D55E00", "#333333", 
 SERIES = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7")
 
 
-def new_figure(rows: int, columns: int, *, size: tuple[float, float]) -> Figure:
-    """A figure of panels, ``size`` inches each, free of pyplot's global state."""
+def new_figure(columns: int, *, size: tuple[float, float], bottom: float = 0.5) -> Figure:
+    """A row of panels, ``size`` inches each with its labels, free of pyplot's global state.
+
+    Margins are fixed: matplotlib's own layout takes as long as drawing all else.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    figure.subplots(rows, columns)
+    width, height = size
+    left, right, top = 0.72, 0.13, 0.32
+    figure = Figure(figsize=(width * columns, height))
+    figure.subplots(1, columns)
+    figure.subplots_adjust(left=left / (width * columns), right=1.0 - right / (width * columns), bottom=bottom / height,
+                           top=1.0 - top / height, wspace=(left + right) / (width - left - right))
     return figure
 
 
@@ -72,7 +79,7 @@ def _compared(row: Mapping[str, Any]) -> bool:
 
 def draw_overtraining(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """1 - AUC on training and on other events, and the distribution of the differences."""
-    figure = new_figure(1, 2, size=(5.0, 4.0))
+    figure = new_figure(2, size=(5.0, 4.0))
     left, right = figure.axes
     series = (("pull_held_out", "held_out", "held out of the samples", FAINT),
               ("pull", "on_events", "independent events", OURS))
@@ -86,8 +93,9 @@ def draw_overtraining(rows: Sequence[Mapping[str, Any]]) -> Figure:
         left.errorbar(x, np.maximum(y, 1e-6), yerr=np.minimum(error, 0.95 * np.maximum(y, 1e-6)), fmt="o", color=colour,
                       markersize=3.5, linewidth=0.7, label=label)
         pulls = np.clip([row[key] for row in chosen], -4.9, 4.9)
-        right.hist(pulls, np.linspace(-5, 5, 21).tolist(), histtype="step" if key == "pull" else "stepfilled",
-                   color=colour, linewidth=1.4, alpha=1.0 if key == "pull" else 0.7, label=f"{label}: {len(chosen)}")
+        solid = key != "pull"
+        right.hist(pulls, np.linspace(-5, 5, 21).tolist(), histtype="stepfilled" if solid else "step", color=colour,
+                   linewidth=1.4, alpha=0.7 if solid else 1.0, label=f"{label}: {len(chosen)}")
         beyond = np.array([abs(row[key]) > LIMIT for row in chosen])
         left.plot(x[beyond], np.maximum(y[beyond], 1e-6), "o", markerfacecolor="none", color=WARNING, markersize=9)
     n = max(sum(row[key] is not None for row in rows) for key, *_ in series)
@@ -106,7 +114,7 @@ def draw_overtraining(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def draw_steps(particle: Mapping[str, Any]) -> Figure:
     """Efficiency and purity of a particle after each step, with intervals."""
-    figure = new_figure(1, 2, size=(4.2, 2.5))
+    figure = new_figure(2, size=(4.2, 2.6), bottom=0.75)
     steps = particle["steps"]
     at = np.arange(len(steps))
     for axes, key, colour in zip(figure.axes, ("efficiency", "purity"), (OURS, SERIES[1]), strict=True):
@@ -133,4 +141,4 @@ def draw_reliability(panels: Mapping[str, Reliability]) -> list[dict[str, Any]]:
     columns = min(6, len(panels))
     with tempfile.TemporaryDirectory() as folder:
         files = plots.plot_reliability(panels, Path(folder) / "figure.png", columns=columns, rows=5)
-        return [{"uri": png_of(file), "inches": 2.3 * columns} for file in files]
+        return [{"uri": png_of(file), "inches": 2.3 * columns + 0.6} for file in files]

@@ -10,7 +10,7 @@ import numpy as np
 
 from fei_lite.channels import count_chains
 from fei_lite.evaluation import KINDS, share
-from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers
+from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, deciding_numbers, particle_numbers
 from fei_lite.report.coverage import Coverage, Covered
 from fei_lite.report.observed import Observed
 from fei_lite.report.tags import PURITIES, all_events, gain, kind_of_tag, measure_tags
@@ -35,11 +35,16 @@ def report_numbers(
     numbers: dict[str, Any] = {
         "format": FORMAT, "format_version": FORMAT_VERSION, "made_with": made_with, "date": date,
         "set": set_numbers(training), "stages": training.stages(), "channels": rows,
-        "baseline": None if baseline is None else set_numbers(baseline),
+        "baseline": None,
         "particles": [particle_numbers(training, config, chains[name], observed)
                       for name, config in training.channels.particles.items()],
         "coverage": None if coverage is None else coverage_numbers(coverage, chains),
-        "overtraining": overtraining(rows), "events": None, "tags": None, "cutflow": None}
+        "deciding": deciding_numbers(training), "overtraining": overtraining(rows),
+        "events": None, "tags": None, "cutflow": None}
+    if baseline is not None:
+        theirs = numbers["baseline"] = set_numbers(baseline)
+        if theirs["name"] == numbers["set"]["name"]:
+            theirs["label"] = f"{theirs['name']} (baseline)"
     if observed is not None:
         numbers["events"] = event_numbers(observed, files)
         numbers["cutflow"] = [{"stage": s, "name": n, "step": step, "count": count}
@@ -53,8 +58,9 @@ def set_numbers(training: Training) -> dict[str, Any]:
     """What a manifest says about its set as a whole."""
     manifest = training.models.manifest
     return {
-        "name": manifest["name"], "folder": Path(training.models.source).name, "date": manifest["date"],
-        "seed": manifest["seed"], "command": manifest.get("command"), "versions": dict(manifest["versions"]),
+        "name": manifest["name"], "label": manifest["name"], "folder": Path(training.models.source).name,
+        "date": manifest["date"], "seed": manifest["seed"], "command": manifest.get("command"),
+        "versions": dict(manifest["versions"]),
         "channel_set": dict(manifest["channel_set"]), "parameters": dict(manifest["parameters"]),
         "sample": dict(manifest["sample"]), "bytes": folder_size(training.models),
         "n_channels": training.channels.n_channels, "n_trained": len(manifest["channels"]),

@@ -158,9 +158,9 @@ def describe_events(paths: Sequence[Path], *, max_events: int | None = None) -> 
     """Name, entries used and in all, SHA-256 and origin of every event file."""
     files, left = [], max_events
     for path in paths:
+        entries = count_events(path)  # first: it says what is wrong with a file
         with Path(path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        entries = count_events(path)
         used = entries if left is None else min(left, entries)
         left = None if left is None else left - used
         files.append({"name": Path(path).name, "entries": entries, "used": used, "sha256": digest,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fei_lite.evaluation import KINDS, WORKING_POINTS
 from fei_lite.particles import pdg_code
-from fei_lite.report.steps import STEPS
+from fei_lite.report.steps import CHANNEL_STEPS
 from fei_lite.report.tags import PEAK, PURITIES
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def render(numbers: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     embedded = json.dumps(numbers, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     rows_of = {row["name"]: [numbers["channels"][name] for name in row["channels"]] for row in numbers["particles"]}
     return _environment().get_template("report.html.j2").render(
-        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, kinds=list(KINDS), steps=STEPS, peak=PEAK,
+        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, kinds=list(KINDS), peak=PEAK,
         event_types={kind: event_type for kind, (_, event_type) in KINDS.items()}, points=WORKING_POINTS,
-        rows_of_points=_points(), purities=[str(p) for p in PURITIES],
+        rows_of_points=_points(), channel_steps=CHANNEL_STEPS, purities=[str(p) for p in PURITIES],
         cutflow=cutflow_table(numbers["cutflow"] or []))
 
 

@@ -40,6 +40,8 @@ from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates, rank_candidates
 
 STEPS = ("combined", "pre-cut", "ranked", "classified", "merged", "post-cut", "kept")
+#: Those that a channel has; the others are of the particle.
+CHANNEL_STEPS = ("combined", "pre-cut", "ranked", "kept")
 
 _EVERY = 5000  # candidates per event, channel and conjugate: more true ones there never are
 

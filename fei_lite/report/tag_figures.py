@@ -32,7 +32,7 @@ def draw_tags(numbers: Mapping[str, Any], observed: Observed) -> dict[str, Any]:
     events = all_events(observed)
     tags = {which: observed.best_tags(which) for which in observed.tags}
     kinds = {which: {kind: kind_of_tag(columns, kind, events) for kind in KINDS} for which, columns in tags.items()}
-    names = {"set": numbers["set"]["name"], "baseline": (numbers["baseline"] or {}).get("name", "")}
+    names = {which: numbers[which]["label"] for which in tags}
     figures: dict[str, Any] = {"curve": as_svg(draw_curves(kinds, names)), "mbc": {}, "delta_e": {}}
     if "set" not in tags:
         return figures
@@ -49,7 +49,7 @@ def draw_tags(numbers: Mapping[str, Any], observed: Observed) -> dict[str, Any]:
 
 def draw_curves(kinds: Mapping[str, Mapping[str, KindOfTag]], names: Mapping[str, str]) -> Figure:
     """Tag-side efficiency against purity, a panel per kind, with bands of 68 % and the working points."""
-    figure = new_figure(1, len(KINDS), size=(5.2, 4.0))
+    figure = new_figure(len(KINDS), size=(5.2, 4.0))
     for axes, kind in zip(figure.axes, KINDS, strict=True):
         for which, colour in (("baseline", THEIRS), ("set", OURS)):
             if which in kinds:
@@ -92,7 +92,7 @@ def _draw_curve(axes: Axes, tag: KindOfTag, colour: str, label: str) -> None:
 
 def draw_promised(tags: Mapping[str, Any]) -> Figure:
     """Mean SignalProbability of the best Btags against the share that is right, a panel per kind."""
-    figure = new_figure(1, len(KINDS), size=(4.2, 3.9))
+    figure = new_figure(len(KINDS), size=(4.2, 3.9))
     for axes, kind in zip(figure.axes, KINDS, strict=True):
         axes.plot([1e-5, 1], [1e-5, 1], color=INK, linewidth=0.7)
         for which, colour in (("baseline", THEIRS), ("set", OURS)):
@@ -106,7 +106,7 @@ def draw_promised(tags: Mapping[str, Any]) -> Figure:
                               linewidth=0.9, label={"set": "set", "baseline": "baseline"}[which])
         axes.set(xscale="log", yscale="log", xlim=(1e-4, 1.5), ylim=(1e-5, 1.5), title=_TITLES[kind], box_aspect=1,
                  xlabel="promised: mean SignalProbability", ylabel="right: share of correct tags")
-        if "baseline" in tags:
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False, loc="upper left")
     return figure
 
@@ -115,8 +115,8 @@ def draw_sculpting(tags: Mapping[str, NDArray[Any]]) -> Figure:
     """Mbc of false tags in slices of SignalProbability, each normalised to 1."""
     import mplhep
 
-    edges = np.linspace(5.20, 5.29, 31)
-    figure = new_figure(1, len(KINDS), size=(5.2, 3.6))
+    edges = np.linspace(5.20, 5.29, 19)
+    figure = new_figure(len(KINDS), size=(5.2, 3.6))
     for axes, (kind, (code, _)) in zip(figure.axes, KINDS.items(), strict=True):
         false = (np.abs(tags["pdg"]) == code) & (tags["isSignal"] != 1)
         for low, high, colour in zip(SLICES[:-1], SLICES[1:], SERIES, strict=True):
@@ -126,7 +126,7 @@ def draw_sculpting(tags: Mapping[str, NDArray[Any]]) -> Figure:
             if counts.sum() > 0.0:
                 mplhep.histplot(counts / counts.sum(), edges, ax=axes, yerr=np.sqrt(squares) / counts.sum(),
                                 color=colour, linewidth=1.1, label=f"{low:g} < P < {high:g} ({rows.sum()})")
-        axes.set(title=f"{_TITLES[kind]}, false best Btags", xlabel=r"$M_{bc}$ [GeV]", ylabel="share per 3 MeV",
+        axes.set(title=f"{_TITLES[kind]}, false best Btags", xlabel=r"$M_{bc}$ [GeV]", ylabel="share per 5 MeV",
                  xlim=(5.20, 5.29))
         axes.set_ylim(bottom=0.0)
         if axes.get_legend_handles_labels()[0]:

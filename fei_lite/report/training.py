@@ -63,7 +63,7 @@ def load_training(models: str, channels: str | None = None) -> Training:
         raise ModelSetError(f"{loaded.source}: trained for channel set '{named}', which is not among the shipped "
                             "ones. Name its folder (--set, for a baseline --baseline-set).") from None
     done = loaded.models.keys() | loaded.untrained.keys()
-    wanted = {c.identifier: c.features for c in channel_set.channels()}
+    wanted = {c.identifier: c.features for c in channel_set.channels() if c.features}  # others need no classifier
     missing = frozenset(wanted.keys() - done)
     same = loaded.manifest["channel_set"]["hash"] == channel_set.hash
     if not missing:
@@ -97,12 +97,16 @@ def check_baseline(training: Training, baseline: Training, *, name: str) -> None
 
 
 def check_independent(training: Training, files: Sequence[Mapping[str, Any]]) -> None:
-    """Raise :class:`ModelSetError` if events of the report were trained on: same file, or same process and seed."""
+    """Raise :class:`ModelSetError` if events of the report were trained on.
+
+    The same file, or the same process, decay file and seed: a longer sample
+    begins with the events of a shorter one.
+    """
     for ours in files:
         for theirs in training.models.manifest["sample"].get("files", ()):
             origin, trained = ours["origin"], theirs.get("origin", {})
             same_events = bool(origin.get("process")) and all(
-                origin.get(key) == trained.get(key) for key in ("process", "seed"))
+                origin.get(key) == trained.get(key) for key in ("process", "seed", "decay_file"))
             if ours["sha256"] == theirs["sha256"] or same_events:
                 raise ModelSetError(
                     f"{ours['name']}: was trained on ('{theirs['name']}' of the manifest, process "

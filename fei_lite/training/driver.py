@@ -22,18 +22,26 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet, load_channel_set
-from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
+from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, FittedChannel, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
+from fei_lite.events import concatenate
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
+from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.training.sampling import ChannelSample
 
 #: One event in so many is held out; it fits nothing and measures what was fitted.
 VALIDATION_EVERY = 5
+
+#: Settings of the last classifier: few features, many events, and their joint effects matter.
+DECIDING: Mapping[str, Any] = {"n_trees": 300, "max_depth": 6, "num_leaves": 31, "learning_rate": 0.05,
+                               "min_data_in_leaf": 200, "bagging_fraction": 0.7}
+#: Candidates of a class that it is fitted on at most.
+DECIDING_ENTRIES = 1_000_000
 
 #: Called as report(what, done, total).
 Report = Callable[[str, int, int], None]
@@ -41,7 +49,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. ``max_entries`` caps each class of a channel's sample."""
+    """How to train. ``max_entries`` caps each class of a channel's sample; ``deciding``: a last classifier as well."""
 
     name: str
     channel_set: str = "hadronic"
@@ -52,6 +60,7 @@ class Settings:
     workers: int = 1
     max_events: int | None = None
     parameters: Mapping[str, Any] | None = None
+    deciding: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_entries", "min_entries"):
@@ -97,7 +106,53 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             del collected[channel.identifier]
             if report is not None:
                 report(f"stage {stage}: fit", i + 1, len(open_channels))
+    if settings.deciding and not writer.decided:
+        writer.add_deciding(_fit_deciding(ranges, folder, settings, report))
     return load_model_set(folder)
+
+
+def _fit_deciding(ranges: Sequence[EntryRange], folder: Path, settings: Settings,
+                  report: Report | None) -> FittedChannel:
+    """The last classifier, from events that no channel's classifier was fitted on: those held out."""
+    seed = _seed(settings.seed, "deciding")
+    sample = ChannelSample(len(FEATURES), cap=DECIDING_ENTRIES, seed=seed)
+    work = partial(_tag_candidates, channel_set=settings.channel_set, folder=str(folder))
+    done, total = 0, sum(r.stop - r.start for r in ranges)
+    for entries, parts in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
+        for rows in parts:
+            sample.add(*rows)
+        done += entries.stop - entries.start
+        if report is not None:
+            report(f"stage {len(load_channel_set(settings.channel_set).stages)}: reconstruct", done, total)
+    training, validation = sample.arrays()
+    return fit_channel(*training, names=FEATURES, seed=seed, validation=validation, parameters=DECIDING,
+                       min_entries=settings.min_entries, num_threads=settings.workers)
+
+
+def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str) -> list[Rows]:
+    """The tag candidates of the held-out events of a range; every other such event measures the result."""
+    channels, models = _loaded(channel_set, folder, len(load_channel_set(channel_set).stages))
+    found: list[Rows] = []
+    for batch in read_range(entries):
+        number = np.arange(batch.n_events) + entries.first_entry
+        events = np.flatnonzero(_held_out(number))
+        if not len(events):
+            continue
+        part = concatenate([batch.slice(int(e), int(e) + 1) for e in events])
+        result = reconstruct(part, channels, models, with_truth=True)
+        tables = [result.tables[name] for name in channels.tags]
+        measures = (number[events] // VALIDATION_EVERY) % 2 == 1
+        weight = part.events["weight"].astype(np.float64)
+        for table, X in zip(tables, tag_features(tables, part), strict=True):
+            event = table.event_index
+            found.append((X, table["isSignal"], weight[event], measures[event]))
+    return found
+
+
+def _held_out(number: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether an event fits no channel's classifier, by its number in all samples."""
+    held: NDArray[np.bool_] = number % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    return held
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
@@ -124,6 +179,8 @@ def command_line(samples: Sequence[Path], settings: Settings) -> str:
              "--min-entries", settings.min_entries]
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
+    if not settings.deciding:
+        words += ["--no-deciding"]
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
@@ -170,7 +227,7 @@ def _candidates(entries: EntryRange, *, channel_set: str, folder: str, stage: in
         if batch.generated is None:
             raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
         event_weight = batch.events["weight"].astype(np.float64)
-        held_out = (np.arange(batch.n_events) + entries.first_entry) % VALIDATION_EVERY == VALIDATION_EVERY - 1
+        held_out = _held_out(np.arange(batch.n_events) + entries.first_entry)
         rng = np.random.default_rng([seed, stage, entries.first_entry])
 
         def observe(channel: Channel, table: CandidateTable, X: NDArray[np.float64], *,

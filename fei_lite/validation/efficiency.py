@@ -34,8 +34,8 @@ Floats = NDArray[np.float64]
 
 #: Purities at which sets are compared.
 PURITIES = (0.1, 0.5)
-#: Points of a drawn curve; below this number of tags a purity means nothing.
-_CURVE_POINTS, _FEWEST_TAGS = 60, 20
+#: Points of a curve; below this number of tags a purity means nothing.
+CURVE_POINTS, _FEWEST_TAGS = 60, 20
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ class Comparison:
 
 
 def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PURITIES, replicas: int = 400,
-                 rng: np.random.Generator) -> Comparison:
+                 points: int = CURVE_POINTS, rng: np.random.Generator) -> Comparison:
     """Compare the best Btags of several sets on the same events; the first set is the baseline.
 
-    Raises :class:`FeiLiteError` if the events differ.
+    ``points``: of the curves, at most; 0 for no curve. Raises :class:`FeiLiteError` if the events differ.
     """
     for purity in purities:
         if not 0.0 < purity < 1.0:
@@ -143,7 +143,7 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
                         replicas=replicas, rng=rng)
     result = {kind: {name: _of_set(tags.of_kind(kind), tags.events_of_kind[kind], purities,
                                    (prepared[kind, name], prepared[kind, first]),
-                                   (spread[kind, name], spread[kind, first])) for name, tags in sets.items()}
+                                   (spread[kind, name], spread[kind, first]), points) for name, tags in sets.items()}
               for kind in kinds}
     return Comparison(first, {kind: sets[first].events_of_kind[kind] for kind in kinds}, result, replicas)
 
@@ -214,7 +214,7 @@ def _ratio(mine: float, theirs: float, replicas: tuple[Floats, Floats]) -> Measu
 
 
 def _of_set(tags: BestTags, events: Events, purities: Sequence[float], rows: tuple[_Prepared, _Prepared],
-            spread: tuple[Floats, Floats]) -> SetOfKind:
+            spread: tuple[Floats, Floats], points: int) -> SetOfKind:
     mine, theirs = (r.sums(purities) for r in rows)
     scan = _scan(rows[0].probability, rows[0].weight, rows[0].correct)
     at = [AtPurity(purity, _interval(mine[i] / events.weight, spread[0][:, i] / events.weight),
@@ -224,7 +224,7 @@ def _of_set(tags: BestTags, events: Events, purities: Sequence[float], rows: tup
     return SetOfKind(
         n_tagged=len(tags), n_correct=int(np.count_nonzero(tags.correct)), maximum=count(float(mine[-1])),
         maximum_ratio=_ratio(mine[-1], theirs[-1], (spread[0][:, -1], spread[1][:, -1])), at_purity=at,
-        curve=_curve(rows[0], count))
+        curve=_curve(rows[0], count, points))
 
 
 def _share_of(events: Events) -> Callable[[float], Measured]:
@@ -233,12 +233,12 @@ def _share_of(events: Events) -> Callable[[float], Measured]:
     return lambda weight: share(weight, events.weight, n_effective=n_effective)
 
 
-def _curve(rows: _Prepared, count: Callable[[float], Measured]) -> Curve:
+def _curve(rows: _Prepared, count: Callable[[float], Measured], points: int) -> Curve:
     """Points at about equal steps of the logarithm of the number of tags."""
     n = len(rows.probability)
-    if n < _FEWEST_TAGS:
+    if n < _FEWEST_TAGS or points < 1:
         return Curve([], [], [])
-    ends = np.unique(np.geomspace(_FEWEST_TAGS, n, _CURVE_POINTS).astype(int)) - 1
+    ends = np.unique(np.geomspace(_FEWEST_TAGS, n, points).astype(int)) - 1
     # a threshold includes all of its equals
     ends = np.unique(np.searchsorted(-rows.probability, -rows.probability[ends], side="right") - 1)
     tagged, correct = np.cumsum(rows.weight)[ends], np.cumsum(rows.weight * rows.correct)[ends]
