@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fei_lite.evaluation import Measured
-from fei_lite.figures import draw_calibration, draw_sculpting
+from fei_lite.plots.validation import draw_calibration, draw_sculpting
 from fei_lite.validation.best_tags import read_best_tags
 from fei_lite.validation.calibration import Calibration, calibrate
 from fei_lite.validation.origin import NEARLY_RIGHT, foreign_energy, read_best_objects

@@ -16,7 +16,7 @@ from pathlib import Path
 from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.cli import main as fei_lite
 from fei_lite.cli.comparison import as_json, compare_files, table
-from fei_lite.figures import draw_comparison
+from fei_lite.plots.validation import draw_comparison
 
 
 def main() -> int:

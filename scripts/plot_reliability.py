@@ -17,7 +17,7 @@ import numpy as np
 
 from fei_lite.classifiers.quality import reliability, weighted_auc
 from fei_lite.errors import FeiLiteError
-from fei_lite.plots import plot_reliability
+from fei_lite.plots.tags import plot_reliability
 from fei_lite.training.checking import classified_candidates
 
 MIN_SIGNAL = 10  # true candidates; below, the channel is drawn but does not count in the median

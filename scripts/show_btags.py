@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.plots import plot_delta_e, plot_mbc
+from fei_lite.plots.tags import plot_delta_e, plot_mbc
 from fei_lite.tagging.output import read_tags
 
 EDGES = (0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 1.0)

@@ -12,7 +12,7 @@ from toy_tags import toy_tags
 
 from fei_lite.errors import EventFileError
 from fei_lite.events import EventWriter, open_events
-from fei_lite.figures import draw_calibration, draw_sculpting
+from fei_lite.plots.validation import draw_calibration, draw_sculpting
 from fei_lite.tagging.output import TagWriter
 from fei_lite.validation.best_tags import read_best_tags
 from fei_lite.validation.calibration import calibrate, event_calibration

@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 ORDER = (
     "errors", "constants", "particles", "outputs", "templates", "parallel", "kernels.", "event_shape.", "events.",
     "channels.", "simulation.", "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.",
-    "roe.", "analyses.", "evaluation", "validation.", "corrections.", "benchmarks.", "statistics.", "plots",
-    "figures", "report.", "cli.",
+    "roe.", "analyses.", "evaluation", "validation.", "corrections.", "benchmarks.", "statistics.", "plots.",
+    "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.

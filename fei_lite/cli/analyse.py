@@ -142,16 +142,16 @@ def workspace_of(result: Result) -> dict[str, Any]:
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
     """Write everything but the figures; returns the tables."""
     from fei_lite.analyses.classifier import save_classifier
+    from fei_lite.analyses.hta import tables
     from fei_lite.analyses.hta.analysis import summary
     from fei_lite.analyses.ntuple import write_ntuple
-    from fei_lite.report import hta as report
     from fei_lite.statistics.workspaces import save_workspace
 
     folder.mkdir(parents=True, exist_ok=True)
     recipe, content = result.recipe, summary(result)
     flows = {s.name: s.flow for s in result.samples}
-    yields = report.yields_table(result.templates, recipe.eta_edges, published=published)
-    text = report.cut_flow_table(flows) + _samples_table(content) + "\n" + yields
+    yields = tables.yields_table(result.templates, recipe.eta_edges, published=published)
+    text = tables.cut_flow_table(flows) + _samples_table(content) + "\n" + yields
     files = {
         "cutflow.json": {name: [row.to_json() for row in rows] for name, rows in flows.items()},
         "histograms.json": {"variable": "eta", "edges": list(recipe.eta_edges), **content,
@@ -194,12 +194,13 @@ def _draw(result: Result, folder: Path, published: dict[str, Any] | None) -> Non
     import numpy as np
 
     from fei_lite.analyses.hta.analysis import efficiency_in_q2
-    from fei_lite.report import hta as report
+    from fei_lite.plots import hta as plots
 
-    plots, recipe = report.plots_folder(folder / "plots"), result.recipe
+    recipe, drawn = result.recipe, folder / "plots"
+    drawn.mkdir(parents=True, exist_ok=True)
     total = None if published is None else np.sum(list(published.values()), axis=0)
-    report.plot_templates(result.templates, recipe.eta_edges, plots / "eta.png",
+    plots.plot_templates(result.templates, recipe.eta_edges, drawn / "eta.png",
                           luminosity=result.normalisation.luminosity, published=total)
-    report.plot_inputs(result.columns, result.sample, recipe.features, plots / "inputs.png")
-    report.plot_efficiency(*efficiency_in_q2(result), recipe.q2_edges, plots / "efficiency.png")
-    report.plot_spectra(plots / "spectra.png", result.density)
+    plots.plot_inputs(result.columns, result.sample, recipe.features, drawn / "inputs.png")
+    plots.plot_efficiency(*efficiency_in_q2(result), recipe.q2_edges, drawn / "efficiency.png")
+    plots.plot_spectra(drawn / "spectra.png", result.density)

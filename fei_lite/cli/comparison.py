@@ -22,7 +22,7 @@ def compare(arguments: argparse.Namespace) -> str:
         arguments.btags, choose=arguments.choose, purities=arguments.purities, replicas=arguments.replicas,
         seed=arguments.seed, events=arguments.ceiling)
     if arguments.figure is not None:
-        from fei_lite.figures import draw_comparison
+        from fei_lite.plots.validation import draw_comparison
 
         draw_comparison(comparison, arguments.figure, ceilings=ceilings, force=arguments.force)
     return as_json(comparison, ceilings) if arguments.format == "json" else table(comparison, ceilings)

@@ -36,7 +36,7 @@ def correct(arguments: argparse.Namespace) -> str:
         options=Options(scale=scale, scale_error=arguments.scale_error, min_expected=arguments.min_expected))
     names = mode_names(simulation)
     if arguments.figure is not None:
-        from fei_lite.figures import draw_corrections
+        from fei_lite.plots.validation import draw_corrections
 
         draw_corrections(found, arguments.figure, names=names, force=arguments.force)
     if arguments.format == "json":
@@ -58,7 +58,7 @@ def table(found: CorrectionFactors, names: Mapping[str, str]) -> str:
     """The factors with the parts of their errors; then which modes are pooled, and which have none."""
     import numpy as np
 
-    from fei_lite.figures import mode_label
+    from fei_lite.plots.validation import mode_label
 
     parts = {name: np.sqrt(np.diag(part)) for name, part in found.parts.items()}
     lines = ["yields of the fits of Mbc; closure: the simulation's over its true one",

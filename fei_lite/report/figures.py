@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fei_lite import plots
 from fei_lite.classifiers.quality import Reliability
+from fei_lite.plots import tags as plots
 from fei_lite.report.channels import LIMIT
 
 if TYPE_CHECKING:

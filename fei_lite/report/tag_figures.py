@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite import plots
 from fei_lite.evaluation import KINDS, WORKING_POINTS, share
+from fei_lite.plots import tags as plots
 from fei_lite.report.figures import INK, OURS, SERIES, THEIRS, as_svg, new_figure, png_of
 from fei_lite.report.observed import Observed
 from fei_lite.report.tags import SLICES, KindOfTag, all_events, kind_of_tag

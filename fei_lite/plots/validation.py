@@ -7,7 +7,6 @@ by suffix), whole or not at all. matplotlib is imported inside.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy as np
 from fei_lite.corrections.factors import CorrectionFactors
 from fei_lite.corrections.yields import Yields
 from fei_lite.evaluation import Measured
-from fei_lite.outputs import atomic_output
-from fei_lite.plots import PathLike
+from fei_lite.plots.canvas import COLOURS, INK, PathLike, new_figure, save
 from fei_lite.validation.calibration import Calibration
 from fei_lite.validation.ceiling import Ceiling, of_same_channels
 from fei_lite.validation.efficiency import Comparison
@@ -24,26 +22,10 @@ from fei_lite.validation.sculpting import SIGNAL_WINDOW, Sculpting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette, told apart by colour-blind readers.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_INK = "#333333"
+_SIZE = (5.2, 4.0)  # inches of a panel
 _SIDES = ("value", "lower", "upper")
 _TITLES = {"B+": "$B^{+}$", "B0": "$B^{0}$"}
-
-
-def _figure(rows: int, columns: int, *, size: tuple[float, float] = (5.2, 4.0)) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    figure.subplots(rows, columns)
-    return figure
-
-
-def _save(figure: Figure, path: PathLike, force: bool) -> None:
-    with atomic_output(Path(path), force=force) as temporary:
-        figure.savefig(temporary, dpi=150)
 
 
 def draw_comparison(comparison: Comparison, path: PathLike, *,
@@ -52,18 +34,18 @@ def draw_comparison(comparison: Comparison, path: PathLike, *,
 
     ``ceilings`` (name of the set, kind) stand as text in the panel of their kind.
     """
-    figure = _figure(1, len(comparison.sets))
+    figure = new_figure(1, len(comparison.sets), size=_SIZE)
     for axes, (kind, sets) in zip(figure.axes, comparison.sets.items(), strict=True):
         for colour, (name, found) in zip(COLOURS, sets.items()):
             _draw_curve(axes, found.curve.purity, found.curve.efficiency, colour,
                         f"{name}: at most {_percent(found.maximum)} %")
         notes = [f"ceiling ({names}): {_percent(ceiling.covered)} %, inside the acceptance "
                  f"{_percent(ceiling.in_acceptance)} %" for names, ceiling in of_same_channels(ceilings or {}, kind)]
-        axes.text(0.03, 0.03, "\n".join(notes), transform=axes.transAxes, fontsize=7, color=_INK)
+        axes.text(0.03, 0.03, "\n".join(notes), transform=axes.transAxes, fontsize=7, color=INK)
         axes.set(xlabel="purity", ylabel="tag-side efficiency [%]", xlim=(0, 1), title=_TITLES[kind])
         axes.set_ylim(bottom=0.0, top=1.25 * axes.get_ylim()[1])
         axes.legend(fontsize=8, loc="upper right", frameon=False)
-    _save(figure, path, force)
+    save(figure, path, force=force)
 
 
 def _percent(measured: Measured) -> str:
@@ -80,7 +62,7 @@ def _draw_curve(axes: Axes, x: list[Measured], y: list[Measured], colour: str, l
 def draw_sculpting(sculpting: Sculpting, path: PathLike, *, force: bool = True) -> None:
     """Mbc of the background in slices of SignalProbability, each with area 1; a panel per kind and background."""
     kinds = list(sculpting.slices)
-    figure = _figure(len(kinds), 2, size=(5.6, 3.6))
+    figure = new_figure(len(kinds), 2, size=(5.6, 3.6))
     panels = [(kind, background) for kind in kinds for background in sculpting.slices[kind]]
     width = 1000 * float(sculpting.edges[1] - sculpting.edges[0])
     for axes, (kind, background) in zip(figure.axes, panels, strict=True):
@@ -89,14 +71,14 @@ def draw_sculpting(sculpting: Sculpting, path: PathLike, *, force: bool = True) 
             if total > 0.0:
                 axes.stairs(part.histogram / total, sculpting.edges, color=colour, linewidth=1.1,
                             label=f"{part.low:g} to {part.high:g}: {part.n}" + _test(part.p_value))
-        axes.axvspan(*SIGNAL_WINDOW, color=_INK, alpha=0.08, linewidth=0)
+        axes.axvspan(*SIGNAL_WINDOW, color=INK, alpha=0.08, linewidth=0)
         axes.set(xlabel=r"$M_{bc}$ [GeV]", ylabel=f"share / {width:.3g} MeV", title=f"{_TITLES[kind]}: {background}",
                  xlim=(sculpting.edges[0], sculpting.edges[-1]))
         axes.set_ylim(bottom=0.0, top=1.45 * axes.get_ylim()[1])
         if axes.patches[:-1]:
             axes.legend(fontsize=7, title="SignalProbability", title_fontsize=7, loc="upper left", frameon=False,
                         ncols=2)
-    _save(figure, path, force)
+    save(figure, path, force=force)
 
 
 def _test(p_value: float) -> str:
@@ -105,21 +87,21 @@ def _test(p_value: float) -> str:
 
 def draw_calibration(groups: Mapping[str, list[Calibration]], path: PathLike, *, force: bool = True) -> None:
     """Reliability of the best Btags: share that is right against SignalProbability, with 68.3 % intervals."""
-    figure = _figure(1, len(groups), size=(4.2, 4.2))
+    figure = new_figure(1, len(groups), size=(4.2, 4.2))
     for axes, (name, found) in zip(figure.axes, groups.items(), strict=True):
         bins = [b for b in found[0].bins if b.predicted > 0.0]
         x = np.array([b.predicted for b in bins])
         value, lower, upper = (np.array([getattr(b.observed, side) for b in bins]) for side in _SIDES)
         low = max(10.0 ** np.floor(np.log10(min([*x, *value[value > 0.0]], default=0.1))), 1e-6)
-        axes.plot([low, 1.0], [low, 1.0], color=_INK, linewidth=0.7)
+        axes.plot([low, 1.0], [low, 1.0], color=INK, linewidth=0.7)
         axes.vlines(x, np.maximum(lower, low), upper, color=COLOURS[0], linewidth=1.0)
         axes.plot(x[value > 0.0], value[value > 0.0], "o", color=COLOURS[0], markersize=4)
         notes = [f"P > {c.min_signal_probability:g}: error {c.error.value:.4f}, by chance {c.from_fluctuations:.4f}"
                  for c in found if c.n]
-        axes.text(0.03, 0.97, "\n".join(notes), transform=axes.transAxes, va="top", fontsize=7, color=_INK)
+        axes.text(0.03, 0.97, "\n".join(notes), transform=axes.transAxes, va="top", fontsize=7, color=INK)
         axes.set(xscale="log", yscale="log", xlim=(low, 1.2), ylim=(low, 1.2), box_aspect=1,
                  xlabel="SignalProbability", ylabel="share of correct best Btags", title=_TITLES.get(name, name))
-    _save(figure, path, force)
+    save(figure, path, force=force)
 
 
 def draw_corrections(found: CorrectionFactors, path: PathLike, *, names: Mapping[str, str] | None = None,
@@ -140,14 +122,14 @@ def draw_corrections(found: CorrectionFactors, path: PathLike, *, names: Mapping
         axes = figure.add_subplot(grid[1 + i // 4, i % 4])
         _draw_mode(axes, found.fits[0], i)
         axes.set_title(f"{label}\n{found.factors[i]:.2f} $\\pm$ {found.modes[i].error:.2f}", fontsize=7)
-    _save(figure, path, force)
+    save(figure, path, force=force)
 
 
 def _draw_factors(axes: Axes, found: CorrectionFactors, labels: list[str]) -> None:
     """Factors with their statistical errors, and with all in a broader bar."""
     x = np.arange(len(labels))
     statistical = np.sqrt(np.diag(found.parts["data"] + found.parts["simulation"]))
-    axes.axhline(1.0, color=_INK, linewidth=0.7)
+    axes.axhline(1.0, color=INK, linewidth=0.7)
     axes.errorbar(x, found.factors, np.sqrt(np.diag(found.covariance)), fmt="none", color=COLOURS[5], elinewidth=5)
     axes.errorbar(x, found.factors, statistical, fmt="o", color=COLOURS[0], markersize=4)
     axes.set_xticks(x, labels, rotation=20, ha="right", fontsize=7)
@@ -160,7 +142,7 @@ def _draw_mode(axes: Axes, fit: Yields, i: int) -> None:
     peak, _, _ = fit.problem.model.bins(edges, fit.problem.shapes, shift=fit.position[0], width=fit.position[1])
     axes.stairs(fit.expected[i], edges, color=COLOURS[0], linewidth=1.1)
     axes.stairs(fit.expected[i] - fit.signal[i] * peak[i], edges, color=COLOURS[1], linewidth=1.1)
-    axes.errorbar(0.5 * (edges[1:] + edges[:-1]), n, np.sqrt(n), fmt="o", color=_INK, markersize=2, elinewidth=0.6)
+    axes.errorbar(0.5 * (edges[1:] + edges[:-1]), n, np.sqrt(n), fmt="o", color=INK, markersize=2, elinewidth=0.6)
     axes.set(xlim=(edges[0], edges[-1]), xlabel=r"$M_{bc}$ [GeV]")
     axes.set_ylim(bottom=0.0)
     axes.tick_params(labelsize=6)

@@ -8,7 +8,6 @@ its global state (pyplot, styles, backend) is left alone.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.classifiers.quality import Reliability
 from fei_lite.errors import UnknownNameError, nearest
-from fei_lite.outputs import atomic_output
 from fei_lite.particles import mass
+from fei_lite.plots.canvas import INK, PathLike, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PathLike = str | os.PathLike[str]
-
 #: Panels of the Btag figures: title -> absolute PDG code.
 B_PANELS = {"$B^{+}$": 521, "$B^{0}$": 511}
 
 # Blue and orange of the Okabe-Ito palette, told apart by colour-blind readers and in grey.
-_SIGNAL, _BACKGROUND, _INK = "#0072B2", "#F0C987", "#333333"
+_SIGNAL, _BACKGROUND = "#0072B2", "#F0C987"
 
 
 @dataclass(frozen=True)
@@ -101,14 +98,14 @@ def plot_mass(
     x = np.asarray(values, dtype=np.float64)
     signal = None if truth is None else np.asarray(truth) > 0.5
     stack = _stack(x, signal, _weights(weight, len(x)), bins)
-    figure = _figure(1, 1)
+    figure = new_figure(1, 1)
     axes = figure.axes[0]
     _draw_stack(axes, stack, x, signal)
-    axes.axvline(nominal, color=_INK, linewidth=0.8, linestyle=":")
+    axes.axvline(nominal, color=INK, linewidth=0.8, linestyle=":")
     axes.set_title(particle if title is None else title)
     _label(axes, "M [GeV]", bins)
     axes.legend(fontsize=8, loc="upper right")
-    _save(figure, Path(path), force)
+    save(figure, path, force=force)
     return stack
 
 
@@ -141,7 +138,7 @@ def plot_reliability(
         if title:
             figure.suptitle(title, y=1.0 - 0.15 / figure.get_figheight(), va="top")
         file = path if page == 0 else path.with_name(f"{path.stem}-{page + 1}{path.suffix}")
-        _save(figure, file, force)
+        save(figure, file, force=force)
         files.append(file)
     return files
 
@@ -173,14 +170,6 @@ def _stack(x: NDArray[np.float64], signal: NDArray[np.bool_] | None, weight: NDA
     return Stack(edges, signals, backgrounds, np.histogram(x, edges, weights=weight**2)[0])
 
 
-def _figure(rows: int, columns: int, *, size: tuple[float, float] = (5.0, 3.8)) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    figure.subplots(rows, columns)
-    return figure
-
-
 def _grid(rows: int, columns: int, *, title: bool) -> Figure:
     """Square panels with fixed margins: for a hundred of them the layout engine would take longer than the drawing."""
     from matplotlib.figure import Figure
@@ -194,11 +183,6 @@ def _grid(rows: int, columns: int, *, title: bool) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path, force: bool) -> None:
-    with atomic_output(path, force=force) as temporary:
-        figure.savefig(temporary, dpi=150)
-
-
 def _draw_tags(
     tags: Mapping[str, Any], path: PathLike, variable: str, label: str, *, chosen: NDArray[np.bool_],
     edges: NDArray[np.float64], note: str, force: bool,
@@ -207,7 +191,7 @@ def _draw_tags(
     values, code = _column(tags, variable).astype(np.float64), np.abs(_column(tags, "pdg"))
     weight = _weights(tags.get("weight"), len(values))
     signal = _column(tags, "isSignal") == 1 if "isSignal" in tags else None
-    figure = _figure(1, len(B_PANELS))
+    figure = new_figure(1, len(B_PANELS))
     drawn = {}
     for axes, (title, pdg) in zip(figure.axes, B_PANELS.items(), strict=True):
         part = chosen & (code == pdg)
@@ -215,12 +199,12 @@ def _draw_tags(
         stack = _stack(values[part], true, weight[part], edges)
         _draw_stack(axes, stack, values[part], true)
         axes.set_title(title)
-        axes.text(0.03, 0.96, note, transform=axes.transAxes, va="top", fontsize=8, color=_INK)
+        axes.text(0.03, 0.96, note, transform=axes.transAxes, va="top", fontsize=8, color=INK)
         _label(axes, label, edges)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.01, 0.68), frameon=False)
         axes.set_ylim(top=1.15 * max(axes.get_ylim()[1], 1.0))
         drawn["B+" if pdg == 521 else "B0"] = stack
-    _save(figure, Path(path), force)
+    save(figure, path, force=force)
     return drawn
 
 
@@ -230,7 +214,7 @@ def _draw_stack(axes: Axes, stack: Stack, values: NDArray[np.float64], signal: N
 
     if signal is None:
         n = stack.background
-        mplhep.histplot(n, stack.edges, ax=axes, histtype="errorbar", yerr=np.sqrt(stack.variance), color=_INK,
+        mplhep.histplot(n, stack.edges, ax=axes, histtype="errorbar", yerr=np.sqrt(stack.variance), color=INK,
                         markersize=4, label=f"all: {n.sum():.0f}")
         return
     inside = values[signal & (values >= stack.edges[0]) & (values <= stack.edges[-1])]
@@ -238,7 +222,7 @@ def _draw_stack(axes: Axes, stack: Stack, values: NDArray[np.float64], signal: N
     if len(inside) > 10:
         low, middle, high = np.quantile(inside, [0.16, 0.5, 0.84])
         text += f"\nmedian {middle:.4f} GeV\n68 % in $\\pm$ {500 * (high - low):.1f} MeV"
-    mplhep.histplot([stack.background, stack.signal], stack.edges, ax=axes, stack=True, histtype="fill", edgecolor=_INK,
+    mplhep.histplot([stack.background, stack.signal], stack.edges, ax=axes, stack=True, histtype="fill", edgecolor=INK,
                     linewidth=0.4, color=[_BACKGROUND, _SIGNAL], label=[f"false: {stack.background.sum():.0f}", text])
 
 
@@ -255,7 +239,7 @@ def _draw_reliability(axes: Axes, bins: Reliability, name: str) -> None:
     lowest = min(0.5 * float(positive.min()), 0.1) if len(positive) else 0.01
     low = max(10 ** (math.floor(4 * math.log10(lowest)) / 4), 1e-7)
     at, seen = np.maximum(bins.predicted, low), bins.observed > 0.0
-    axes.plot([low, 1], [low, 1], color=_INK, linewidth=0.7)
+    axes.plot([low, 1], [low, 1], color=INK, linewidth=0.7)
     axes.fill_between(at, np.maximum(bins.predicted - bins.uncertainty, low),
                       np.minimum(bins.predicted + bins.uncertainty, 1.5), color=_BACKGROUND, alpha=0.6, linewidth=0)
     axes.plot(at[seen], np.maximum(bins.observed[seen], low), "o", color=_SIGNAL, markersize=3)
