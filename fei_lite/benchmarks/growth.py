@@ -63,9 +63,15 @@ def worker_speeds(files: Sequence[Path], folder: Path, *, channel_set: str, mode
                            force=True, workers=workers)
         return totals.n_events, time.perf_counter() - start
 
+    runs = [(times, workers) for times in (2, 10) for workers in (1, 2)]
+    best: dict[tuple[int, int], tuple[int, float]] = {}
+    for _ in range(2):  # in turn, the shorter of two counts: a neighbour on the machine does not stay for all
+        for key in runs:
+            found = run(*key)
+            best[key] = min(best.get(key, found), found, key=lambda pair: pair[1])
     speeds: Row = {}
     for name, workers in (("one", 1), ("two", 2)):
-        (n_short, short), (n_long, long) = run(2, workers), run(10, workers)
+        (n_short, short), (n_long, long) = best[2, workers], best[10, workers]
         speeds[name] = (n_long - n_short) / (long - short)
         speeds[f"{name}_with_start"] = n_long / long
     speeds["n_events"] = n_long
