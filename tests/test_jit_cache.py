@@ -91,3 +91,23 @@ def test_switched_off(tmp_path):
     done = subprocess.run([sys.executable, "-c", PROGRAM, "0"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("False")
     assert not list(tmp_path.rglob("*.nb?"))
+
+
+def test_a_changed_helper_is_compiled_into_its_callers(tmp_path):
+    """Numba compares a kernel's own file only: an edited helper would go on as it was, in silence."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "caller.py").write_text("from fei_lite.kernels.jit import kernel\nfrom helper import number\n\n"
+                                       "@kernel\ndef call():\n    return number()\n")
+    found = []
+    for value in (1, 1, 22):
+        (modules / "helper.py").write_text("from fei_lite.kernels.jit import kernel\n\n"
+                                           f"@kernel\ndef number():\n    return {value}\n")
+        os.utime(modules / "helper.py", (value, value))
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(modules),
+                       "FEI_LITE_JIT_CACHE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        out = subprocess.run([sys.executable, "-c", "from caller import call\n"
+                              "print(call(), sum(call.stats.cache_hits.values()))"], env=environment, text=True,
+                             capture_output=True, check=True).stdout
+        found.append(out.split())
+    assert found == [["1", "0"], ["1", "1"], ["22", "0"]]

@@ -4,11 +4,16 @@ Numba numbers the files of a kernel's signatures: two processes that save two
 signatures at the same time may give both the same number, and one then runs
 the other's code. Here a file is never written twice: what two processes can
 lose is an entry of the index, and the kernel is compiled once more.
+
+Kernels call kernels of other modules, whose code is compiled into theirs, while
+Numba only looks at a kernel's own file. Here a change in any module of the
+folder makes all of the cache old.
 """
 
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,8 +51,15 @@ class UniqueCacheFiles(IndexDataCacheFile):
         return not self._load_index()
 
 
+@cache
+def stamp(folder):
+    """Name, time of change and size of every module of a folder."""
+    return tuple((path.name, path.stat().st_mtime, path.stat().st_size) for path in sorted(Path(folder).glob("*.py")))
+
+
 def make_safe(dispatcher):
-    """Let a kernel use :class:`UniqueCacheFiles`."""
+    """Let a kernel use :class:`UniqueCacheFiles`, valid as long as no module beside its own changes."""
     files = dispatcher._cache._cache_file
     dispatcher._cache._cache_file = UniqueCacheFiles(
-        files._cache_path, files._index_name.removesuffix(".nbi"), files._source_stamp)
+        files._cache_path, files._index_name.removesuffix(".nbi"),
+        (files._source_stamp, stamp(Path(dispatcher.py_func.__code__.co_filename).parent)))
