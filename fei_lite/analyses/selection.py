@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import AnalysisError, UnknownNameError, nearest
+from fei_lite.roe.masks import limit_findings
 
 _KEYS = ("name", "variable", "minimum", "maximum", "origin")
 
@@ -51,13 +51,7 @@ def read_cuts(entries: Any, where: str) -> tuple[NamedCut, ...]:
         findings += [f"{at}.{key}: unknown key '{key}'.{nearest(key, _KEYS)}" for key in entry if key not in _KEYS]
         findings += [f"{at}.{key}: missing, or not a text." for key in ("name", "variable", "origin")
                      if not isinstance(entry.get(key), str)]
-        limits = [entry[key] for key in ("minimum", "maximum") if key in entry]
-        if not limits:
-            findings.append(f"{at}: cuts nothing. Give a minimum or a maximum.")
-        elif any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in limits):
-            findings.append(f"{at}: minimum and maximum: expected finite numbers, got {limits}.")
-        elif len(limits) == 2 and limits[0] >= limits[1]:
-            findings.append(f"{at}: minimum {limits[0]} is not below maximum {limits[1]}.")
+        findings += limit_findings(entry, at)
         if len(findings) == before:
             cuts.append(NamedCut(**entry))
     names = [cut.name for cut in cuts]

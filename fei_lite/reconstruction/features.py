@@ -243,12 +243,12 @@ class _Rows:
         logl, tracks = self.batch.tracks["pid_logl"], self.batch.tracks
         if self.is_v0 and subject > 0:
             return likelihood_ratios(logl[self.v0_track("index", subject) + tracks.offsets[self.event]])
-        if self.is_track(subject) and subject > 0:
-            table = self.daughters[subject - 1]
+        if self.is_track(subject):
+            if subject == 0:
+                return likelihood_ratios(logl.take(self.table["object"], axis=0))
+            table = self.daughters[subject - 1]  # each of its candidates is the daughter of many
             ratios = table.derived("identity", lambda: _Rows(table, [], self.batch)._ratios(0))
             return ratios.take(self.rows(subject), axis=0)
-        if self.is_track(subject):
-            return likelihood_ratios(logl.take(self.table["object"], axis=0))
         return np.full((len(self.table), len(PID_HYPOTHESES)), np.nan)
 
     def _hits(self, column: str, subject: int) -> NDArray[np.float64]:

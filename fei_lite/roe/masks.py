@@ -120,13 +120,7 @@ def _cut(at: str, kind: str, entry: Any, findings: list[str]) -> MaskCut | None:
                     for key in entry if key not in _CUT_KEYS)
     findings.extend(f"{at}.{key}: missing, or not a text." for key in ("variable", "origin")
                     if not isinstance(entry.get(key), str))
-    limits = [entry[key] for key in ("minimum", "maximum") if key in entry]
-    if not limits:
-        findings.append(f"{at}: cuts nothing. Give a minimum or a maximum.")
-    elif any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in limits):
-        findings.append(f"{at}: minimum and maximum: expected finite numbers, got {limits}.")
-    elif len(limits) == 2 and limits[0] >= limits[1]:
-        findings.append(f"{at}: minimum {limits[0]} is not below maximum {limits[1]}.")
+    findings.extend(limit_findings(entry, at))
     region, variable = entry.get("region"), entry.get("variable")
     if region is not None and (region not in REGIONS or kind != "photons"):
         findings.append(f"{at}.region: expected one of {', '.join(REGIONS)}, for photons only, got {region!r}.")
@@ -138,6 +132,18 @@ def _cut(at: str, kind: str, entry: Any, findings: list[str]) -> MaskCut | None:
         return None
     return MaskCut(variable=str(variable), minimum=entry.get("minimum"), maximum=entry.get("maximum"), region=region,
                    origin=entry["origin"])
+
+
+def limit_findings(entry: Mapping[str, Any], at: str) -> list[str]:
+    """What is wrong with ``minimum`` and ``maximum`` of a cut in a data file; ``at`` is its place there."""
+    limits = [entry[key] for key in ("minimum", "maximum") if key in entry]
+    if not limits:
+        return [f"{at}: cuts nothing. Give a minimum or a maximum."]
+    if any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in limits):
+        return [f"{at}: minimum and maximum: expected finite numbers, got {limits}."]
+    if len(limits) == 2 and limits[0] >= limits[1]:
+        return [f"{at}: minimum {limits[0]} is not below maximum {limits[1]}."]
+    return []
 
 
 def _can_cut(kind: str, variable: str) -> bool:
