@@ -70,11 +70,22 @@ def test_sampling_is_unbiased() -> None:
         for rows in np.array_split(np.arange(n), 8):
             part.add(X[rows], weight[rows])
         kept, w = part.kept()
-        factor = w / weight[kept[:, 1].astype(int)]  # column 1 is the candidate's number
-        assert np.ptp(factor) < 1e-9
-        sums.append(w @ np.column_stack([kept[:, 0], kept[:, 1] < 300, kept[:, 1] > 1200, w / factor > 2]))
+        own = weight[kept[:, 1].astype(int)]  # column 1 is the candidate's number
+        assert np.all(w > 0.9 * own) and np.ptp(w[own < 0.5 * w.mean()]) < 1e-9
+        sums.append(w @ np.column_stack([kept[:, 0], kept[:, 1] < 300, kept[:, 1] > 1200, own > 2]))
     pull = (np.mean(sums, axis=0) - truth) / (np.std(sums, axis=0, ddof=1) / np.sqrt(len(sums)))
     assert np.all(np.abs(pull) < 3.5)
+
+
+def test_kept_candidates_weigh_about_the_same() -> None:
+    """Heavy candidates are kept first: catches a choice blind to the weight, worth a third of its size."""
+    rng = np.random.default_rng(8)
+    weight = np.where(rng.random(40_000) < 0.25, 25.0, 0.5)  # as in enriched samples
+    part = ClassSample(n_features=1, cap=5000, seed=2)
+    part.add(np.zeros((40_000, 1)), weight)
+    _, w = part.kept()
+    assert w.sum() ** 2 / np.sum(w**2) > 0.98 * 5000
+    assert weight.sum() ** 2 / np.sum(weight**2) < 0.3 * 40_000
 
 
 @pytest.mark.parametrize("n_batches", [1, 2, 7, 300])

@@ -294,20 +294,23 @@ def test_other_events_or_channels_do_not_resume(trained, folder, samples, settin
 # Limits and bad input
 
 
-def test_thinning_is_unbiased():
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+def test_thinning_is_unbiased(spread):
     """Would catch a class that grows or shrinks when it is thinned: sums of weights stay right on average."""
     rng = np.random.default_rng(6)
     y = (rng.random(5000) < 0.1).astype(int)
+    weight = np.exp(spread * rng.normal(size=5000))
     sums, sizes = [], []
     for _ in range(400):
-        rows, factor = thin(y, 100, rng)
+        rows, kept = thin(y, weight, 100, rng)
         assert np.all(np.diff(rows) > 0)
-        sums.append([factor[y[rows] == k].sum() for k in (0, 1)])
+        sums.append([kept[y[rows] == k].sum() for k in (0, 1)])
         sizes.append([np.count_nonzero(y[rows] == k) for k in (0, 1)])
-    truth = np.array([np.count_nonzero(y == k) for k in (0, 1)])
+    truth = np.array([weight[y == k].sum() for k in (0, 1)])
     error = np.std(sums, axis=0) / np.sqrt(400)
     assert np.all(np.abs(np.mean(sums, axis=0) - truth) < 4 * error)
-    assert np.all(np.abs(np.mean(sizes, axis=0) - 100) < 4 * 10 / np.sqrt(400))
+    expected = [np.minimum(1.0, 100 * weight[y == k] / weight[y == k].sum()).sum() for k in (0, 1)]
+    assert np.all(np.abs(np.mean(sizes, axis=0) - expected) < 4 * 10 / np.sqrt(400))
 
 
 def test_cap_on_the_samples(trained, samples, settings, tmp_path):

@@ -216,14 +216,14 @@ def _sample(observed: Observed, batch: EventBatch, seen: Mapping[str, tuple[Cand
         if "SignalProbability" not in table.columns:
             continue
         event, truth = table.event_index, table["isSignal"]
-        rows, scale = thin(truth, shares[0], rng)
+        rows, weight = thin(truth, event_weight[event], shares[0], rng)
         observed.scored[identifier] = Scored(
-            [truth[rows] == 1], [table["SignalProbability"][rows]], [event_weight[event[rows]] * scale],
+            [truth[rows] == 1], [table["SignalProbability"][rows]], [weight],
             [event[rows] + first_entry])
-        few, scale = thin(truth, shares[1], rng)
+        few, weight = thin(truth, event_weight[event], shares[1], rng)
         with np.errstate(over="ignore", under="ignore"):  # beyond float32: infinite, or zero
             features = X[few].astype(np.float32)
-        observed.featured[identifier] = Featured([features], [truth[few] == 1], [event_weight[event[few]] * scale])
+        observed.featured[identifier] = Featured([features], [truth[few] == 1], [weight])
 
 
 def _add_tags(observed: Observed, which: str, result: Reconstruction, first_entry: int) -> None:

@@ -72,10 +72,9 @@ def _of_range(entries: EntryRange, *, models: str,
                     event_weight: Floats = event_weight, rng: np.random.Generator = rng) -> None:
             if not loaded.has_model(channel.identifier):
                 return
-            rows, scale = thin(table["isSignal"], _SHARE, rng)
+            rows, weight = thin(table["isSignal"], event_weight[table.event_index], _SHARE, rng)
             found.setdefault(channel.identifier, []).append((
-                table["isSignal"][rows] == 1, loaded.predict(channel.identifier, X[rows]),
-                event_weight[table.event_index[rows]] * scale))
+                table["isSignal"][rows] == 1, loaded.predict(channel.identifier, X[rows]), weight))
 
         reconstruct(batch, channels, loaded, with_truth=True, observer=observe)
     return found

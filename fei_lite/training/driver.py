@@ -234,29 +234,30 @@ def _candidates(entries: EntryRange, *, channel_set: str, folder: str, stage: in
                     event_weight: NDArray = event_weight, held_out: NDArray = held_out,
                     rng: np.random.Generator = rng) -> None:
             event = table.event_index
-            rows, scale = thin(table["isSignal"], share, rng)
+            rows, weight = thin(table["isSignal"], event_weight[event], share, rng)
             found.setdefault(channel.identifier, []).append(
-                (X[rows], table["isSignal"][rows], event_weight[event[rows]] * scale, held_out[event[rows]]))
+                (X[rows], table["isSignal"][rows], weight, held_out[event[rows]]))
 
         reconstruct(batch, channels, models, with_truth=True, last_stage=stage, observer=observe,
                     observe_stage=stage)
     return found
 
 
-def thin(y: NDArray[np.integer], share: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows to keep, at most about ``share`` per class, and the factor for their weights.
+def thin(y: NDArray[np.integer], weight: NDArray[np.float64], share: int,
+         rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows to keep, at most about ``share`` per class, and their weights.
 
-    Each row of a class is kept with the same probability and its weight is
-    divided by it, so that sums of weights stay right on average.
+    A row of a class that has more is kept with a probability proportional to its
+    weight, at most 1, and its weight is divided by it: sums of weights stay
+    right on average, and the kept rows weigh about the same.
 
-    >>> rows, factor = thin(np.array([0, 1, 0, 1]), 10, np.random.default_rng(1))
-    >>> rows.tolist(), factor.tolist()
-    ([0, 1, 2, 3], [1.0, 1.0, 1.0, 1.0])
+    >>> rows, weight = thin(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]), 10, np.random.default_rng(1))
+    >>> rows.tolist(), weight.tolist()
+    ([0, 1, 2, 3], [1.0, 2.0, 3.0, 4.0])
     """
     probability = np.ones(len(y))
     for of_class in (y == 1, y != 1):
-        n = int(np.count_nonzero(of_class))
-        if n > share:
-            probability[of_class] = share / n
+        if np.count_nonzero(of_class) > share:
+            probability[of_class] = np.minimum(1.0, weight[of_class] * (share / weight[of_class].sum()))
     rows = np.flatnonzero(rng.uniform(size=len(y)) < probability)
-    return rows, 1.0 / probability[rows]
+    return rows, weight[rows] / probability[rows]
