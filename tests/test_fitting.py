@@ -92,6 +92,25 @@ def test_small_leaves_and_unequal_weights_do_not_end_the_training() -> None:
         assert fitted.trained and fitted.training.auc > 0.85
 
 
+def test_trees_end_where_overtraining_begins() -> None:
+    """Few candidates and deep trees: catches a limit that is ignored, or that ends a training without need."""
+    toy, held, other = Toy(600, 2000, 0.2, 30), Toy(2000, 2000, 0.2, 31), Toy(50_000, 50_000, 0.2, 32)
+    deep = {"max_depth": 7, "num_leaves": 60, "min_data_in_leaf": 5}
+    free = toy.fit(validation=held.sample, parameters=deep)
+    restrained = toy.fit(validation=held.sample, parameters=deep | {"max_overtraining": 1.0})
+    assert 1 <= restrained.n_trees < free.n_trees
+
+    def excess(fitted: FittedChannel) -> float:
+        auc, _ = weighted_auc(other.y, fitted.model().probability(other.X), weight=other.weight)
+        return (fitted.training.auc - auc) / fitted.training.auc_uncertainty
+
+    assert excess(restrained) < 0.7 * excess(free) and excess(free) > 2.0
+    many = Toy(20_000, 20_000, 0.2, 33)  # depth 2 cannot learn these by heart
+    shallow = {"max_depth": 2, "num_leaves": 4, "n_trees": 30}
+    assert (many.fit(validation=held.sample, parameters=shallow).text
+            == many.fit(validation=held.sample, parameters=shallow | {"max_overtraining": 3.0}).text)
+
+
 def test_impossible_parameters_are_named() -> None:
     """Catches a raw LightGBM error, and a set without models because of a typing mistake."""
     with pytest.raises(ModelSetError, match=r"LightGBM cannot train with .*'num_leaves': -1"):

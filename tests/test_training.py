@@ -24,6 +24,7 @@ from fei_lite.simulation.simulate import simulate
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import VALIDATION_EVERY, Settings, thin, train
+from fei_lite.training.search import CHOICES
 
 DATE = "2026-01-01"
 #: Weight of the generic events: the prior of D mesons is then far from their share of the entries.
@@ -289,6 +290,38 @@ def test_other_events_or_channels_do_not_resume(trained, folder, samples, settin
     with pytest.raises(ModelSetError, match="another channel_set"):
         train(samples, copy, settings=replace(settings, channel_set=str(small)), date=DATE)
     assert content(copy) == content(folder / "models")
+
+
+# The search for settings
+
+
+def test_search_is_written_and_resumed(samples, settings, tmp_path):
+    """A search in a whole training: catches settings that are found but not used, and a search that an
+    interruption repeats with another result."""
+    searching = replace(settings, search=True, parameters=None)
+    whole = train(samples, tmp_path / "whole", settings=searching, date=DATE)
+    found = whole.manifest["search"]
+    assert set(found) == {str(entry["stage"]) for entry in [*whole.manifest["channels"].values(),
+                                                            *whole.manifest["untrained"].values()]}
+    assert all(set(row["tried"]) == set(CHOICES) for row in found.values())
+    assert any(row["channels"] for row in found.values())
+    for row in found.values():
+        best = max(row["tried"].values(), key=lambda reached: reached["relative_gain"])
+        assert row["tried"][row["chosen"]] == best and row["parameters"] == CHOICES[row["chosen"]]
+
+    class Interrupted(Exception):
+        pass
+
+    def stop(what, done, total):
+        if what == "stage 0: fit" and done == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(samples, tmp_path / "resumed", settings=searching, date=DATE, report=stop)
+    train(samples, tmp_path / "resumed", settings=searching, date=DATE)
+    assert content(tmp_path / "resumed") == content(tmp_path / "whole")
+    with pytest.raises(FeiLiteError, match="either the search or the settings"):
+        replace(settings, search=True)
 
 
 # Limits and bad input

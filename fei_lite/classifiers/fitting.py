@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.classifiers.quality import Quality, measure_quality
+from fei_lite.classifiers.quality import Quality, measure_quality, weighted_auc
 from fei_lite.classifiers.text import concise_text, text_names
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.errors import ModelSetError
@@ -34,8 +34,11 @@ FEI_DEFAULT: Mapping[str, Any] = MappingProxyType({
     "bagging_fraction": 0.5, "bagging_freq": 1, "max_bin": 255, "min_data_in_leaf": 50,
     "min_information_in_leaf": 1e-5, "max_delta_step": 1.0, "early_stopping_rounds": 50,
 })
-#: Settings that are ours, not LightGBM's.
-_OURS = ("n_trees", "early_stopping_rounds", "min_information_in_leaf")
+#: Settings that are ours, not LightGBM's. ``max_overtraining`` (default: no limit): the AUC on the training sample
+#: may exceed that on held-out events by so many standard deviations; trees beyond are dropped.
+_OURS = ("n_trees", "early_stopping_rounds", "min_information_in_leaf", "max_overtraining")
+#: Shares of the trees that are tried to keep within ``max_overtraining``.
+_FEWER = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
 
 #: Below this many entries of a class there is no training (the FEI's limit).
 MIN_ENTRIES = 500
@@ -152,6 +155,19 @@ def _why_not(size: Quality, min_entries: int) -> str:
     return f"only {' and '.join(few)}, fewer than {min_entries}" if few else ""
 
 
+def _restrained(booster: Any, n_trees: int, sample: Sample, held: Sample, limit: float) -> int:
+    """The most trees, of some tried, with an AUC on the sample at most ``limit`` deviations above that on ``held``."""
+    fewer = n_trees
+    for share in _FEWER:
+        fewer = max(1, round(share * n_trees))
+        (own, s_own), (other, s_other) = (
+            weighted_auc(part.y, booster.predict(part.X, num_iteration=fewer), weight=part.weight)
+            for part in (sample, held))
+        if not own - other > limit * np.hypot(s_own, s_other):  # also if undefined
+            break
+    return fewer
+
+
 def _train_or_raise(sample: Sample, stop: Sample | None, names: Sequence[str], settings: Mapping[str, Any], *,
                     seed: int, num_threads: int) -> tuple[str, int, tuple[float, ...]]:
     """:func:`_train`, a second time with larger leaves if LightGBM gives up."""
@@ -192,6 +208,8 @@ def _train(sample: Sample, stop: Sample | None, names: Sequence[str], settings: 
         valid_sets=[dataset(stop, train)] if watched and stop is not None else None,
         callbacks=[lightgbm.early_stopping(rounds, verbose=False)] if watched else None)
     n_trees = booster.best_iteration if watched else booster.num_trees()
+    if stop is not None and settings.get("max_overtraining") is not None:
+        n_trees = _restrained(booster, n_trees, sample, stop, float(settings["max_overtraining"]))
     text = booster.model_to_string(num_iteration=n_trees)
     ignored = [key for key in options if f"\n[{key}: " not in text]  # LightGBM lists all that it knows
     if ignored:

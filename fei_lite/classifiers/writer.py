@@ -103,13 +103,23 @@ class ModelSetWriter:
                 "validation": fitted.validation.to_json() if fitted.validation else None}
         self._write_manifest()
 
+    def searched(self, stage: int) -> Mapping[str, Any] | None:
+        """What the search for the settings of a stage found, if there was one."""
+        found: Mapping[str, Any] | None = self._content.get("search", {}).get(str(stage))
+        return found
+
+    def add_search(self, stage: int, found: Mapping[str, Any]) -> None:
+        """Write what the search for the settings of a stage found."""
+        self._content.setdefault("search", {})[str(stage)] = dict(found)
+        self._write_manifest()
+
     def _resume(self, old: dict[str, Any]) -> None:
         differing = [key for key in _IDENTITY if dump_manifest({key: old[key]}) != dump_manifest(
             {key: self._content[key]})]
         if differing:
             raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
                                 f"{', '.join(differing)}. Resume with the same, or choose another folder.")
-        for key in ("channels", "untrained", "date", "deciding", "undecided"):
+        for key in ("channels", "untrained", "date", "search", "deciding", "undecided"):
             if key in old:
                 self._content[key] = old[key]
 

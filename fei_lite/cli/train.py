@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="candidates kept of each class of a channel (default: %(default)s)")
     parser.add_argument("--min-entries", type=int, default=500,
                         help="fewer candidates of a class: no model (default: %(default)s)")
+    parser.add_argument("--search", action="store_true",
+                        help="search the classifiers' settings for each stage on held-out events, with no more trees "
+                             "than do as well there as on the training events (default: the FEI's settings)")
     parser.add_argument("--no-deciding", action="store_true",
                         help="no last classifier, which judges all tag candidates of an event against each other: "
                              "the channels' own probabilities choose, as in the FEI")
@@ -63,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
             seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
             batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
-            deciding=not arguments.no_deciding),
+            search=arguments.search, deciding=not arguments.no_deciding),
         report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))
@@ -77,4 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
               f"{training['auc']:7.4f} {held_text:>18}")
     for identifier, reason in models.untrained.items():
         print(f"{identifier:<48} no model: {reason}")
+    for stage, found in models.manifest.get("search", {}).items():
+        print(f"stage {stage}: {found['chosen']}")
     return 0

@@ -33,6 +33,7 @@ from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.training.sampling import ChannelSample
+from fei_lite.training.search import search
 
 #: One event in so many is held out; it fits nothing and measures what was fitted.
 VALIDATION_EVERY = 5
@@ -49,7 +50,13 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. ``max_entries`` caps each class of a channel's sample; ``deciding``: a last classifier as well."""
+    """How to train.
+
+    ``max_entries`` caps each class of a channel's sample; ``search``: the
+    classifiers' settings are searched for each stage (the result is in the
+    manifest), otherwise they are the FEI's, with ``parameters`` changed;
+    ``deciding``: a last classifier as well.
+    """
 
     name: str
     channel_set: str = "hadronic"
@@ -60,9 +67,12 @@ class Settings:
     workers: int = 1
     max_events: int | None = None
     parameters: Mapping[str, Any] | None = None
+    search: bool = False
     deciding: bool = True
 
     def __post_init__(self) -> None:
+        if self.search and self.parameters:
+            raise FeiLiteError("parameters: settings are searched for; give either the search or the settings.")
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
@@ -85,7 +95,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     channel_set = load_channel_set(settings.channel_set)
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
-                  "min_entries": settings.min_entries}
+                  "min_entries": settings.min_entries} | ({"search": True} if settings.search else {})
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date,
@@ -96,12 +106,13 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         if not open_channels:
             continue
         collected = _collect(ranges, folder, settings, stage, report)
+        chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
             fitted = fit_channel(
                 *training, names=channel.features, seed=_seed(settings.seed, channel.identifier),
                 validation=validation, min_entries=settings.min_entries, num_threads=settings.workers,
-                parameters=settings.parameters or FEI_DEFAULT)
+                parameters=chosen or FEI_DEFAULT)
             writer.add(channel.identifier, fitted, stage=stage)
             del collected[channel.identifier]
             if report is not None:
@@ -109,6 +120,19 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     if settings.deciding and not writer.decided:
         writer.add_deciding(_fit_deciding(ranges, folder, settings, report))
     return load_model_set(folder)
+
+
+def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, settings: Settings, stage: int,
+              report: Report | None) -> Mapping[str, Any]:
+    """The settings of a stage: those found before the training was interrupted, or found now."""
+    found = writer.searched(stage)
+    if found is None:
+        found = search(collected, seed=_seed(settings.seed, f"search {stage}"), min_entries=settings.min_entries,
+                       num_threads=settings.workers,
+                       report=None if report is None else partial(report, f"stage {stage}: search"))
+        writer.add_search(stage, found)
+    parameters: Mapping[str, Any] = found["parameters"]
+    return parameters
 
 
 def _fit_deciding(ranges: Sequence[EntryRange], folder: Path, settings: Settings,
@@ -179,8 +203,7 @@ def command_line(samples: Sequence[Path], settings: Settings) -> str:
              "--min-entries", settings.min_entries]
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
-    if not settings.deciding:
-        words += ["--no-deciding"]
+    words += ["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
