@@ -1,4 +1,4 @@
-"""Units and physical constants.
+"""Units, physical constants, and what is taken by default.
 
 GeV, cm, ns, rad and tesla everywhere. Four-vectors are (px, py, pz, E) on the
 last axis.
@@ -14,3 +14,6 @@ CURVATURE_TO_PT = 0.00299792458
 
 #: Order of the particle-identification hypotheses in ``pid_logl``, as in basf2.
 PID_HYPOTHESES = ("e-", "mu-", "pi+", "K+", "p+", "deuteron")
+
+#: The shipped model set that commands take unless told another.
+DEFAULT_MODELS = "hadronic"

@@ -20,8 +20,8 @@ from fei_lite.benchmarks.forests import classifier_speed
 from fei_lite.benchmarks.growth import growth_with_events, growth_with_objects, memory_with_events, worker_speeds
 from fei_lite.benchmarks.line import simulate_both, tag_in_steps
 from fei_lite.benchmarks.startup import start_up
-from fei_lite.channels import load_channel_set
-from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.events import concatenate
 from fei_lite.events.reading import open_events
 from fei_lite.simulation.simulate import simulate_file
@@ -72,7 +72,7 @@ class BenchmarkResult:
         return asdict(self)
 
 
-def run_benchmark(*, n_events: int = 2000, models: str = "hadronic", channel_set: str = "hadronic",
+def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel_set: str | None = None,
                   processes: bool = True, full: bool = False,
                   report: Callable[[str], None] | None = None) -> BenchmarkResult:
     """Simulate B+B- and B0B0bar events, reconstruct them, and time every step.
@@ -84,6 +84,7 @@ def run_benchmark(*, n_events: int = 2000, models: str = "hadronic", channel_set
     two workers, the start-up; with ``full`` memory against the size of the file.
     """
     say = report or (lambda _text: None)
+    channel_set = channel_set or load_tagger(models)[0].name
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="fei-lite-benchmark-") as name:
         folder = Path(name)
@@ -110,7 +111,7 @@ def _line(folder: Path, n_events: int, models: str, channel_set: str,
     files, simulation = simulate_both(folder, n_events=n_events, seed=SEED + 1)
     say("warm up")
     started = time.perf_counter()
-    sets = load_channel_set(channel_set), load_model_set(models)
+    sets = load_tagger(models, channel_set)
     tag_in_steps([small], folder / "warm.root", *sets, with_truth=True)
     first = time.perf_counter() - started
     say("reconstruct")
@@ -132,7 +133,7 @@ def _line(folder: Path, n_events: int, models: str, channel_set: str,
 def _pieces(files: list[Path], models: str, channel_set: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Figures of the single steps, and how they grow."""
     batch = concatenate([next(iter(open_events([path], batch_size=PIECE_EVENTS // 2))) for path in files])
-    sets = load_channel_set(channel_set), load_model_set(models)
+    sets = load_tagger(models, channel_set)
     say("vertex fits")
     fits = vertex_fit_us(batch, rng=np.random.default_rng(SEED))
     say("classifier against LightGBM")

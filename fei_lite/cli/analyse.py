@@ -19,6 +19,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fei_lite.constants import DEFAULT_MODELS
+
 if TYPE_CHECKING:
     from fei_lite.analyses.hta.analysis import Result
 
@@ -34,9 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="integrated luminosity to scale to in 1/fb (default: the recipe's, 362)")
     parser.add_argument("--classifier", type=Path, default=None, metavar="FOLDER",
                         help="trained classifier of an earlier run (default: train one on the input)")
-    parser.add_argument("--models", default="hadronic", help="model set of the tagger (default: %(default)s)")
-    parser.add_argument("--set", dest="channel_set", default="hadronic",
-                        help="channel set of the tagger (default: %(default)s)")
+    parser.add_argument("--models", default=DEFAULT_MODELS, help="model set of the tagger (default: %(default)s)")
+    parser.add_argument("--set", dest="channel_set", default=None,
+                        help="channel set of the tagger (default: that of the models)")
     parser.add_argument("--recipe", type=Path, default=None, metavar="FILE", help="cuts, samples, bins (TOML)")
     parser.add_argument("--systematics", type=Path, default=None, metavar="FILE", help="uncertainties (TOML)")
     parser.add_argument("--compare", type=Path, default=None, metavar="WORKSPACE",

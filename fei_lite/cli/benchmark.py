@@ -13,6 +13,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from fei_lite.constants import DEFAULT_MODELS
+
 if TYPE_CHECKING:
     from fei_lite.benchmarks.run import BenchmarkResult
 
@@ -22,8 +24,9 @@ HELP = "measure events per second, per step, and memory"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite benchmark``."""
     parser.add_argument("--events", type=int, default=4000, help="events to reconstruct (default: %(default)s)")
-    parser.add_argument("--models", default="hadronic", help="model set (default: %(default)s)")
-    parser.add_argument("--set", dest="channel_set", default="hadronic", help="channel set (default: %(default)s)")
+    parser.add_argument("--models", default=DEFAULT_MODELS, help="model set (default: %(default)s)")
+    parser.add_argument("--set", dest="channel_set", default=None,
+                        help="channel set (default: that of the models)")
     parser.add_argument("--one-process", action="store_true", help="without start-up times and two workers")
     parser.add_argument("--full", action="store_true",
                         help="also peak memory of 10 000 and 40 000 events (some minutes)")

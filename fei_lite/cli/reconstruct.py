@@ -13,16 +13,18 @@ import argparse
 import sys
 from pathlib import Path
 
+from fei_lite.constants import DEFAULT_MODELS
+
 HELP = "reconstruct Btags in event files"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite reconstruct``."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="event files (ROOT, Parquet or mDST)")
-    parser.add_argument("--models", default="hadronic",
+    parser.add_argument("--models", default=DEFAULT_MODELS,
                         help="model set: a shipped name or a folder (default: %(default)s)")
-    parser.add_argument("--set", dest="channel_set", default="hadronic",
-                        help="channel set: a shipped name or a folder (default: %(default)s)")
+    parser.add_argument("--set", dest="channel_set", default=None,
+                        help="channel set: a shipped name or a folder (default: that of the models)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Btag file, .root or .parquet")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")

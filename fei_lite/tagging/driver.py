@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fei_lite
-from fei_lite.channels import ChannelSet, load_channel_set
-from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.channels import ChannelSet
+from fei_lite.classifiers.model_set import ModelSet
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.parallel import ordered_map
@@ -88,16 +89,11 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-@cache
-def _loaded(channel_set: str, models: str) -> tuple[ChannelSet, ModelSet]:
-    """The channel and model sets of this process, checked against each other."""
-    channels, model_set = load_channel_set(channel_set), load_model_set(models)
-    model_set.check(channels)
-    return channels, model_set
+_loaded = cache(load_tagger)  # once per process
 
 
-def _tag_range(entries: EntryRange, *, channel_set: str, models: str) -> list[TaggedBatch]:
-    sets = _loaded(channel_set, models)
+def _tag_range(entries: EntryRange, *, channel_set: str | None, models: str) -> list[TaggedBatch]:
+    sets = _loaded(models, channel_set)
     return [tag_batch(batch, *sets, first_entry=entries.first_entry) for batch in read_range(entries)]
 
 
@@ -110,18 +106,19 @@ def kernels_are_cached() -> bool:
 
 
 def tag_files(
-    inputs: Sequence[Path], output: Path, *, models: str, channel_set: str = "hadronic", force: bool = False,
+    inputs: Sequence[Path], output: Path, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
 
-    ROOT or Parquet by the suffix; written whole or not at all. ``progress`` is
-    called with (events done, events in all). Memory depends on ``batch_size``
-    and ``workers``, not on the files. Returns the sums over the events read.
+    ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
+    suffix; written whole or not at all. ``progress`` is called with (events done,
+    events in all). Memory depends on ``batch_size`` and ``workers``, not on the
+    files. Returns the sums over the events read.
     """
     _loaded.cache_clear()  # the folders may have changed since the last call
-    _loaded(channel_set, models)
+    channels, _ = _loaded(models, channel_set)
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
     n_all = sum(r.stop - r.start for r in ranges)
     totals, cutflow = Totals(), CutFlow()
@@ -135,7 +132,7 @@ def tag_files(
             if progress is not None:
                 progress(totals.n_events, n_all)
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
-        writer.finish(rows, metadata(inputs, totals, channel_set=channel_set, models=models))
+        writer.finish(rows, metadata(inputs, totals, channel_set=channel_set or channels.name, models=models))
     return totals
 
 

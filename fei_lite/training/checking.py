@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
-from fei_lite.channels import Channel, ChannelSet, load_channel_set
-from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.channels import Channel
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.errors import EventFileError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
 from fei_lite.parallel import ordered_map
@@ -48,13 +48,7 @@ def classified_candidates(
                          np.concatenate([w for _, _, w in rows])) for identifier, rows in parts.items()}
 
 
-@cache
-def _loaded(models: str) -> tuple[ChannelSet, ModelSet]:
-    """A model set and its channels, once per process."""
-    loaded = load_model_set(models)
-    channels = load_channel_set(loaded.manifest["channel_set"]["name"])
-    loaded.check(channels)
-    return channels, loaded
+_loaded = cache(load_tagger)  # once per process
 
 
 def _of_range(entries: EntryRange, *, models: str,

@@ -15,8 +15,8 @@ from fei_lite.analyses.hta.analysis import Inputs
 from fei_lite.analyses.hta.candidates import Counts, hta_candidates, signal_set
 from fei_lite.analyses.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
 from fei_lite.analyses.samples import Source, check_distinct, source_of
-from fei_lite.channels import ChannelSet, load_channel_set
-from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.errors import AnalysisError
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.parallel import ordered_map
@@ -38,16 +38,13 @@ class Clock:
     analysis: float = 0.0
 
 
-@cache
-def _loaded(channel_set: str, models: str) -> tuple[ChannelSet, ModelSet]:
-    channels, model_set = load_channel_set(channel_set), load_model_set(models)
-    model_set.check(channels)
-    return channels, model_set
+_loaded = cache(load_tagger)  # once per process
 
 
-def _of_range(entries: EntryRange, *, models: str, channel_set: str, signal: bool) -> tuple[Columns, Counts, Clock]:
+def _of_range(entries: EntryRange, *, models: str, channel_set: str | None,
+              signal: bool) -> tuple[Columns, Counts, Clock]:
     """Candidates of a range of entries."""
-    sets = _loaded(channel_set, models)
+    sets = _loaded(models, channel_set)
     parts, counts, clock = [], Counts(), Clock()
     for batch in read_range(entries):
         start = time.perf_counter()
@@ -61,7 +58,7 @@ def _of_range(entries: EntryRange, *, models: str, channel_set: str, signal: boo
     return joined(parts), counts, clock
 
 
-def make_candidates(path: Path, output: Path, *, models: str = "hadronic", channel_set: str = "hadronic",
+def make_candidates(path: Path, output: Path, *, models: str = DEFAULT_MODELS, channel_set: str | None = None,
                     workers: int = 1, batch_size: int = BATCH_SIZE, report: Report | None = None,
                     clock: Clock | None = None) -> bool:
     """Write the candidates of one event file to ``output``, unless they are there already.
@@ -95,8 +92,8 @@ def make_candidates(path: Path, output: Path, *, models: str = "hadronic", chann
     return True
 
 
-def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models: str = "hadronic",
-                        channel_set: str = "hadronic", selection: str | None = None, reuse: int = 1) -> Path:
+def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models: str = DEFAULT_MODELS,
+                        channel_set: str | None = None, selection: str | None = None, reuse: int = 1) -> Path:
     """Candidates of simulated events that are never written: a file in ``folder``, unless it is there already.
 
     ``n`` events are generated (signal: the shipped decay file); ``selection`` and
@@ -105,7 +102,7 @@ def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models
     from fei_lite import __version__
     from fei_lite.simulation.simulate import simulate
 
-    sets = _loaded(channel_set, models)
+    sets = _loaded(models, channel_set)
     options: dict[str, Any] = {"fei_lite_version": __version__, "background": 1}
     if process == "signal":
         options["decay_file"] = "k_nunu"
@@ -132,7 +129,7 @@ def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models
     return output
 
 
-def _identity(models: str, channel_set: str) -> dict[str, Any]:
+def _identity(models: str, channel_set: str | None) -> dict[str, Any]:
     """What candidates depend on besides their events."""
     return {"analysis": ANALYSIS, "version": VERSION, "models": _models(models, channel_set),
             "signal_side": signal_set().hash}
@@ -145,9 +142,9 @@ def _write(output: Path, parts: list[Columns], source: Source, counts: Counts, i
                  force=True)
 
 
-def _models(models: str, channel_set: str) -> dict[str, Any]:
+def _models(models: str, channel_set: str | None) -> dict[str, Any]:
     """What identifies the tagger."""
-    channels, model_set = _loaded(channel_set, models)
+    channels, model_set = _loaded(models, channel_set)
     return {"name": model_set.name, "date": model_set.manifest.get("date"), "channel_set": channels.hash}
 
 
@@ -188,7 +185,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, *, force: bool = False
     return inputs
 
 
-def candidate_files(inputs: Sequence[Path], folder: Path, *, models: str, channel_set: str, workers: int = 1,
+def candidate_files(inputs: Sequence[Path], folder: Path, *, models: str, channel_set: str | None, workers: int = 1,
                     report: Report | None = None, clock: Clock | None = None) -> list[Path]:
     """The ntuple of every input: itself if it is one, else made in ``folder`` (or found there)."""
     _loaded.cache_clear()  # the folders may have changed since the last call
