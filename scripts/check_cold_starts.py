@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=10)
     parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--models", default="hadronic", help="model set (default: %(default)s)")
+    parser.add_argument("--models", default="fei_default", help="model set (default: %(default)s)")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="fei-lite-cold-") as name:

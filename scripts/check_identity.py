@@ -21,7 +21,7 @@ def main() -> int:
     """Parse the command line, simulate, reconstruct in four ways, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=5000)
-    parser.add_argument("--models", default="hadronic", help="model set (default: %(default)s)")
+    parser.add_argument("--models", default="fei_default", help="model set (default: %(default)s)")
     parser.add_argument("--set", dest="channel_set", default="hadronic", help="channel set (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()

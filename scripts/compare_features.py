@@ -1,6 +1,6 @@
 """Belle II's simulation (mDST files) against ours: features of the classifiers, and their output.
 
-    python scripts/compare_features.py charged.root mixed.root --mdst FOLDER --models hadronic -o features.json
+    python scripts/compare_features.py charged.root mixed.root --mdst FOLDER --models fei_default -o features.json
 
 The mDST files are basf2's validation samples (default: FEI_LITE_TEST_DATA/basf2_mdst). Their events are generic
 B Bbar; the process of each is read off its generated particles. Prints which features differ, by how much,
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS", help="the mDST's kinds, in equal shares")
     parser.add_argument("--mdst", type=Path, default=Path(os.environ.get("FEI_LITE_TEST_DATA", ".")) / "basf2_mdst",
                         help="folder, or one file")
-    parser.add_argument("--models", default="hadronic")
+    parser.add_argument("--models", default="fei_default")
     parser.add_argument("--events", type=int, default=200, help="of each file of ours (default: %(default)s)")
     parser.add_argument("--max-stage", type=int, help="last stage whose features are compared (default: all)")
     parser.add_argument("--level", type=float, default=0.05, help="of the q-values printed (default: %(default)s)")

@@ -1,6 +1,6 @@
 """Compare model sets on the same events, the baseline first.
 
-    python scripts/compare_sets.py charged.root mixed.root --models fei_default hadronic --folder comparison
+    python scripts/compare_sets.py charged.root mixed.root --models fei_default extended --folder comparison
 
 Reconstructs the events with each set, unless FOLDER has its Btag file already, then does
 ``fei-lite evaluate`` with all Btag files: table, comparison.json and efficiency.png, with the

@@ -1,6 +1,6 @@
 """Resolution of q2 and missing mass squared with hadronic tags, on simulated events.
 
-    python scripts/measure_q2.py --models hadronic --events 20000
+    python scripts/measure_q2.py --models fei_default --events 20000
 
 Half of the signal B decay to K nu nubar, half to mu nu (phase space). The tag
 is the best Btag with Mbc > 5.27 GeV and a signal probability above
@@ -91,7 +91,7 @@ def line(name: str, values: np.ndarray) -> str:
 def main() -> int:
     """Parse the command line, simulate, reconstruct, print one line per quantity."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="hadronic", help="name or folder of a model set")
+    parser.add_argument("--models", default="fei_default", help="name or folder of a model set")
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--probability", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=1)

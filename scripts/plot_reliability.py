@@ -1,6 +1,6 @@
 """Draw the reliability of every classifier of a model set, on events it has not seen.
 
-    python scripts/plot_reliability.py charged.root mixed.root --models hadronic -o reliability.png
+    python scripts/plot_reliability.py charged.root mixed.root --models fei_default -o reliability.png
 
 Prints a line per channel: candidates, true ones, area under the ROC curve, and
 the calibration error next to what fluctuations alone would give. Candidates of one
@@ -27,7 +27,7 @@ def main() -> int:
     """Parse the command line, classify, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("samples", type=Path, nargs="+", metavar="EVENTS")
-    parser.add_argument("--models", default="hadronic", help="name or folder of a model set (default: %(default)s)")
+    parser.add_argument("--models", default="fei_default", help="name or folder of a model set (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("reliability.png"))
     arguments = parser.parse_args()

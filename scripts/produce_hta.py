@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--reuse", type=int, default=1, help="combinations of each B decay (charged, mixed)")
     parser.add_argument("--piece", type=int, default=20_000, help="events generated per piece (times reuse)")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece")
-    parser.add_argument("--models", default="hadronic")
+    parser.add_argument("--models", default="fei_default")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()

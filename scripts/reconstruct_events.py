@@ -1,6 +1,6 @@
 """Reconstruct Btags with the library: the loop of an analysis script.
 
-    python scripts/reconstruct_events.py EVENTS... [--models hadronic]
+    python scripts/reconstruct_events.py EVENTS... [--models fei_default]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def main() -> None:
     """Print the best Btag of every event that has one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events", nargs="+")
-    parser.add_argument("--models", default="hadronic")
+    parser.add_argument("--models", default="fei_default")
     parser.add_argument("--min-signal-probability", type=float, default=0.01)
     arguments = parser.parse_args()
     channels = fei_lite.load_channel_set("hadronic")

@@ -96,7 +96,7 @@ def test_examples_of_the_help_are_valid(command):
 
 
 #: Examples are run with fewer events, and with the small set in place of the shipped one.
-SMALLER = [("-n 1000", "-n 30"), ("-n 2000", "-n 60"), ("--models hadronic", "--models models --set small"),
+SMALLER = [("-n 1000", "-n 30"), ("-n 2000", "-n 60"), ("--models fei_default", "--models models --set small"),
            ("--min-entries 200", "--min-entries 5 --set small")]
 #: 5 signal and 50 background events expected, 60 seen.
 WORKSPACE = {
@@ -319,7 +319,7 @@ def test_compiling_is_said(cached, place, capsys, monkeypatch):
     assert ("compiling" in err) == (not cached)
 
 
-@pytest.mark.skipif("hadronic" not in shipped_model_sets(), reason="no model set 'hadronic' is shipped")
+@pytest.mark.skipif("fei_default" not in shipped_model_sets(), reason="no model set 'fei_default' is shipped")
 def test_default_models(place, capsys):
     """Would catch shipped models that do not fit the shipped channels."""
     code, _, err = run(capsys, "reconstruct", "test.parquet", "-o", "default.root", "--quiet", "--max-events", 50)

@@ -87,7 +87,7 @@ def test_collecting_is_reconstructing(tmp_path):
     """Would catch events numbered anew in each batch, or candidates of another stage than in the reconstruction."""
     path = tmp_path / "events.root"
     simulate_file("charged", path, n=24, seed=1)
-    channels, models = fei_lite.load_channel_set("hadronic"), fei_lite.load_model_set("hadronic")
+    channels, models = fei_lite.load_channel_set("hadronic"), fei_lite.load_model_set("fei_default")
     found = collect([path, path], channels, models, batch_size=15, max_events=23)
     result = reconstruct(next(fei_lite.open([path])).slice(0, 23), channels, models)
     pions = result.tables["pi+"]

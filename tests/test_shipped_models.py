@@ -32,7 +32,7 @@ def tags(tmp_path_factory):
     for kind, seed in (("charged", 9071), ("mixed", 9072)):
         files.append(str(folder / f"{kind}.root"))
         assert main(["simulate", kind, "-n", str(N_EVENTS), "--seed", str(seed), "-o", files[-1], "--quiet"]) == 0
-    assert main(["reconstruct", *files, "--models", "hadronic", "-o", str(folder / "btag.root"), "--quiet"]) == 0
+    assert main(["reconstruct", *files, "--models", "fei_default", "-o", str(folder / "btag.root"), "--quiet"]) == 0
     return folder / "btag.root"
 
 
@@ -47,7 +47,7 @@ def evaluated(tags):
 
 def test_set_fits_the_channels():
     """Would catch models of another channel list, and channels that are neither trained nor listed."""
-    channels, models = load_channel_set("hadronic"), load_model_set("hadronic")
+    channels, models = load_channel_set("hadronic"), load_model_set("fei_default")
     models.check(channels)
     identifiers = {channel.identifier for channel in channels.channels()}
     assert set(models.models) | set(models.untrained) == identifiers
@@ -68,7 +68,7 @@ def test_size_of_the_shipped_sets():
 def test_not_overtrained():
     """Would catch models that know their training sample by heart: AUC on events held out beside it."""
     pulls = []
-    for identifier, entry in load_model_set("hadronic").manifest["channels"].items():
+    for identifier, entry in load_model_set("fei_default").manifest["channels"].items():
         training, validation = entry["training"], entry["validation"]
         if not validation or not validation["auc"] or validation["n_signal"] < 50:
             continue
@@ -128,7 +128,7 @@ def test_cut_flow_accounts_for_every_event(tags):
 
 def test_reading_a_model_gives_the_same_trees():
     """Would catch a shipped model file that this version no longer reads."""
-    models = load_model_set("hadronic")
+    models = load_model_set("fei_default")
     for identifier in ("pi+_FSP", "D0_K-_pi+"):
         model = models.models[identifier]
         rng = np.random.default_rng(1)
@@ -144,7 +144,7 @@ MDST = sorted(Path(DATA, "basf2_mdst").glob("*.root")) if DATA else []
 def test_belle2_events_go_through_the_tagger(tmp_path):
     """Would catch an mDST file on which a stage fails, events lost, and Btags that are outside their cuts."""
     output = tmp_path / "btag.parquet"
-    assert main(["reconstruct", *map(str, MDST), "--models", "hadronic", "-o", str(output), "--quiet"]) == 0
+    assert main(["reconstruct", *map(str, MDST), "--models", "fei_default", "-o", str(output), "--quiet"]) == 0
     columns, cutflow, metadata = read_tags(output)
     counts = {(stage, step): count for stage, step, count in cutflow}
     assert counts["events", "all: read"] == metadata["n_events"] == sum(count_events(path) for path in MDST)
@@ -156,7 +156,7 @@ def test_belle2_events_go_through_the_tagger(tmp_path):
 @pytest.mark.skipif(not MDST, reason="FEI_LITE_TEST_DATA with basf2_mdst is not set: no Belle II events")
 def test_true_candidates_of_belle2_events_peak_at_their_masses():
     """Would catch wrong momenta, mass hypotheses or truth matching in mDST events: pi0, K_S0, D0 and D+."""
-    channels, models = load_channel_set("hadronic"), load_model_set("hadronic")
+    channels, models = load_channel_set("hadronic"), load_model_set("fei_default")
     shifts = {name: [] for name in ("pi0", "K_S0", "D0", "D+")}
     for batch in open_events(MDST):
         tables = reconstruct(batch, channels, models, with_truth=True, last_stage=3).tables

@@ -6,7 +6,7 @@ them correct: tagging efficiency T/N, tag-side efficiency C/N, purity C/T, with
 Example:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
-    fei-lite reconstruct events.root --models hadronic -o btag.root
+    fei-lite reconstruct events.root --models fei_default -o btag.root
     fei-lite evaluate btag.root --format json
 
 With several Btag files of the same events (baseline first): tag-side efficiency

@@ -4,7 +4,7 @@ All B+ and B0 candidates are written, one row each, with the best of every
 event flagged. Example:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
-    fei-lite reconstruct events.root --models hadronic -o btag.root
+    fei-lite reconstruct events.root --models fei_default -o btag.root
 """
 
 from __future__ import annotations
