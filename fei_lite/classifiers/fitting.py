@@ -38,7 +38,7 @@ FEI_DEFAULT: Mapping[str, Any] = MappingProxyType({
 #: may exceed that on held-out events by so many standard deviations; trees beyond are dropped.
 _OURS = ("n_trees", "early_stopping_rounds", "min_information_in_leaf", "max_overtraining")
 #: Shares of the trees that are tried to keep within ``max_overtraining``.
-_FEWER = (1.0, 0.75, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
+_FEWER = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 #: Below this many entries of a class there is no training (the FEI's limit).
 MIN_ENTRIES = 500

@@ -19,7 +19,7 @@ from fei_lite.classifiers.quality import Quality
 from fei_lite.training.sampling import ChannelSample
 
 #: Trees are taken only while the classifier knows held-out events about as well as its own.
-RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 1.0})
+RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 2.0})
 
 #: What is tried, as changes of the FEI's settings, by name; simple ones first.
 CHOICES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
@@ -39,8 +39,8 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
     """Try :data:`CHOICES` on the samples of a stage's channels; the result as plain data.
 
     ``chosen`` names the choice; ``tried`` has for each the mean over channels of
-    the information gained (:func:`information`) relative to the first choice, and
-    its standard error. Without a channel to try on, the first is chosen.
+    the information (:func:`information`) beyond that of the first choice, and its
+    standard error. Without a channel to try on, the first is chosen.
     """
     names = representative({name: int(sample.counts()["training signal"]["kept"]) for name, sample in samples.items()},
                            at_least=min_entries)
@@ -54,14 +54,14 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
                 for choice, parameters in CHOICES.items()}
         reached = {choice: information(fit.validation) for choice, fit in fits.items()}
         reference = reached[next(iter(CHOICES))]
-        if all(np.isfinite(value) for value in reached.values()) and reference > 0.0:
+        if all(np.isfinite(value) for value in reached.values()):
             used.append(name)
             for choice, value in reached.items():
-                gained[choice].append(value / reference - 1.0)
+                gained[choice].append(value - reference)
         if report is not None:
             report(i + 1, len(names))
     tried = {choice: _mean(values) for choice, values in gained.items()}
-    chosen = max(CHOICES, key=lambda choice: tried[choice]["relative_gain"]) if used else next(iter(CHOICES))
+    chosen = max(CHOICES, key=lambda choice: tried[choice]["gain"]) if used else next(iter(CHOICES))
     return {"chosen": chosen, "parameters": dict(CHOICES[chosen]), "channels": used, "tried": tried}
 
 
@@ -92,4 +92,4 @@ def information(quality: Quality | None) -> float:
 def _mean(values: Sequence[float]) -> dict[str, float]:
     """Mean and its standard error (0 of fewer than two values)."""
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-    return {"relative_gain": float(np.mean(values)) if values else 0.0, "uncertainty": error}
+    return {"gain": float(np.mean(values)) if values else 0.0, "uncertainty": error}
