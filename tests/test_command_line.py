@@ -152,8 +152,6 @@ WRONG = {
     "unknown models": ("reconstruct train.root --models modls --set small -o new.root", "modls: neither a shipped"),
     "other models": ("reconstruct train.root --models models --set hadronic -o new.root",
                      "does not fit channel set 'hadronic'"),
-    "models of another set": ("reconstruct train.root --models models -o new.root",
-                              "'small', which is not among the shipped"),
     "unknown set": ("reconstruct train.root --models models --set nope -o new.root", "no channel set 'nope'"),
     "batch of 0": ("reconstruct train.root --models models --set small -o new.root --batch-size 0",
                    "batch size: got 0"),

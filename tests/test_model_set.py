@@ -16,6 +16,7 @@ from fei_lite.channels.model import Channel, ChannelSet, Cut, ParticleConfig
 from fei_lite.classifiers import model_set, writer
 from fei_lite.classifiers.fitting import FEI_DEFAULT, FittedChannel, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.classifiers.text import pack, text_names, unpack
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import ModelSetError, UnknownNameError
@@ -240,3 +241,13 @@ def test_full_set_loads_within_a_second(tmp_path: Path, fitted: FittedChannel) -
     models: ModelSet = load_model_set(tmp_path / "full")
     assert time.perf_counter() - start < 1.0
     assert len(models.models) == 145
+
+
+def test_channel_set_of_the_models(folder: Path) -> None:
+    """Without a channel set the models' own is taken; catches a silent other one where it is not shipped."""
+    channels, models = load_tagger("fei_default")
+    assert channels.name == "hadronic" == models.manifest["channel_set"]["name"]
+    with pytest.raises(ModelSetError, match="'small', which is not among the shipped ones"):
+        load_tagger(str(folder))
+    with pytest.raises(ModelSetError, match="does not fit channel set 'hadronic'"):
+        load_tagger(str(folder), "hadronic")
