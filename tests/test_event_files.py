@@ -146,3 +146,10 @@ def test_open_mixes_files_and_formats(tmp_path):
     assert_same(only, toy_batch(5, seed=1).slice(1, 4))
     with pytest.raises(ValueError, match="exactly one file"):
         fei_lite.open([first, second], entry_range=(0, 1))
+
+
+def test_selected_events_are_the_events():
+    """Any events of a batch against slices of one event each: catches objects that change their event."""
+    batch = toy_batch(40, seed=3)
+    chosen = np.array([0, 3, 4, 17, 39])
+    assert_same(batch.select(chosen), concatenate([batch.slice(int(e), int(e) + 1) for e in chosen]))

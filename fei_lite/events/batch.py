@@ -48,6 +48,14 @@ class Jagged:
         a, b = int(self.offsets[start]), int(self.offsets[stop])
         return Jagged(self.offsets[start : stop + 1] - a, {k: v[a:b] for k, v in self.columns.items()})
 
+    def select(self, events: NDArray[np.integer]) -> Jagged:
+        """The objects of chosen events (rows of the batch, rising)."""
+        offsets = np.concatenate([[0], np.cumsum(self.counts[events])]).astype(np.int64)
+        wanted = np.zeros(len(self.offsets) - 1, dtype=bool)
+        wanted[events] = True
+        rows = wanted[self.event_index]
+        return Jagged(offsets, {k: v[rows] for k, v in self.columns.items()})
+
 
 @dataclass(frozen=True)
 class EventBatch:
@@ -82,6 +90,13 @@ class EventBatch:
             None if self.generated is None else self.generated.slice(start, stop),
             source=self.source, start=self.start + start,
         )
+
+    def select(self, events: NDArray[np.integer]) -> EventBatch:
+        """Chosen events (rows of the batch, rising) as a batch of their own; notes are not split."""
+        return EventBatch(
+            {k: v[events] for k, v in self.events.items()}, self.tracks.select(events), self.clusters.select(events),
+            self.klm.select(events), self.v0s.select(events),
+            None if self.generated is None else self.generated.select(events), source=self.source, start=self.start)
 
 
 def concatenate(batches: list[EventBatch]) -> EventBatch:

@@ -26,7 +26,6 @@ from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, FittedChannel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
-from fei_lite.events import concatenate
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
@@ -162,7 +161,7 @@ def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str) -> li
         events = np.flatnonzero(_held_out(number))
         if not len(events):
             continue
-        part = concatenate([batch.slice(int(e), int(e) + 1) for e in events])
+        part = batch.select(events)
         result = reconstruct(part, channels, models, with_truth=True)
         tables = [result.tables[name] for name in channels.tags]
         measures = (number[events] // VALIDATION_EVERY) % 2 == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -51,6 +52,18 @@ def signal_set() -> ChannelSet:
     return load_channel_set("k_nunu")
 
 
+@cache
+def _kaon_set() -> ChannelSet:
+    """The signal side's kaon alone."""
+    return replace(signal_set(), stages=(("K+:sig",),))
+
+
+def with_kaon(batch: EventBatch) -> NDArray[np.int64]:
+    """Events (rows of the batch) that have a signal kaon: only they need a Btag, which takes most of the time."""
+    kaons = reconstruct(batch, _kaon_set(), NoClassifiers(), with_truth=False).tables["K+:sig"]
+    return np.flatnonzero(np.diff(kaons.offsets))
+
+
 def best_pairs(batch: EventBatch, tags: Reconstruction) -> Sides:
     """The Upsilon(4S) of the most probable Btag of every event that has one."""
     result = reconstruct(batch, signal_set(), NoClassifiers(), btags=tags.tables, with_truth=_has_truth(tags))
@@ -86,15 +99,15 @@ class Counts:
             row[1] += weight
 
 
-def hta_candidates(batch: EventBatch, tags: Reconstruction, *, signal: bool = False) -> tuple[Columns, Counts]:
+def hta_candidates(batch: EventBatch, tag: Callable[[EventBatch], Reconstruction], *,
+                   signal: bool = False) -> tuple[Columns, Counts]:
     """Candidates of a batch as columns (one entry per event that has one), and the counts before.
 
-    ``tags`` is the reconstruction of the batch that made the Btags. With
-    ``signal`` the weight of phase-space signal events includes the standard
+    ``tag`` reconstructs the Btags of a batch; it is asked for events with a
+    signal kaon only. With ``signal`` the weight of phase-space signal events includes the standard
     model's spectrum (column ``weight``; ``q2_generated`` beside it). GeV, rad.
     Raises :class:`AnalysisError` for a signal file without the decay.
     """
-    sides = best_pairs(batch, tags)
     weight = batch.events["weight"].astype(np.float64)
     q2 = generated_q2(batch) if signal else np.full(batch.n_events, np.nan)
     if signal:
@@ -104,6 +117,10 @@ def hta_candidates(batch: EventBatch, tags: Reconstruction, *, signal: bool = Fa
                                 "events of process 'signal' hold no B+ -> K+ nu nubar. Simulate with --dec k_nunu.")
     counts = Counts()
     counts.add("events read", weight)
+    chosen = with_kaon(batch)
+    batch, weight, q2 = batch.select(chosen), weight[chosen], q2[chosen]
+    counts.add("signal kaon", weight)
+    sides = best_pairs(batch, tag(batch))
     tables = sides.result.tables
     for name, key in (("Btag", "B+:tag"), ("Btag and kaon of opposite charge", "Upsilon(4S)")):
         counts.add(name, weight[np.diff(tables[key].offsets) > 0])
