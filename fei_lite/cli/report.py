@@ -8,7 +8,7 @@ Example:
 
     fei-lite simulate charged -n 1000 --seed 11 -o charged.root
     fei-lite simulate mixed -n 1000 --seed 12 -o mixed.root
-    fei-lite report hadronic --events charged.root mixed.root -o report.html
+    fei-lite report fei_default --events charged.root mixed.root -o report.html
 """
 
 from __future__ import annotations
