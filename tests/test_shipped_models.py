@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set, shipped_model_sets
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.cli import main
 from fei_lite.evaluation import KINDS
 from fei_lite.events import count_events
@@ -45,10 +47,11 @@ def evaluated(tags):
     return json.loads(out.getvalue())
 
 
-def test_set_fits_the_channels():
+@pytest.mark.parametrize(("name", "channel_set"), [("fei_default", "hadronic"), ("extended", "extended")])
+def test_set_fits_the_channels(name, channel_set):
     """Would catch models of another channel list, and channels that are neither trained nor listed."""
-    channels, models = load_channel_set("hadronic"), load_model_set("fei_default")
-    models.check(channels)
+    channels, models = load_tagger(name)
+    assert channels.name == channel_set and set(shipped_model_sets()) == {"fei_default", "extended"}
     identifiers = {channel.identifier for channel in channels.channels()}
     assert set(models.models) | set(models.untrained) == identifiers
     assert not set(models.models) & set(models.untrained)
@@ -65,10 +68,31 @@ def test_size_of_the_shipped_sets():
     assert total < 25 * 1024**2
 
 
-def test_not_overtrained():
+@pytest.mark.parametrize("name", ["fei_default", "extended"])
+def test_loaded_in_a_second(name):
+    """Would catch sets that keep a user waiting: the best of three, files in the cache of the system."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        load_model_set(name)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1.0
+
+
+def test_baseline_is_the_feis():
+    """Would catch a baseline with other settings than the FEI's, or with the last classifier that the FEI lacks."""
+    models = load_model_set("fei_default")
+    parameters = models.manifest["parameters"]
+    assert [parameters[k] for k in ("n_trees", "max_depth", "learning_rate", "bagging_fraction")] == [400, 3, 0.1, 0.5]
+    assert "search" not in models.manifest and models.deciding is None
+    assert models.manifest["sample"] == load_model_set("extended").manifest["sample"]
+
+
+@pytest.mark.parametrize("name", ["fei_default", "extended"])
+def test_not_overtrained(name):
     """Would catch models that know their training sample by heart: AUC on events held out beside it."""
     pulls = []
-    for identifier, entry in load_model_set("fei_default").manifest["channels"].items():
+    for identifier, entry in load_model_set(name).manifest["channels"].items():
         training, validation = entry["training"], entry["validation"]
         if not validation or not validation["auc"] or validation["n_signal"] < 50:
             continue
