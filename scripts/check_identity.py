@@ -12,8 +12,7 @@ import argparse
 import time
 
 from fei_lite.benchmarks.identity import identical_candidates
-from fei_lite.channels import load_channel_set
-from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.simulation.simulate import simulate
 
 
@@ -22,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=5000)
     parser.add_argument("--models", default="fei_default", help="model set (default: %(default)s)")
-    parser.add_argument("--set", dest="channel_set", default="hadronic", help="channel set (default: %(default)s)")
+    parser.add_argument("--set", dest="channel_set", default=None, help="channel set (default: that of the models)")
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()
 
@@ -30,7 +29,7 @@ def main() -> int:
     batches = (batch for process in ("charged", "mixed")
                for batch in simulate(process, arguments.events // 2, seed=arguments.seed))
     candidates, found = identical_candidates(
-        batches, load_channel_set(arguments.channel_set), load_model_set(arguments.models))
+        batches, *load_tagger(arguments.models, arguments.channel_set))
     print(f"{arguments.events} events, {sum(candidates.values())} candidates in {len(candidates)} tables, "
           f"{candidates['B+']} B+ and {candidates['B0']} B0, pruning and early exit on and off, "
           f"{time.perf_counter() - started:.0f} s: {'DIFFERENT' if found else 'identical to the last bit'}")

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fei_lite.channels import load_channel_set
-from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.validation.features import Difference, ProbabilityRange, collect, compare_features, probability_ranges
 from fei_lite.validation.plain import as_plain
 
@@ -71,8 +70,7 @@ def main() -> int:
     if not files:
         print(f"{arguments.mdst}: no mDST files (*.root).", file=sys.stderr)
         return 2
-    models = load_model_set(arguments.models)
-    channels = load_channel_set(models.manifest["channel_set"]["name"])
+    channels, models = load_tagger(arguments.models)
     mdst = collect(files, channels, models)
     ours = collect(arguments.simulation, channels, models, max_events=arguments.events)
     for name, sample in (("mDST", mdst), ("ours", ours)):

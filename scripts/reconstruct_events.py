@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 import fei_lite
+from fei_lite.classifiers.tagger import load_tagger
 
 
 def main() -> None:
@@ -17,8 +18,7 @@ def main() -> None:
     parser.add_argument("--models", default="fei_default")
     parser.add_argument("--min-signal-probability", type=float, default=0.01)
     arguments = parser.parse_args()
-    channels = fei_lite.load_channel_set("hadronic")
-    models = fei_lite.load_model_set(arguments.models)
+    channels, models = load_tagger(arguments.models)
     for batch in fei_lite.open(arguments.events):
         tags = fei_lite.select_tags(fei_lite.reconstruct(batch, channels, models), first_entry=batch.start)
         for event in tags.to_awkward()[:, :1]:
