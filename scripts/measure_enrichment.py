@@ -9,7 +9,8 @@
 Each ``generate`` adds a file (one to two minutes), with other seeds other events. The modes of a B are
 drawn more evenly there than in the decay table. To be run again when the decay table, Pythia or the
 channel set change; older data stay right, but spend events less well. ``boost`` prints for every channel
-the true complete decays in 1.5 million events of each kind: generic, enriched, and as many of equal weight.
+the true complete decays in 1.5 million events of each kind, generic and enriched; of those the ones that a
+detector finds, about; and as many of equal weight.
 """
 
 from __future__ import annotations
@@ -46,10 +47,14 @@ from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
 ENRICHED = (431, 4122, 443)
 #: Wanted true complete decays of D, D_s, Lambda_c ... per channel, in how many events of each kind.
 WANTED, EVENTS = 2000, 1_500_000
+TRACKS = (11, 13, 211, 321, 2212)
 #: Channels with that many are not kept more often than others if this share is enough.
 LEAST_KEPT = 0.03
 #: Boost of J/psi -> l+ l-: a third of its decays.
 LEPTONS = 4.0
+#: Shares of the tracks and photons inside the acceptance that end in a candidate, about: a decay into seven
+#: particles is wanted more often than one into two.
+FOUND_TRACK, FOUND_PHOTON = 0.92, 0.83
 #: Boosts relative to the generic mode: powers of two in this range, 0 below.
 EXPONENTS = (-3, 12)
 
@@ -65,15 +70,29 @@ class Channels:
         self.number = {(int(code), int(mode)): i
                        for i, (code, mode) in enumerate(zip(self.codes, self.modes, strict=True))}
 
-    def decays(self, batch: GeneratedBatch) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of complete decays in the acceptance, and their channels."""
+    def decays(self, batch: GeneratedBatch) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+        """Rows of complete decays in the acceptance, their channels, and the share that is found, about."""
         generated = batch.generated
         modes = covered_particles(self.set, generated, acceptance=Acceptance())
         codes = np.abs(generated["pdg"])
         rows = np.flatnonzero((modes >= 0) & np.isin(codes, self.codes))
         channel = np.array([self.number.get((int(code), int(mode)), -1)
                             for code, mode in zip(codes[rows], modes[rows], strict=True)], dtype=np.intp)
-        return rows[channel >= 0], channel[channel >= 0]
+        found = FOUND_TRACK ** final_state(generated, TRACKS) * FOUND_PHOTON ** final_state(generated, (22,))
+        rows, channel = rows[channel >= 0], channel[channel >= 0]
+        return rows, channel, found[rows]
+
+
+def final_state(generated: Jagged, codes: tuple[int, ...]) -> NDArray[np.int64]:
+    """How many particles of absolute PDG codes descend from each generated particle (n,)."""
+    start = generated.offsets[:-1][generated.event_index]
+    above = np.where(generated["mother"] >= 0, generated["mother"] + start, -1)
+    count = np.zeros(len(above), dtype=np.int64)
+    reached = above[np.isin(np.abs(generated["pdg"]), codes)]
+    while len(reached := reached[reached >= 0]):
+        np.add.at(count, reached, 1)
+        reached = above[reached]
+    return count
 
 
 def b_above(batch: GeneratedBatch) -> NDArray[np.intp]:
@@ -102,14 +121,15 @@ class Decays:
                     self.lines.setdefault(key, i)
         self.counts = np.zeros((len(modes), 1 + n_channels))
 
-    def add(self, records: Jagged, channel: NDArray[np.intp]) -> None:
-        """Count the decays of a block; ``channel`` (rows): channel of complete decays, else -1."""
+    def add(self, records: Jagged, channel: NDArray[np.intp], found: NDArray[np.float64]) -> None:
+        """Count the decays of a block; ``channel``, ``found`` (rows): those of complete decays, else -1 and 0."""
         rows, hashes = decays_of(records, {self.code: self.code})
         line = np.array([self.lines.get(int(h), -1) for h in hashes], dtype=np.intp)
         rows, line = rows[line >= 0], line[line >= 0]
         np.add.at(self.counts, (line, 0), 1)
         complete = channel[rows] >= 0
-        np.add.at(self.counts, (line[complete], 1 + channel[rows[complete]]), 1)
+        np.add.at(self.counts, (line[complete], 1 + channel[rows[complete]]),
+                  found[rows[complete]])
 
 
 class Lines:
@@ -176,7 +196,7 @@ def conjugate_negative(records: Jagged) -> Jagged:
 
 def measured(process: str, n: int, seed: int, channels: Channels,
              enriched: enrichment.Enrichment) -> dict[str, NDArray]:
-    """Decays of each line (lines), complete decays by channel in them (lines, channels), also weighted."""
+    """Decays of each line (lines); complete decays by channel in them (lines, channels), weighted, and to be found."""
     chosen, beams = find_process(process), Beams()
     generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
     lines = Lines(chosen.code)
@@ -186,39 +206,38 @@ def measured(process: str, n: int, seed: int, channels: Channels,
                 rng=np.random.default_rng([seed, 3]))
     rng = np.random.default_rng([seed, 1])
     size = len(lines.modes)
-    decays, counts = np.zeros(size), np.zeros((2, size, len(channels.channels)))
+    decays, counts = np.zeros(size), np.zeros((3, size, len(channels.channels)))
     others = [Decays(code, len(channels.channels)) for code in ENRICHED]
     with tqdm(total=n, unit="event") as bar:
         for records in blocks(initialised(generator), n):
             line = lines.of(records, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=0, copies=generator.copies)
             np.add.at(decays, line[line >= 0], 1)
-            rows, channel = channels.decays(batch)
+            rows, channel, found = channels.decays(batch)
             above = b_above(batch)
             b = above[rows]
             mine = line[batch.generated.event_index[rows], np.maximum(b, 0)]
             good = (b >= 0) & (mine >= 0)
             weight = enrichment.decay_weights(records, enriched)[batch.generated.event_index[rows]]
-            np.add.at(counts[0], (mine[good], channel[good]), 1)
-            np.add.at(counts[1], (mine[good], channel[good]), weight[good])
-            complete = np.full(len(above), -1)
-            complete[rows] = channel
+            for part, values in zip(counts, (np.ones(len(weight)), weight, found), strict=True):
+                np.add.at(part, (mine[good], channel[good]), values[good])
+            complete, share = np.full(len(above), -1), np.zeros(len(above))
+            complete[rows], share[rows] = channel, found
             for other in others:
-                other.add(records, complete)
+                other.add(records, complete, share)
             bar.update(len(line))
     if (lost := 1.0 - decays.sum() / (2 * n)) > 0.001:
         print(f"{lost:.2%} of the decays belong to no line")
-    return {"decays": decays, "counts": counts[0], "weighted": counts[1],
+    return {"decays": decays, "counts": counts[0], "weighted": counts[1], "found": counts[2],
             **{f"decays_{other.code}": other.counts for other in others}}
 
 
-def load(folder: Path, code: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Probability of each mode (normalised), complete decays per decay (modes, channels), and generic ones."""
+def load(folder: Path, code: int) -> tuple[NDArray, ...]:
+    """Complete decays per decay of a B by its modes and channels, generic ones, and those to be found."""
     parts = [np.load(path) for path in sorted(folder.glob(f"{find_name(code)}_*.npz"))]
     decays = sum(part["decays"] for part in parts)
     lines, norm = Lines(code).line, np.maximum(decays, 1)[:, None]
-    rate, generic = ((sum(part[name] for part in parts) / norm)[lines] for name in ("counts", "weighted"))
-    return fractions(code), rate, generic
+    return tuple((sum(part[name] for part in parts) / norm)[lines] for name in ("counts", "weighted", "found"))
 
 
 def fractions(code: int) -> NDArray:
@@ -306,23 +325,24 @@ def boost(arguments: argparse.Namespace) -> None:
     """Write the boosts, and the rates that they give."""
     channels = Channels(load_channel_set(Path(arguments.set)))
     generic = enrichment.GENERIC_SHARE
-    share, rate, plain = {}, {}, {}
+    share, rate, plain, found = {}, {}, {}, {}
     for code in (511, 521):
-        share[code], rate[code], plain[code] = load(arguments.folder, code)
-    best = best_shares(share, rate, generic)
+        share[code] = fractions(code)
+        rate[code], plain[code], found[code] = load(arguments.folder, code)
+    best = best_shares(share, found, generic)
     boosts = {code: boosts_of(share[code], best[code]) for code in share}
     drawn = {}
     for code, p in share.items():
         q = p * boosts[code]
         drawn[code] = (1.0 + generic) * p + (1.0 - generic) * q / q.sum()
     usual = np.asarray(sum(2.0 * p @ plain[code] for code, p in share.items()))
-    expected = np.asarray(sum(drawn[code] @ rate[code] for code in share))
-    worth = effective(share, drawn, rate)
+    expected, to_find = (np.asarray(sum(drawn[code] @ values[code] for code in share)) for values in (rate, found))
+    worth = effective(share, drawn, found)
     keep: dict[str, dict[str, float]] = {}
     for i, channel in enumerate(channels.channels):
-        print(f"{channel.text:45s} " + " ".join(f"{x[i] * EVENTS:12.1f}" for x in (usual, expected, worth)))
-        if channel.particle not in channels.set.tags and expected[i] * EVENTS * LEAST_KEPT < WANTED:
-            probability = min(1.0, WANTED / max(expected[i] * EVENTS, 1.0))
+        print(f"{channel.text:45s} " + " ".join(f"{x[i] * EVENTS:12.1f}" for x in (usual, expected, to_find, worth)))
+        if channel.particle not in channels.set.tags and to_find[i] * EVENTS * LEAST_KEPT < WANTED:
+            probability = min(1.0, WANTED / max(to_find[i] * EVENTS, 1.0))
             keep.setdefault(str(channels.codes[i]), {})[str(channel.index)] = round(probability, 3)
     data = {
         "name": channels.set.name, "channel_set": channels.set.hash, "table": table_hash(),
@@ -336,7 +356,8 @@ def boost(arguments: argparse.Namespace) -> None:
         "per_million": {channel.text: f"{usual[i] * 1e6:.0f} {expected[i] * 1e6:.0f}"
                         for i, channel in enumerate(channels.channels)},
     }
-    arguments.output.write_text(json.dumps(data, indent=1) + "\n")
+    output = arguments.output or Path(enrichment.__file__).with_name(f"enrichment_{channels.set.name}.json")
+    output.write_text(json.dumps(data, indent=1) + "\n")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -350,7 +371,7 @@ def check(arguments: argparse.Namespace) -> None:
         event = batch.generated.event_index
         kept, factor = keep(batch, np.random.default_rng([arguments.seed, int(batch.events["event"][0])]))
         weight = batch.events["weight"]
-        rows, channel = channels.decays(batch)
+        rows, channel, _ = channels.decays(batch)
         for row, values in enumerate((np.ones(len(weight)), kept, weight)):
             np.add.at(counts[row], channel, values[event[rows]])
         weights = [[*weights[0], weight], [*weights[1], (weight * factor)[kept]]]
@@ -388,8 +409,7 @@ def main() -> None:
     step.add_argument("--enrich", default="hadronic", help="enrichment to check (default: %(default)s)")
     step.add_argument("--keep-uncovered", type=float, default=0.04, help="(default: %(default)s)")
     step = steps.add_parser("boost")
-    step.add_argument("-o", "--output", type=Path,
-                      default=Path(enrichment.__file__).with_name("enrichment_hadronic.json"))
+    step.add_argument("-o", "--output", type=Path, help="default: enrichment_SET.json of the package")
     step.set_defaults(run=boost)
     arguments = parser.parse_args()
     arguments.run(arguments)

@@ -3,8 +3,12 @@
 Each channel's classifier sees one candidate and judges it alone. Which of an
 event's candidates is right depends on the others: two that promise 0.3 each
 cannot both be. The last classifier gets what the channels said of a candidate
-and of its rivals, and gives the signal probability that a user sees; the
-channels' own stays in ``channelProbability``.
+and of its rivals, how the candidate is made (:mod:`fei_lite.reconstruction.tag_parts`),
+and gives the signal probability that a user sees; the channels' own stays in
+``channelProbability``.
+
+Rivals made of the same tracks differ in hypotheses, photons and pi0 alone: they are
+judged among each other, and their track group against the event's other groups.
 
 No feature looks at the rest of the event: a tag must not become more
 probable because the signal side is empty. Mbc is no feature either.
@@ -18,62 +22,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
+from fei_lite.channels import ChannelSet
+from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.reconstruction.rivals import Rivals, compare, groups_of, log_odds
+from fei_lite.reconstruction.tag_parts import PARTS, tag_parts
+from fei_lite.sources import words_to_unpacked
 
 Floats = NDArray[np.float64]
 
-#: Features, in the order of the model: log-odds of the candidate, of its best rival, and of the sum of all
-#: rivals' odds; its rank; numbers of candidates; which particle and channel it is; chiProb; deltaE (GeV).
-FEATURES = ("logOdds", "logOddsBestRival", "logOddsRivals", "rank", "nCandidates", "nCandidatesOfParticle",
+#: Log-odds of the candidate, of its best rival, and of the sum of all rivals' odds; its rank; numbers of
+#: candidates; which particle and channel it is; chiProb; deltaE (GeV).
+OF_EVENT = ("logOdds", "logOddsBestRival", "logOddsRivals", "rank", "nCandidates", "nCandidatesOfParticle",
             "particle", "decayModeID", "chiProb", "deltaE")
+#: Tracks and clusters that it uses; among the rivals of the same tracks: size, rank, best, sum, and abs(deltaE) of the
+#: best; of the event's groups of equal tracks: their number, and the best and the sum of the others.
+OF_GROUP = ("nTracks", "nClusters", "nGroup", "rankGroup", "logOddsBestGroup", "logOddsGroup", "absDeltaEGroup",
+            "nGroups", "logOddsBestOther", "logOddsOther")
+#: All features, in the order of the model.
+FEATURES = (*OF_EVENT, *OF_GROUP, *PARTS)
 
-#: Log-odds of an event without rivals, and of probabilities that rounding has made 0 or 1.
-_LIMIT = 30.0
+
+def tag_features(tags: Sequence[CandidateTable], tables: dict[str, CandidateTable], channel_set: ChannelSet,
+                 batch: EventBatch, names: Sequence[str] = FEATURES) -> list[Floats]:
+    """Features of the tag candidates, per table of ``tags`` (n, names); rows as in the tables.
+
+    ``tables`` are all tables of the reconstruction, by particle. NaN is undefined.
+    Raises :class:`UnknownNameError` for a name that is not among :data:`FEATURES`.
+    """
+    for name in names:
+        if name not in FEATURES:
+            raise UnknownNameError(f"the last classifier wants '{name}', which this fei-lite does not know."
+                                   f"{nearest(name, FEATURES)} Train it again, or use the fei-lite that did.")
+    joined = _joined(tags, batch)
+    ends = np.cumsum([len(t) for t in tags])[:-1]
+    parts = [tag_parts(t, tables, channel_set, batch) for t in tags] if set(names) & set(PARTS) else []
+    for name in PARTS if parts else ():
+        joined[name] = np.concatenate([of_table[name] for of_table in parts])
+    return np.split(np.column_stack([joined[name] for name in names]).astype(np.float64), ends)
 
 
-def tag_features(tables: Sequence[CandidateTable], batch: EventBatch) -> list[Floats]:
-    """:data:`FEATURES` of the tag candidates, per table (n, features); rows as in the tables."""
-    event = np.concatenate([t.event_index for t in tables])
-    which = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+def _joined(tags: Sequence[CandidateTable], batch: EventBatch) -> dict[str, NDArray]:
+    """:data:`OF_EVENT` and :data:`OF_GROUP` of all tag candidates, table after table."""
+    event = np.concatenate([t.event_index for t in tags])
+    which = np.repeat(np.arange(len(tags)), [len(t) for t in tags])
 
     def join(name: str) -> NDArray:
-        return np.concatenate([t[name] for t in tables])
+        return np.concatenate([t[name] for t in tags])
 
-    p = join("SignalProbability")
-    with np.errstate(divide="ignore"):
-        score = np.clip(np.log(p) - np.log1p(-p), -_LIMIT, _LIMIT)
-    rank, best_rival = _rivals(event, score)
-    odds = np.exp(score)
-    total = np.bincount(event, weights=odds, minlength=batch.n_events)
-    behind = np.bincount(event, weights=np.where(rank > 1, odds, 0.0), minlength=batch.n_events)
-    others = np.where(rank == 1, behind[event], total[event] - odds)  # no difference of large numbers
-    count = np.bincount(event, minlength=batch.n_events)
-    of_particle = np.bincount(event * len(tables) + which, minlength=batch.n_events * len(tables))
-    with np.errstate(divide="ignore"):
-        rivals = np.where(count[event] > 1, np.clip(np.log(others), -_LIMIT, _LIMIT), -_LIMIT)
+    score = log_odds(join("SignalProbability"))
     beam = batch.events["beam_p4"][event]
-    columns = (score, best_rival, rivals, rank, count[event], of_particle[event * len(tables) + which], which,
-               join("decayModeID"), join("chiProb"), to_cms(join("p4"), beam)[:, 3] - 0.5 * sqrt_s(beam))
-    X = np.column_stack(columns).astype(np.float64)
-    ends = np.cumsum([len(t) for t in tables])
-    return np.split(X, ends[:-1])
+    delta_e = to_cms(join("p4"), beam)[:, 3] - 0.5 * sqrt_s(beam)
+    rivals = compare(event, score)
+    of_particle = np.bincount(event * len(tags) + which, minlength=batch.n_events * len(tags))
+    tracks, n_tracks, n_clusters = _used(join("source"), batch.tracks.counts[event])
+    group = groups_of([*tracks.T, event])
+    twins = compare(group, score)
+    best_other, all_other = _groups(group, event, score, twins)
+    return {
+        "logOdds": score, "logOddsBestRival": rivals.best, "logOddsRivals": rivals.odds, "rank": rivals.rank,
+        "nCandidates": rivals.size, "nCandidatesOfParticle": of_particle[event * len(tags) + which],
+        "particle": which, "decayModeID": join("decayModeID"), "chiProb": join("chiProb"), "deltaE": delta_e,
+        "nTracks": n_tracks, "nClusters": n_clusters, "nGroup": twins.size, "rankGroup": twins.rank,
+        "logOddsBestGroup": twins.best, "logOddsGroup": twins.odds,
+        "absDeltaEGroup": np.where(twins.size > 1, np.abs(delta_e[twins.row]), np.nan),
+        "nGroups": best_other.size[group], "logOddsBestOther": best_other.best[group],
+        "logOddsOther": all_other.odds[group]}
 
 
-def _rivals(event: NDArray[np.int64], score: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Rank (1 is the best) in the event, and the score of the best other candidate."""
-    order = np.lexsort((-score, event))
-    sorted_event = event[order]
-    first = np.searchsorted(sorted_event, sorted_event, side="left")
-    last = np.searchsorted(sorted_event, sorted_event, side="right")
-    position = np.arange(len(order))
-    rival = np.where(position == first, first + 1, first)
-    lone = last - first < 2
-    best = np.full(len(order), -_LIMIT)
-    best[~lone] = score[order][rival[~lone]]
-    rank, best_rival = np.empty(len(order), np.int64), np.empty(len(order))
-    rank[order], best_rival[order] = position - first + 1, best
-    return rank, best_rival
+def _used(source: NDArray[np.uint64], n_tracks: NDArray[np.integer]) -> tuple[NDArray[np.uint64], NDArray, NDArray]:
+    """Of the objects used their tracks, as bit sets (n, words), and the numbers of tracks and clusters (n,)."""
+    bits = words_to_unpacked(source)
+    is_track = np.arange(bits.shape[1]) < n_tracks[:, None]
+    first = np.clip(n_tracks[:, None] - 64 * np.arange(source.shape[1]), 0, 64).astype(np.uint64)
+    full = np.uint64(0xFFFFFFFFFFFFFFFF)
+    mask = np.where(first == 64, full, ~(full << np.minimum(first, np.uint64(63))))
+    of_tracks = np.count_nonzero(bits & is_track, axis=1)
+    return source & mask, of_tracks, np.count_nonzero(bits, axis=1) - of_tracks
+
+
+def _groups(group: NDArray[np.int64], event: NDArray[np.int64], score: Floats,
+            twins: Rivals) -> tuple[Rivals, Rivals]:
+    """The groups of an event against each other, by their best candidate and by the sum of their odds."""
+    n_groups = int(group.max()) + 1 if len(group) else 0
+    event_of, best = np.zeros(n_groups, dtype=np.int64), np.zeros(n_groups)
+    leads = twins.rank == 1
+    event_of[group[leads]], best[group[leads]] = event[leads], score[leads]
+    total = np.log(np.bincount(group, weights=np.exp(score), minlength=n_groups))
+    return compare(event_of, best), compare(event_of, total)
 
 
 def with_probability(table: CandidateTable, probability: Floats) -> CandidateTable:

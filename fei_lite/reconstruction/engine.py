@@ -7,7 +7,7 @@ duplicates, cut on the signal probability, rank and keep the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -64,6 +64,10 @@ class NoClassifiers:
 
 class Decider(Protocol):
     """A last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
+
+    @property
+    def features(self) -> Sequence[str]:
+        """Names of its features, in its order."""
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Signal probability of each row of features."""
@@ -137,7 +141,8 @@ def _decide(result: Reconstruction, decider: Decider | None, watch: Stopwatch) -
         return
     with watch("classify"):
         tables = [result.tables[name] for name in tags]
-        for name, table, X in zip(tags, tables, tag_features(tables, result.batch), strict=True):
+        features = tag_features(tables, result.tables, result.channel_set, result.batch, decider.features)
+        for name, table, X in zip(tags, tables, features, strict=True):
             result.tables[name] = with_probability(table, decider.predict(X))
 
 

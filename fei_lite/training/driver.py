@@ -166,7 +166,8 @@ def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str) -> li
         tables = [result.tables[name] for name in channels.tags]
         measures = (number[events] // VALIDATION_EVERY) % 2 == 1
         weight = part.events["weight"].astype(np.float64)
-        for table, X in zip(tables, tag_features(tables, part), strict=True):
+        features = tag_features(tables, result.tables, channels, part)
+        for table, X in zip(tables, features, strict=True):
             event = table.event_index
             found.append((X, table["isSignal"], weight[event], measures[event]))
     return found
