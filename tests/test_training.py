@@ -19,11 +19,13 @@ from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.reading import open_events, origin_of
+from fei_lite.reconstruction.deciding import FEATURES
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.simulation.simulate import simulate
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
-from fei_lite.training.driver import VALIDATION_EVERY, Settings, thin, train
+from fei_lite.training.driver import Settings, thin, train
+from fei_lite.training.sampling import VALIDATION_EVERY
 from fei_lite.training.search import CHOICES
 
 DATE = "2026-01-01"
@@ -189,6 +191,36 @@ def test_processes_and_batches_do_not_matter(trained, folder, samples, settings,
     other = replace(settings, workers=2, batch_size=90)
     train(samples, tmp_path / "models", settings=other, date=DATE)
     assert content(tmp_path / "models") == content(folder / "models")
+
+
+def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder, samples, settings, tmp_path):
+    """Would catch the events of the channels used again, more events left out, and a manifest silent about them."""
+    more = [folder / "test_rich.root", folder / "test_generic.root"]
+    whole = train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more)
+
+    def true_tags(paths):
+        """Numbers of the events of true tag candidates, over all files."""
+        first, found = 0, []
+        for batch in open_events(paths, batch_size=1000):
+            result = reconstruct(batch, channels, whole)
+            found += [table.event_index[table["isSignal"] == 1] + first
+                      for table in (result.tables[name] for name in channels.tags)]
+            first += batch.n_events
+        return np.concatenate(found)
+
+    own, others = true_tags(samples), true_tags(more)
+    fifth = own[own % VALIDATION_EVERY == VALIDATION_EVERY - 1]
+    training = (np.count_nonzero((fifth // VALIDATION_EVERY) % 2 == 0)
+                + np.count_nonzero(others % VALIDATION_EVERY != VALIDATION_EVERY - 1))
+    assert training > 30
+    assert whole.manifest["deciding"]["training"]["n_signal"] == training
+    assert whole.deciding is not None and whole.deciding.features == FEATURES
+    assert [file["name"] for file in whole.manifest["sample"]["deciding"]] == [path.name for path in more]
+    assert whole.manifest["command"].endswith("--deciding-events test_rich.root test_generic.root -o small")
+    with pytest.raises(ModelSetError, match="another sample"):
+        train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more[:1])
+    with pytest.raises(FeiLiteError, match="leave one of the two out"):
+        train(samples, tmp_path / "other", settings=replace(settings, deciding=False), date=DATE, deciding_samples=more)
 
 
 # Interruptions

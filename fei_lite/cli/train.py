@@ -34,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-deciding", action="store_true",
                         help="no last classifier, which judges all tag candidates of an event against each other: "
                              "the channels' own probabilities choose, as in the FEI")
+    parser.add_argument("--deciding-events", nargs="+", type=Path, metavar="EVENTS", default=[],
+                        help="more events with truth for the last classifier, which otherwise has the fifth of the "
+                             "samples that no channel is fitted on")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -61,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
             bars[what].close()
 
     models = train(
-        arguments.samples, arguments.output, date=arguments.date or datetime.date.today().isoformat(),
+        arguments.samples, arguments.output, deciding_samples=arguments.deciding_events,
+        date=arguments.date or datetime.date.today().isoformat(),
         settings=Settings(
             name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
             seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,

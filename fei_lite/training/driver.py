@@ -22,26 +22,17 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet, load_channel_set
-from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, FittedChannel, fit_channel
+from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
-from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.training.sampling import ChannelSample
+from fei_lite.training.deciding import fit_deciding
+from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 from fei_lite.training.search import search
-
-#: One event in so many is held out; it fits nothing and measures what was fitted.
-VALIDATION_EVERY = 5
-
-#: Settings of the last classifier: few features, many events, and their joint effects matter.
-DECIDING: Mapping[str, Any] = {"n_trees": 300, "max_depth": 6, "num_leaves": 31, "learning_rate": 0.05,
-                               "min_data_in_leaf": 200, "bagging_fraction": 0.7}
-#: Candidates of a class that it is fitted on at most.
-DECIDING_ENTRIES = 1_000_000
 
 #: Called as report(what, done, total).
 Report = Callable[[str, int, int], None]
@@ -77,28 +68,31 @@ class Settings:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
 
 
-#: Candidates of a channel from one batch: features, truth, weight, held out.
-Rows = tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_]]
-
 
 def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
-          report: Report | None = None) -> ModelSet:
+          deciding_samples: Sequence[Path] = (), report: Report | None = None) -> ModelSet:
     """Train every channel of a set on event files with truth; returns the model set.
 
     The samples' event weights make the mixture that the probabilities refer
     to: give generic events, or stratified ones with their weights. Every fifth
-    event is held out. ``date`` goes into the manifest. Calling it again with the
+    event is held out; the last classifier is fitted on those, and on all events of
+    ``deciding_samples``, which no channel's classifier sees. ``date`` goes into the manifest. Calling it again with the
     same arguments resumes.
     """
+    if deciding_samples and not settings.deciding:
+        raise FeiLiteError("events for the last classifier, but none is to be trained: leave one of the two out.")
     _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries} | ({"search": True} if settings.search else {})
+    sample = describe_samples(samples, settings)
+    if deciding_samples:
+        sample["deciding"] = describe_samples(deciding_samples, settings)["files"]
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
-        seed=settings.seed, parameters=parameters, sample=describe_samples(samples, settings), date=date,
-        command=command_line(samples, settings))
+        seed=settings.seed, parameters=parameters, sample=sample, date=date,
+        command=command_line(samples, settings, deciding_samples))
     for stage, names in enumerate(channel_set.stages):
         channels = [c for name in names for c in channel_set.particles[name].channels if c.features]
         open_channels = [c for c in channels if c.identifier not in writer.finished]
@@ -117,7 +111,11 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             if report is not None:
                 report(f"stage {stage}: fit", i + 1, len(open_channels))
     if settings.deciding and not writer.decided:
-        writer.add_deciding(_fit_deciding(ranges, folder, settings, report))
+        writer.add_deciding(fit_deciding(
+            ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
+            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), workers=settings.workers,
+            min_entries=settings.min_entries,
+            report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
 
 
@@ -134,51 +132,6 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
     return parameters
 
 
-def _fit_deciding(ranges: Sequence[EntryRange], folder: Path, settings: Settings,
-                  report: Report | None) -> FittedChannel:
-    """The last classifier, from events that no channel's classifier was fitted on: those held out."""
-    seed = _seed(settings.seed, "deciding")
-    sample = ChannelSample(len(FEATURES), cap=DECIDING_ENTRIES, seed=seed)
-    work = partial(_tag_candidates, channel_set=settings.channel_set, folder=str(folder))
-    done, total = 0, sum(r.stop - r.start for r in ranges)
-    for entries, parts in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
-        for rows in parts:
-            sample.add(*rows)
-        done += entries.stop - entries.start
-        if report is not None:
-            report(f"stage {len(load_channel_set(settings.channel_set).stages)}: reconstruct", done, total)
-    training, validation = sample.arrays()
-    return fit_channel(*training, names=FEATURES, seed=seed, validation=validation, parameters=DECIDING,
-                       min_entries=settings.min_entries, num_threads=settings.workers)
-
-
-def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str) -> list[Rows]:
-    """The tag candidates of the held-out events of a range; every other such event measures the result."""
-    channels, models = _loaded(channel_set, folder, len(load_channel_set(channel_set).stages))
-    found: list[Rows] = []
-    for batch in read_range(entries):
-        number = np.arange(batch.n_events) + entries.first_entry
-        events = np.flatnonzero(_held_out(number))
-        if not len(events):
-            continue
-        part = batch.select(events)
-        result = reconstruct(part, channels, models, with_truth=True)
-        tables = [result.tables[name] for name in channels.tags]
-        measures = (number[events] // VALIDATION_EVERY) % 2 == 1
-        weight = part.events["weight"].astype(np.float64)
-        features = tag_features(tables, result.tables, channels, part)
-        for table, X in zip(tables, features, strict=True):
-            event = table.event_index
-            found.append((X, table["isSignal"], weight[event], measures[event]))
-    return found
-
-
-def _held_out(number: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether an event fits no channel's classifier, by its number in all samples."""
-    held: NDArray[np.bool_] = number % VALIDATION_EVERY == VALIDATION_EVERY - 1
-    return held
-
-
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
     """Name, entries, SHA-256 and origin (process, seed, version ...) of every event file, for the manifest."""
     files = []
@@ -192,7 +145,7 @@ def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, A
     return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
 
 
-def command_line(samples: Sequence[Path], settings: Settings) -> str:
+def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: Sequence[Path] = ()) -> str:
     """The command that trains this set, for the manifest: file names only, their folders are of no interest.
 
     >>> command_line([Path("a/b.root")], Settings("mine", seed=2))
@@ -204,6 +157,8 @@ def command_line(samples: Sequence[Path], settings: Settings) -> str:
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
     words += ["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
+    if deciding_samples:
+        words += ["--deciding-events", *(Path(path).name for path in deciding_samples)]
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
@@ -227,8 +182,8 @@ def _collect(ranges: Sequence[EntryRange], folder: Path, settings: Settings, sta
     done, total = 0, sum(r.stop - r.start for r in ranges)
     for entries, found in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
         for identifier, parts in found.items():
-            for X, y, weight, held_out in parts:
-                collected[identifier].add(X, y, weight, held_out)
+            for rows in parts:
+                collected[identifier].add(*rows)
         done += entries.stop - entries.start
         if report is not None:
             report(f"stage {stage}: reconstruct", done, total)
@@ -250,16 +205,16 @@ def _candidates(entries: EntryRange, *, channel_set: str, folder: str, stage: in
         if batch.generated is None:
             raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
         event_weight = batch.events["weight"].astype(np.float64)
-        held_out = _held_out(np.arange(batch.n_events) + entries.first_entry)
+        held = held_out(np.arange(batch.n_events) + entries.first_entry)
         rng = np.random.default_rng([seed, stage, entries.first_entry])
 
         def observe(channel: Channel, table: CandidateTable, X: NDArray[np.float64], *,
-                    event_weight: NDArray = event_weight, held_out: NDArray = held_out,
+                    event_weight: NDArray = event_weight, held: NDArray = held,
                     rng: np.random.Generator = rng) -> None:
             event = table.event_index
             rows, weight = thin(table["isSignal"], event_weight[event], share, rng)
             found.setdefault(channel.identifier, []).append(
-                (X[rows], table["isSignal"][rows], weight, held_out[event[rows]]))
+                (X[rows], table["isSignal"][rows], weight, held[event[rows]]))
 
         reconstruct(batch, channels, models, with_truth=True, last_stage=stage, observer=observe,
                     observe_stage=stage)

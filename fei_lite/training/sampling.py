@@ -28,7 +28,19 @@ Floats = NDArray[np.float64]
 #: Features (n, n_features) float64, truth (n,), weights (n,): what ``fit_channel`` takes.
 SampleArrays = tuple[Floats, NDArray[np.bool_], Floats]
 
+#: Candidates of a channel from one batch: features, truth, weight, held out.
+Rows = tuple[Floats, NDArray[np.int8], Floats, NDArray[np.bool_]]
+
+#: One event in so many is held out; it fits no channel's classifier and measures what was fitted.
+VALIDATION_EVERY = 5
+
 FORMAT_VERSION = 2
+
+
+def held_out(number: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether an event fits no channel's classifier, by its number in all samples."""
+    held: NDArray[np.bool_] = number % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    return held
 
 
 class ClassSample:
