@@ -21,7 +21,7 @@ from fei_lite.events import EventWriter, count_events
 from fei_lite.events.reading import open_events, origin_of
 from fei_lite.reconstruction.deciding import FEATURES
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.simulation.simulate import simulate
+from fei_lite.simulation.simulate import simulate, simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, thin, train
@@ -221,6 +221,26 @@ def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder
         train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more[:1])
     with pytest.raises(FeiLiteError, match="leave one of the two out"):
         train(samples, tmp_path / "other", settings=replace(settings, deciding=False), date=DATE, deciding_samples=more)
+
+
+def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
+    """Would catch a mixture in which a small file of continuum counts as much continuum as it has events."""
+    short = replace(settings, max_events=250, min_entries=10**6, deciding=False)
+    charged, ccbar = tmp_path / "charged.root", tmp_path / "ccbar.root"
+    for path, process, n in ((charged, "charged", 100), (ccbar, "ccbar", 60)):
+        simulate_file(process, path, n=n, seed=7)
+    scaled = train([charged, ccbar], tmp_path / "same", settings=replace(short, same_luminosity=True), date=DATE)
+    counted = train([charged, ccbar], tmp_path / "counted", settings=short, date=DATE)
+    one = train([charged], tmp_path / "one", settings=short, date=DATE)
+    factor = origin_of(charged)["luminosity_fb"] / origin_of(ccbar)["luminosity_fb"]
+    assert factor > 3.0  # ccbar has the larger cross section
+    pion = [models.manifest["untrained"]["pi+_FSP"]["training"]["weight_signal"] for models in (one, counted, scaled)]
+    # every fifth event is held out by its number in all files: 100 is a multiple of 5
+    assert pion[2] - pion[0] == pytest.approx(factor * (pion[1] - pion[0]))
+    assert scaled.manifest["sample"]["factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
+    assert "--same-luminosity" in scaled.manifest["command"] and "factors" not in counted.manifest["sample"]
+    with pytest.raises(EventFileError, match=r"train_generic.root: luminosity_fb: got None, expected a positive"):
+        train([charged, samples[1]], tmp_path / "no", settings=replace(short, same_luminosity=True), date=DATE)
 
 
 # Interruptions

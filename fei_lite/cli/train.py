@@ -37,6 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deciding-events", nargs="+", type=Path, metavar="EVENTS", default=[],
                         help="more events with truth for the last classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
+    parser.add_argument("--same-luminosity", action="store_true",
+                        help="weight the events of every file as if all files had the luminosity of the first")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -70,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
             name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
             seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
             batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
-            search=arguments.search, deciding=not arguments.no_deciding),
+            search=arguments.search, deciding=not arguments.no_deciding,
+            same_luminosity=arguments.same_luminosity),
         report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))

@@ -18,11 +18,11 @@ from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.classifiers.fitting import FittedChannel, fit_channel
 from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
-from fei_lite.errors import EventFileError
-from fei_lite.events.ranges import EntryRange, read_range
+from fei_lite.events.ranges import EntryRange
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.training.mixture import Factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 
 #: Settings of the last classifier: it has many events, and effects of several features at once matter.
@@ -35,7 +35,7 @@ DECIDING_ENTRIES = 1_500_000
 
 def fit_deciding(
     ranges: Sequence[EntryRange], more: Sequence[EntryRange], folder: Path, *, channel_set: str, seed: int,
-    workers: int = 1, min_entries: int, report: Callable[[int, int], None] | None = None,
+    factors: Factors, min_entries: int, workers: int = 1, report: Callable[[int, int], None] | None = None,
 ) -> FittedChannel:
     """The last classifier, from the held-out events of ``ranges`` and from all events of ``more``.
 
@@ -48,7 +48,7 @@ def fit_deciding(
     done, total = 0, sum(r.stop - r.start for r in (*ranges, *more))
     for some, only_held_out in ((ranges, True), (more, False)):
         work = partial(_tag_candidates, channel_set=channel_set, folder=str(folder), state=state,
-                       only_held_out=only_held_out)
+                       factors=factors, only_held_out=only_held_out)
         for entries, parts in zip(some, ordered_map(work, some, workers=workers), strict=True):
             for rows in parts:
                 sample.add(*rows)
@@ -67,13 +67,11 @@ def _loaded(channel_set: str, folder: str, state: str) -> tuple[ChannelSet, Mode
 
 
 def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str, state: str,
-                    only_held_out: bool) -> list[Rows]:
+                    factors: Factors, only_held_out: bool) -> list[Rows]:
     """The tag candidates of a range of events, and which of them measure the result."""
     channels, models = _loaded(channel_set, folder, state)
     found: list[Rows] = []
-    for batch in read_range(entries):
-        if batch.generated is None:
-            raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
+    for batch in read_weighted(entries, factors):
         number = np.arange(batch.n_events) + entries.first_entry
         measures = (number // VALIDATION_EVERY) % 2 == 1 if only_held_out else held_out(number)
         events = np.flatnonzero(held_out(number)) if only_held_out else np.arange(batch.n_events)

@@ -25,12 +25,13 @@ from fei_lite.channels import Channel, ChannelSet, load_channel_set
 from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
-from fei_lite.errors import EventFileError, FeiLiteError
-from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
+from fei_lite.errors import FeiLiteError
+from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.training.deciding import fit_deciding
+from fei_lite.training.mixture import Factors, luminosity_factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 from fei_lite.training.search import search
 
@@ -45,7 +46,8 @@ class Settings:
     ``max_entries`` caps each class of a channel's sample; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
-    ``deciding``: a last classifier as well.
+    ``deciding``: a last classifier as well; ``same_luminosity``: the events of every
+    file are weighted as if all files had the luminosity of the first.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Settings:
     parameters: Mapping[str, Any] | None = None
     search: bool = False
     deciding: bool = True
+    same_luminosity: bool = False
 
     def __post_init__(self) -> None:
         if self.search and self.parameters:
@@ -73,8 +76,9 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
           deciding_samples: Sequence[Path] = (), report: Report | None = None) -> ModelSet:
     """Train every channel of a set on event files with truth; returns the model set.
 
-    The samples' event weights make the mixture that the probabilities refer
-    to: give generic events, or stratified ones with their weights. Every fifth
+    The samples' event weights (and luminosities, if ``settings.same_luminosity``) make
+    the mixture that the probabilities refer to: give generic events, or stratified
+    ones with their weights. Every fifth
     event is held out; the last classifier is fitted on those, and on all events of
     ``deciding_samples``, which no channel's classifier sees. ``date`` goes into the manifest. Calling it again with the
     same arguments resumes.
@@ -86,9 +90,12 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries} | ({"search": True} if settings.search else {})
+    factors = luminosity_factors([*samples, *deciding_samples]) if settings.same_luminosity else {}
     sample = describe_samples(samples, settings)
     if deciding_samples:
         sample["deciding"] = describe_samples(deciding_samples, settings)["files"]
+    if settings.same_luminosity:
+        sample["factors"] = {Path(path).name: factor for path, factor in factors.items()}
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=sample, date=date,
@@ -98,7 +105,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         open_channels = [c for c in channels if c.identifier not in writer.finished]
         if not open_channels:
             continue
-        collected = _collect(ranges, folder, settings, stage, report)
+        collected = _collect(ranges, factors, folder, settings, stage, report)
         chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
@@ -113,8 +120,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     if settings.deciding and not writer.decided:
         writer.add_deciding(fit_deciding(
             ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
-            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), workers=settings.workers,
-            min_entries=settings.min_entries,
+            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), factors=factors,
+            workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
 
@@ -156,7 +163,8 @@ def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: 
              "--min-entries", settings.min_entries]
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
-    words += ["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
+    words += (["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
+              + ["--same-luminosity"] * settings.same_luminosity)
     if deciding_samples:
         words += ["--deciding-events", *(Path(path).name for path in deciding_samples)]
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
@@ -167,7 +175,7 @@ def _seed(seed: int, identifier: str) -> int:
     return zlib.crc32(f"{seed}:{identifier}".encode()) & 0x7FFFFFFF
 
 
-def _collect(ranges: Sequence[EntryRange], folder: Path, settings: Settings, stage: int,
+def _collect(ranges: Sequence[EntryRange], factors: Factors, folder: Path, settings: Settings, stage: int,
              report: Report | None) -> dict[str, ChannelSample]:
     """Sample the candidates of every channel of a stage over all events."""
     channel_set = load_channel_set(settings.channel_set)
@@ -177,7 +185,7 @@ def _collect(ranges: Sequence[EntryRange], folder: Path, settings: Settings, sta
         for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels if channel.features}
     # every range may give its share of the cap, with room for ranges that hold less
     share = max(200, 3 * settings.max_entries // max(1, len(ranges)))
-    work = partial(_candidates, channel_set=settings.channel_set, folder=str(folder), stage=stage,
+    work = partial(_candidates, channel_set=settings.channel_set, folder=str(folder), factors=factors, stage=stage,
                    share=share, seed=settings.seed)
     done, total = 0, sum(r.stop - r.start for r in ranges)
     for entries, found in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
@@ -196,14 +204,12 @@ def _loaded(channel_set: str, folder: str, stage: int) -> tuple[ChannelSet, Mode
     return load_channel_set(channel_set), load_model_set(folder)
 
 
-def _candidates(entries: EntryRange, *, channel_set: str, folder: str, stage: int, share: int,
+def _candidates(entries: EntryRange, *, channel_set: str, folder: str, factors: Factors, stage: int, share: int,
                 seed: int) -> dict[str, list[Rows]]:
     """The candidates of a stage's channels in a range of events, thinned to ``share`` per class."""
     channels, models = _loaded(channel_set, folder, stage)
     found: dict[str, list[Rows]] = {}
-    for batch in read_range(entries):
-        if batch.generated is None:
-            raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
+    for batch in read_weighted(entries, factors):
         event_weight = batch.events["weight"].astype(np.float64)
         held = held_out(np.arange(batch.n_events) + entries.first_entry)
         rng = np.random.default_rng([seed, stage, entries.first_entry])

@@ -1,0 +1,41 @@
+"""Several event files as one mixture: B+B-, B0B0bar and continuum as they come from the collider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fei_lite.errors import EventFileError
+from fei_lite.events import EventBatch
+from fei_lite.events.ranges import EntryRange, read_range
+from fei_lite.events.reading import origin_of
+
+#: What the event weights of each file are multiplied with; files that are not listed: 1.
+Factors = Mapping[str, float]
+
+
+def luminosity_factors(paths: Sequence[Path]) -> dict[str, float]:
+    """Factors that give every file the luminosity of the first.
+
+    Raises :class:`EventFileError` for a file that does not know its luminosity.
+    """
+    luminosity = {}
+    for path in paths:
+        value = origin_of(path).get("luminosity_fb")
+        if not isinstance(value, (int, float)) or not value > 0.0:
+            raise EventFileError(f"{path}: luminosity_fb: got {value}, expected a positive number: samples without a "
+                                 "luminosity cannot be brought to the same one. fei-lite simulate writes it for "
+                                 "every process with a cross section.")
+        luminosity[str(path)] = float(value)
+    first = next(iter(luminosity.values()), 1.0)
+    return {path: first / value for path, value in luminosity.items()}
+
+
+def read_weighted(entries: EntryRange, factors: Factors) -> Iterator[EventBatch]:
+    """The events of a range, with the weights that they have in the mixture."""
+    factor = factors.get(str(entries.path), 1.0)
+    for batch in read_range(entries):
+        if batch.generated is None:
+            raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
+        batch.events["weight"] = batch.events["weight"] * factor
+        yield batch
