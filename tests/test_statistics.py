@@ -296,8 +296,14 @@ def test_published_signal_strength(published, capsys):
     """Would catch any departure from the published fit (arXiv:2311.14647): mu = 2.18 +2.36 -1.97."""
     assert main(["fit", str(FILE), "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert {name: round(value, 2) for name, value in result["mu"].items()} == {
+    mu = result["mu"]
+    assert {name: round(mu[name], 2) for name in ("best_fit", "error_up", "error_down")} == {
         "best_fit": 2.18, "error_up": 2.36, "error_down": 1.97}
+    assert np.hypot(mu["statistical"], mu["systematic"]) == pytest.approx([mu["error_up"], mu["error_down"]])
+    assert mu["statistical"] == pytest.approx([1.8, 1.7], abs=0.15)
+    budget = result["error_budget"]  # squares add up to the symmetric error, the B Bbar normalisation is the largest
+    assert np.hypot(*mu["statistical"]) < np.sqrt(2 * sum(x**2 for x in budget.values())) < 1.1 * np.hypot(2.36, 1.97)
+    assert max(budget, key=lambda name: budget[name] if name != "statistical" else 0.0) == "norm_bbbar_1_had"
     assert result["significance"] == pytest.approx(1.1, abs=0.05)
     limit = result["upper_limit_90"]
     assert set(limit) == {"observed", "expected"} and len(limit["expected"]) == 5

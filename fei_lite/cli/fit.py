@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from fei_lite.outputs import atomic_output
-    from fei_lite.statistics.fits import fit_strength, significance
+    from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import upper_limit
     from fei_lite.statistics.workspaces import open_likelihood
 
@@ -48,7 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
                         rng=np.random.default_rng(arguments.seed))
     result: dict[str, Any] = {
         "workspace": str(arguments.workspace), "poi": likelihood.names[likelihood.poi],
-        "mu": {"best_fit": fit.best_fit, "error_up": _number(fit.error_up), "error_down": _number(fit.error_down)},
+        "mu": {"best_fit": fit.best_fit, "error_up": _number(fit.error_up), "error_down": _number(fit.error_down),
+               "statistical": [_number(x) for x in fit.statistical],
+               "systematic": [_number(x) for x in fit.systematic]},
+        "error_budget": error_budget(likelihood, fit.point),
         "significance": significance(likelihood),
         f"upper_limit_{100 * limit.level:g}": {
             "observed": _number(limit.observed), "expected": [_number(x) for x in limit.expected]},
@@ -63,6 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+#: Sources of the error that the table names.
+_SHOWN = 6
+
+
 def _number(value: float) -> float | None:
     """JSON knows no NaN: undefined is null."""
     return value if math.isfinite(value) else None
@@ -75,10 +82,13 @@ def _text(value: float | None, *, form: str = ".2f") -> str:
 def _table(result: dict[str, Any], level: float) -> str:
     mu, limit = result["mu"], result[f"upper_limit_{100 * level:g}"]
     method = f"{result['toys']} toys" if result["toys"] else "asymptotic"
-    down = "undefined" if mu["error_down"] is None else f"{mu['error_down']:.2f}"
+    parts = ", ".join(f"+{_text(mu[name][0])} -{_text(mu[name][1])} ({name[:4]})"
+                      for name in ("statistical", "systematic"))
+    budget = sorted(result["error_budget"].items(), key=lambda item: -item[1])[:_SHOWN]
     return "\n".join([
-        f"{result['poi']:14} {mu['best_fit']:.2f} +{_text(mu['error_up'])} -{down}",
+        f"{result['poi']:14} {mu['best_fit']:.2f} +{_text(mu['error_up'])} -{_text(mu['error_down'])}: {parts}",
         f"{'significance':14} {result['significance']:.2f} sigma",
         f"{'upper limit':14} {_text(limit['observed'])} at {100 * level:g} % CL (CLs, {method})",
         f"{'  expected':14} {_text(limit['expected'][2])}, 68 % {_text(limit['expected'][1])} to "
-        f"{_text(limit['expected'][3])}, 95 % {_text(limit['expected'][0])} to {_text(limit['expected'][4])}"])
+        f"{_text(limit['expected'][3])}, 95 % {_text(limit['expected'][0])} to {_text(limit['expected'][4])}",
+        f"{'error from':14} " + ", ".join(f"{name} {value:.2f}" for name, value in budget)])
