@@ -25,6 +25,7 @@ from fei_lite.simulation.simulate import simulate, simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, thin, train
+from fei_lite.training.mixture import luminosity_factors
 from fei_lite.training.sampling import VALIDATION_EVERY
 from fei_lite.training.search import CHOICES
 
@@ -237,6 +238,14 @@ def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     pion = [models.manifest["untrained"]["pi+_FSP"]["training"]["weight_signal"] for models in (one, counted, scaled)]
     # every fifth event is held out by its number in all files: 100 is a multiple of 5
     assert pion[2] - pion[0] == pytest.approx(factor * (pion[1] - pion[0]))
+    for name, n in (("charged", 100), ("ccbar", 300)):
+        simulate_file(name, tmp_path / f"more_{name}.root", n=n, seed=8)
+    # a fifth of the first two files is used, the others are whole: 120 charged and 312 ccbar
+    several = luminosity_factors([(charged, 0.2), (ccbar, 0.2), (tmp_path / "more_charged.root", 1.0),
+                                  (tmp_path / "more_ccbar.root", 1.0)])
+    assert several[str(charged)] == several[str(tmp_path / "more_charged.root")] == 1.0
+    assert several[str(ccbar)] == several[str(tmp_path / "more_ccbar.root")] == pytest.approx(
+        factor * (120 / 100) / (312 / 60))
     assert scaled.manifest["sample"]["factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
     assert "--same-luminosity" in scaled.manifest["command"] and "factors" not in counted.manifest["sample"]
     with pytest.raises(EventFileError, match=r"train_generic.root: luminosity_fb: got None, expected a positive"):

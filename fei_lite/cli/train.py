@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="more events with truth for the last classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
     parser.add_argument("--same-luminosity", action="store_true",
-                        help="weight the events of every file as if all files had the luminosity of the first")
+                        help="weight events as if every process had the luminosity of the first; files of one process "
+                             "add up")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")

@@ -46,8 +46,8 @@ class Settings:
     ``max_entries`` caps each class of a channel's sample; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
-    ``deciding``: a last classifier as well; ``same_luminosity``: the events of every
-    file are weighted as if all files had the luminosity of the first.
+    ``deciding``: a last classifier as well; ``same_luminosity``: events are weighted
+    as if every process had the luminosity of the first.
     """
 
     name: str
@@ -90,12 +90,13 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries} | ({"search": True} if settings.search else {})
-    factors = luminosity_factors([*samples, *deciding_samples]) if settings.same_luminosity else {}
+    factors, deciding_factors = _factors(samples, deciding_samples) if settings.same_luminosity else ({}, {})
     sample = describe_samples(samples, settings)
     if deciding_samples:
         sample["deciding"] = describe_samples(deciding_samples, settings)["files"]
     if settings.same_luminosity:
-        sample["factors"] = {Path(path).name: factor for path, factor in factors.items()}
+        for key, values in (("factors", factors), ("deciding_factors", deciding_factors)):
+            sample[key] = {Path(path).name: factor for path, factor in values.items()}
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=sample, date=date,
@@ -120,7 +121,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     if settings.deciding and not writer.decided:
         writer.add_deciding(fit_deciding(
             ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
-            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), factors=factors,
+            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), factors=deciding_factors,
             workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
@@ -137,6 +138,12 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
         writer.add_search(stage, found)
     parameters: Mapping[str, Any] = found["parameters"]
     return parameters
+
+
+def _factors(samples: Sequence[Path], deciding_samples: Sequence[Path]) -> tuple[Factors, Factors]:
+    """Factors of the files for one luminosity: for the channels, and for the last classifier."""
+    shares = [(path, 1.0 / VALIDATION_EVERY) for path in samples] + [(path, 1.0) for path in deciding_samples]
+    return luminosity_factors([(path, 1.0) for path in samples]), luminosity_factors(shares)
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:

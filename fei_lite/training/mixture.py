@@ -14,21 +14,24 @@ from fei_lite.events.reading import origin_of
 Factors = Mapping[str, float]
 
 
-def luminosity_factors(paths: Sequence[Path]) -> dict[str, float]:
-    """Factors that give every file the luminosity of the first.
+def luminosity_factors(shares: Sequence[tuple[Path, float]]) -> dict[str, float]:
+    """Factors by file that give every process the luminosity of the first one.
 
-    Raises :class:`EventFileError` for a file that does not know its luminosity.
+    ``shares`` are files and the share of their events that is used. Files of one
+    process add up. Raises :class:`EventFileError` for a file that does not know
+    its process and luminosity.
     """
-    luminosity = {}
-    for path in paths:
-        value = origin_of(path).get("luminosity_fb")
+    process, luminosity = {}, {}
+    for path, share in shares:
+        origin = origin_of(path)
+        value, process[str(path)] = origin.get("luminosity_fb"), str(origin.get("process"))
         if not isinstance(value, (int, float)) or not value > 0.0:
             raise EventFileError(f"{path}: luminosity_fb: got {value}, expected a positive number: samples without a "
                                  "luminosity cannot be brought to the same one. fei-lite simulate writes it for "
                                  "every process with a cross section.")
-        luminosity[str(path)] = float(value)
+        luminosity[process[str(path)]] = luminosity.get(process[str(path)], 0.0) + share * float(value)
     first = next(iter(luminosity.values()), 1.0)
-    return {path: first / value for path, value in luminosity.items()}
+    return {path: first / luminosity[of] for path, of in process.items()}
 
 
 def read_weighted(entries: EntryRange, factors: Factors) -> Iterator[EventBatch]:
