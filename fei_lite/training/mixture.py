@@ -21,7 +21,8 @@ def luminosity_factors(shares: Sequence[tuple[Path, float]]) -> dict[str, float]
     process add up. Raises :class:`EventFileError` for a file that does not know
     its process and luminosity.
     """
-    process, luminosity = {}, {}
+    process: dict[str, str] = {}
+    luminosity: dict[str, float] = {}
     for path, share in shares:
         origin = origin_of(path)
         value, process[str(path)] = origin.get("luminosity_fb"), str(origin.get("process"))
