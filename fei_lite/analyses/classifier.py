@@ -31,9 +31,6 @@ MANIFEST = "classifier.json"
 FORMAT = "fei-lite analysis classifier"
 #: Fewest entries of a class to train a fold on.
 MIN_ENTRIES = 30
-#: Largest weight in a training over the median of its class: rare events of large weight
-#: (generator-level selections) would be all that a forest learns. Templates keep their weights.
-LARGEST_WEIGHT = 10.0
 
 
 def fold_of(event: NDArray[np.integer], sample: NDArray[np.integer], folds: int) -> NDArray[np.int64]:
@@ -123,10 +120,13 @@ def train_folds(
 ) -> tuple[tuple[str, ...], Floats, dict[str, Any]]:
     """Train a forest per fold on the candidates of the other folds.
 
-    Signal and background have equal weight in the training, single large weights
-    are bounded there. Returns the text
-    models, the score of each candidate by the forest that has not seen it,
-    and a summary. Raises :class:`AnalysisError` where a class is too small.
+    In the training all candidates of a class count alike, and both classes as much: the
+    order of the candidates is wanted, where many of them decide it. A generator-level
+    selection keeps few of those far from the signal, with large weights; by these the
+    trees would learn to tell a handful of them apart. ``weight`` is for the summary, and
+    candidates without any do not count. Returns the text models, the score of each
+    candidate by the forest that has not seen it, and a summary. Raises
+    :class:`AnalysisError` where a class is too small.
     """
     n = int(y.sum()), int((~y).sum())
     if min(n) < MIN_ENTRIES:
@@ -134,8 +134,7 @@ def train_folds(
                             f"{MIN_ENTRIES} or more of each. Give more events, or a trained classifier (--classifier).")
     balanced = np.zeros(len(y))
     for of in (y, ~y):
-        bounded = np.minimum(weight[of], LARGEST_WEIGHT * np.median(weight[of]))
-        balanced[of] = bounded / bounded.sum()
+        balanced[of & (weight > 0.0)] = 1.0 / np.count_nonzero(of)
     texts, scores = [], np.full(len(y), np.nan)
     for k in range(folds):
         train = (fold != k) & (balanced > 0.0)
