@@ -1,0 +1,53 @@
+"""Compare the HTA's candidates of a generator-level selection with those of plain simulation, step by step.
+
+    fei-lite simulate charged -n 300000 --seed 901 -o charged.root
+    fei-lite analyse hta charged.root --candidates-only -o plain
+    python scripts/check_selection.py plain/candidates.parquet production/charged.parquet
+
+Prints, per step of the cut-flow, the share of generated events in both (sums of
+weights over events) and the ratio, which a selection without bias leaves at 1.
+Candidates of one generated decay count as one in the errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from fei_lite.analyses.hta.analysis import bin_variances
+from fei_lite.analyses.hta.driver import read_candidates
+from fei_lite.analyses.hta.recipe import load_recipe
+
+
+def shares(path: Path) -> dict[str, tuple[float, float]]:
+    """Share of the generated events that passes each step, and its error."""
+    inputs, recipe = read_candidates([path]), load_recipe()
+    n = sum(source.n_generated for source in inputs.sources)
+    weight, decay, source = inputs.columns["weight"], inputs.decay(), inputs.columns["source"]
+    keep = np.ones(len(weight), dtype=bool)
+    found = {"events read": (sum(counts["events read"][1] for counts in inputs.counts) / n, 0.0)}
+    for name, passes in [("Btag and kaon", keep), *((cut.name, cut.passes(inputs.columns)) for cut in recipe.cuts)]:
+        keep = keep & passes
+        variance = bin_variances(np.zeros(keep.sum()), weight[keep], source[keep], decay[keep], np.array([-1.0, 1.0]))
+        found[name] = (float(weight[keep].sum()) / n, float(np.sqrt(variance[0])) / n)
+    return found
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plain", type=Path, help="candidates of events without a selection")
+    parser.add_argument("selected", type=Path, help="candidates of the same process with one")
+    arguments = parser.parse_args()
+    plain, selected = shares(arguments.plain), shares(arguments.selected)
+    print(f"{'':26s} {'plain':>23s} {'selected':>23s} {'ratio':>16s}")
+    for name, (a, da) in plain.items():
+        b, db = selected[name]
+        ratio = f"{b / a:.3f} +- {b / a * np.hypot(da / a, db / b):.3f}" if a > 0.0 and b > 0.0 else "-"
+        print(f"{name:26s} {a:10.3e} +- {da:.1e} {b:10.3e} +- {db:.1e} {ratio:>16s}")
+
+
+if __name__ == "__main__":
+    main()
