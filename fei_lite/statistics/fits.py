@@ -71,9 +71,19 @@ class Profile:
                            "Are the signal templates empty?")
         return float(np.sqrt(variance))
 
-    def at(self, strength: float) -> FitPoint:
-        """The fit with the parameter of interest held; starts from the one before."""
-        point = self.likelihood.fit(self.data, held={self.likelihood.poi: strength}, start=self._last)
+    def at(self, strength: float, *, halvings: int = 8) -> FitPoint:
+        """The fit with the parameter of interest held; starts from the one before.
+
+        Where that start is impossible (a bin would expect less than nothing, until the
+        nuisances follow), it goes there by way of the middle. Raises :class:`FitError`.
+        """
+        try:
+            point = self.likelihood.fit(self.data, held={self.likelihood.poi: strength}, start=self._last)
+        except FitError:
+            if halvings == 0:
+                raise
+            self.at(0.5 * (self._last[self.likelihood.poi] + strength), halvings=halvings - 1)
+            return self.at(strength, halvings=halvings - 1)
         self._last = point.parameters
         return point
 
@@ -118,6 +128,8 @@ def _distance(profile: Profile, direction: float) -> float:
     best, sigma = profile.strength, profile.sigma
 
     def excess(distance: float) -> float:
+        if distance == 0.0:  # the best fit itself
+            return -1.0
         # the root is nearly linear in the distance: few steps to the crossing
         try:
             return float(np.sqrt(profile(best + direction * distance))) - 1.0
