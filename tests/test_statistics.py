@@ -90,6 +90,26 @@ def test_no_event_at_all():
     assert np.isnan(fit.error_down)
 
 
+def test_strengths_that_only_moved_nuisances_allow():
+    """Would catch a profile that ends where the nominal background is used up, though a larger one is allowed: one bin,
+    whose template is known to 70 %; the minimum over its factor is a root of a quadratic."""
+    n, signal, background, error = 8.0, 0.83, 7.6, 5.4
+    likelihood = open_likelihood(build_workspace([Channel("bin", [
+        Sample("signal", [signal], signal=True), Sample("background", [background], errors=[error])], [n])]))
+    profile, relative = Profile(likelihood), error / background
+
+    def twice(mu):
+        # b (1 - n / nu) + (g - 1) / r^2 = 0 with nu = g b + mu s
+        a, m = background * relative**2, mu * signal
+        g = max(np.roots([background, m + background * (a - 1.0), a * (m - n) - m]).real)
+        nu = g * background + m
+        return 2.0 * (nu - n + n * np.log(n / nu)) + ((g - 1.0) / relative) ** 2
+
+    for mu in (-15.0, 0.0, -25.0, 5.0):
+        assert background + mu * signal < 0.0 or mu >= 0.0
+        assert profile(mu) == pytest.approx(twice(mu), abs=1e-4), mu
+
+
 @pytest.mark.parametrize("n", [2, 12, 30])
 def test_asymptotic_limit_of_a_counting_experiment(n):
     """Would catch a wrong Asimov data set or branch of q-tilde: here all of it is elementary."""
