@@ -347,7 +347,8 @@ def boost(arguments: argparse.Namespace) -> None:
     data = {
         "name": channels.set.name, "channel_set": channels.set.hash, "table": table_hash(),
         "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
-        "command": "python scripts/measure_enrichment.py generate PROCESS --seed SEED --events 250000; ... boost",
+        "command": f"python scripts/measure_enrichment.py --set {arguments.set} generate PROCESS --seed SEED "
+                   "--events 250000; ... boost",
         "samples": sorted(path.stem for path in arguments.folder.glob("*.npz")),
         "boosts": {str(code): enrichment.packed(values.tolist()) for code, values in boosts.items()},
         "decays": {str(code): enrichment.packed(decay_boosts(arguments.folder, code).tolist()) for code in ENRICHED},
