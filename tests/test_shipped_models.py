@@ -134,6 +134,8 @@ def test_probabilities_of_best_tags_add_up(tags):
     error = np.sqrt(np.sum(p * (1 - p)))
     assert abs(right.sum() - p.sum()) < 3 * error + 0.25 * p.sum()
     assert metadata["n_events"] == 2 * N_EVENTS
+    assert metadata["models_digest"] == load_model_set("fei_default").digest
+    assert metadata["channel_set_hash"] == load_channel_set("hadronic").hash
 
 
 def test_cut_flow_accounts_for_every_event(tags):

@@ -74,6 +74,15 @@ class ModelSet:
         """Channels without a model, with the reason."""
         return {identifier: entry["reason"] for identifier, entry in self.manifest["untrained"].items()}
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides the probabilities: channel set, model files, last classifier."""
+        parts = [str(self.manifest["channel_set"]["hash"]),
+                 *(f"{name} {model.entry['sha256']}" for name, model in sorted(self.models.items()))]
+        if self.deciding is not None:
+            parts.append(str(self.deciding.entry["sha256"]))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
     def has_model(self, identifier: str) -> bool:
         """Whether the channel has a classifier."""
         return identifier in self.models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -118,7 +118,7 @@ def tag_files(
     files. Returns the sums over the events read.
     """
     _loaded.cache_clear()  # the folders may have changed since the last call
-    channels, _ = _loaded(models, channel_set)
+    channels, model_set = _loaded(models, channel_set)
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
     n_all = sum(r.stop - r.start for r in ranges)
     totals, cutflow = Totals(), CutFlow()
@@ -132,14 +132,16 @@ def tag_files(
             if progress is not None:
                 progress(totals.n_events, n_all)
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
-        writer.finish(rows, metadata(inputs, totals, channel_set=channel_set or channels.name, models=models))
+        origin = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
+                  "models": models, "models_digest": model_set.digest}
+        writer.finish(rows, metadata(inputs, totals, origin))
     return totals
 
 
-def metadata(inputs: Sequence[Path], totals: Totals, *, channel_set: str, models: str) -> dict[str, Any]:
-    """What a Btag file says about itself."""
+def metadata(inputs: Sequence[Path], totals: Totals, origin: Mapping[str, str]) -> dict[str, Any]:
+    """What a Btag file says about itself; ``origin`` names channels and models, with the hashes of their content."""
     return {
-        "fei_lite": fei_lite.__version__, "channel_set": channel_set, "models": models,
+        "fei_lite": fei_lite.__version__, **origin,
         "inputs": [str(path) for path in inputs], "n_events": totals.n_events,
         "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
         "event_types": totals.event_types,

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,12 +118,16 @@ class SetOfKind:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model sets on the same events, by kind of Btag and name of the set; the first is the baseline."""
+    """Model sets on the same events, by kind of Btag and name of the set; the first is the baseline.
+
+    ``origin``: by set, what its Btag file says of the models and the event files.
+    """
 
     baseline: str
     events: dict[str, Events]
     sets: dict[str, dict[str, SetOfKind]]
     replicas: int
+    origin: dict[str, dict[str, Any]]
 
 
 def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PURITIES, replicas: int = 400,
@@ -145,7 +151,15 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
                                    (prepared[kind, name], prepared[kind, first]),
                                    (spread[kind, name], spread[kind, first]), points) for name, tags in sets.items()}
               for kind in kinds}
-    return Comparison(first, {kind: sets[first].events_of_kind[kind] for kind in kinds}, result, replicas)
+    return Comparison(first, {kind: sets[first].events_of_kind[kind] for kind in kinds}, result, replicas,
+                      {name: _origin(tags) for name, tags in sets.items()})
+
+
+def _origin(tags: BestTags) -> dict[str, Any]:
+    """Models and event files of a Btag file; what the file does not tell is None."""
+    keys = ("models", "models_digest", "channel_set", "channel_set_hash", "fei_lite")
+    files = [Path(str(path)).name for path in tags.metadata.get("inputs", [])]
+    return {key: tags.metadata.get(key) for key in keys} | {"inputs": files}
 
 
 def check_same_events(sets: Mapping[str, BestTags]) -> None:
