@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import naive_event_shape as naive
 import numpy as np
 import pytest
 from toy_events import toy_batch
@@ -16,6 +17,7 @@ from fei_lite.reconstruction import deciding
 from fei_lite.reconstruction.deciding import FEATURES, OF_EVENT, OF_GROUP, tag_features, with_probability
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.reconstruction.tag_parts import PARTS
+from fei_lite.reconstruction.tag_shape import SHAPE
 from fei_lite.simulation.simulate import simulate
 from fei_lite.sources import n_words, source_indices, unpacked_to_words
 from fei_lite.tagging.best import beam_constrained, select_tags
@@ -221,6 +223,50 @@ def test_parts_against_a_walk_down_each_candidate(plain):
                 assert x[name] == pytest.approx(value, rel=1e-6, abs=1e-6, nan_ok=True), name
             assert x["charm"] % 100 == first[0]["decayModeID"][first[1]]
     assert stars > 50
+
+
+def test_shape_from_the_objects_of_each_candidate(plain):
+    """Would catch objects of another event, a wrong frame, and clusters taken for tracks."""
+    batch, result = plain
+    tags = [result.tables[name] for name in result.channel_set.tags]
+    found = tag_features(tags, result.tables, result.channel_set, batch, SHAPE)
+    tracks, clusters, events = batch.tracks, batch.clusters, batch.events
+
+    def of_track(row, event):
+        _, phi0, omega, _, tan_lambda = map(float, tracks["helix"][row])
+        pt = 0.00299792458 * float(events["bz"][event]) / abs(omega)  # GeV, from T and 1/cm
+        p = pt * np.array([math.cos(phi0), math.sin(phi0), tan_lambda])
+        return [*p, math.sqrt(p @ p + mass("pi+") ** 2)]
+
+    def of_cluster(row, event):
+        theta, phi, r = (float(clusters[name][row]) for name in ("theta", "phi", "r"))
+        place = r * np.array([math.sin(theta) * math.cos(phi), math.sin(theta) * math.sin(phi), math.cos(theta)])
+        way = place - events["ip"][event]
+        return [*(clusters["E"][row] * way / np.linalg.norm(way)), clusters["E"][row]]
+
+    def cms(p4, event):
+        beam = events["beam_p4"][event]
+        beta = beam[:3] / beam[3]
+        gamma = 1.0 / math.sqrt(1.0 - beta @ beta)
+        p, along = np.array(p4[:3]), beta @ np.array(p4[:3])
+        return p + beta * ((gamma - 1.0) * along / (beta @ beta) - gamma * p4[3])
+
+    rng = np.random.default_rng(4)
+    mixed = 0
+    for t, X in zip(tags, found, strict=True):
+        for row in rng.choice(len(t), size=min(40, len(t)), replace=False):
+            e = int(t.event_index[row])
+            used = [i for i in range(64 * t["source"].shape[1]) if int(t["source"][row, i // 64]) >> i % 64 & 1]
+            n = int(tracks.counts[e])
+            p3 = [cms(of_track(tracks.offsets[e] + i, e) if i < n else of_cluster(clusters.offsets[e] + i - n, e), e)
+                  for i in used]
+            mixed += used[0] < n <= used[-1]
+            axis, own = naive.thrust(np.array(p3)), cms(t["p4"][row], e)
+            length = float(np.linalg.norm(axis))
+            expected = [abs(own[2]) / np.linalg.norm(own), abs(axis[2]) / length, length,
+                        naive.fox_wolfram(p3, 2) / naive.fox_wolfram(p3, 0)]
+            np.testing.assert_allclose(X[row], expected, rtol=2e-4, atol=2e-4)  # helices are single precision
+    assert mixed > 20
 
 
 def test_engine_asks_the_last_classifier(plain):

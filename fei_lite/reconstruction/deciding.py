@@ -3,9 +3,9 @@
 Each channel's classifier sees one candidate and judges it alone. Which of an
 event's candidates is right depends on the others: two that promise 0.3 each
 cannot both be. The last classifier gets what the channels said of a candidate
-and of its rivals, how the candidate is made (:mod:`fei_lite.reconstruction.tag_parts`),
-and gives the signal probability that a user sees; the channels' own stays in
-``channelProbability``.
+and of its rivals, how the candidate is made (:mod:`fei_lite.reconstruction.tag_parts`)
+and how it lies in space (:mod:`fei_lite.reconstruction.tag_shape`), and gives the
+signal probability that a user sees; the channels' own stays in ``channelProbability``.
 
 Rivals made of the same tracks differ in hypotheses, photons and pi0 alone: they are
 judged among each other, and their track group against the event's other groups.
@@ -17,6 +17,7 @@ probable because the signal side is empty. Mbc is no feature either.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from fei_lite.events import EventBatch
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
 from fei_lite.reconstruction.rivals import Rivals, compare, groups_of, log_odds
 from fei_lite.reconstruction.tag_parts import PARTS, tag_parts
+from fei_lite.reconstruction.tag_shape import SHAPE, tag_shape
 from fei_lite.sources import words_to_unpacked
 
 Floats = NDArray[np.float64]
@@ -41,7 +43,7 @@ OF_EVENT = ("logOdds", "logOddsBestRival", "logOddsRivals", "rank", "nCandidates
 OF_GROUP = ("nTracks", "nClusters", "nGroup", "rankGroup", "logOddsBestGroup", "logOddsGroup", "absDeltaEGroup",
             "nGroups", "logOddsBestOther", "logOddsOther")
 #: All features, in the order of the model.
-FEATURES = (*OF_EVENT, *OF_GROUP, *PARTS)
+FEATURES = (*OF_EVENT, *OF_GROUP, *PARTS, *SHAPE)
 
 
 def tag_features(tags: Sequence[CandidateTable], tables: dict[str, CandidateTable], channel_set: ChannelSet,
@@ -57,9 +59,11 @@ def tag_features(tags: Sequence[CandidateTable], tables: dict[str, CandidateTabl
                                    f"{nearest(name, FEATURES)} Train it again, or use the fei-lite that did.")
     joined = _joined(tags, batch)
     ends = np.cumsum([len(t) for t in tags])[:-1]
-    parts = [tag_parts(t, tables, channel_set, batch) for t in tags] if set(names) & set(PARTS) else []
-    for name in PARTS if parts else ():
-        joined[name] = np.concatenate([of_table[name] for of_table in parts])
+    for some, of_table in ((PARTS, partial(tag_parts, tables=tables, channel_set=channel_set, batch=batch)),
+                           (SHAPE, partial(tag_shape, batch=batch))):
+        if set(names) & set(some):
+            found = [of_table(t) for t in tags]
+            joined |= {name: np.concatenate([columns[name] for columns in found]) for name in some}
     return np.split(np.column_stack([joined[name] for name in names]).astype(np.float64), ends)
 
 
