@@ -27,7 +27,7 @@ from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, thin, train
 from fei_lite.training.mixture import luminosity_factors
 from fei_lite.training.sampling import VALIDATION_EVERY
-from fei_lite.training.search import CHOICES
+from fei_lite.training.search import CHOICES, fewer
 
 DATE = "2026-01-01"
 #: Weight of the generic events: the prior of D mesons is then far from their share of the entries.
@@ -123,6 +123,48 @@ def test_samples_are_what_the_events_hold(trained, channels, samples):
         if identifier in trained.models:  # half of the held-out ones chose the number of trees
             assert entry["validation"]["n_signal"] == np.count_nonzero(held & signal) // 2
             assert entry["validation"]["n_background"] == np.count_nonzero(held & ~signal) // 2
+
+
+def test_sampled_candidates_are_those_of_a_full_reconstruction(trained, channels, samples):
+    """Would catch rows mixed up between choosing, fitting and filling, and a choice beyond the stage observed."""
+    batch = next(iter(open_events(samples, batch_size=200)))
+    chosen, some, every = {}, {}, {}
+
+    def sampler(channel, table):
+        chosen[channel.identifier] = np.flatnonzero(np.arange(len(table)) % 3 == 1)
+        return chosen[channel.identifier]
+
+    stage = len(channels.stages) - 2
+    options = {"with_truth": True, "last_stage": stage, "observe_stage": stage}
+    reconstruct(batch, channels, trained, **options, sampler=sampler,
+                observer=lambda channel, table, X: some.update({channel.identifier: (table, X)}))
+    reconstruct(batch, channels, trained, **options,
+                observer=lambda channel, table, X: every.update({channel.identifier: (table, X)}))
+    assert some.keys() == every.keys() == chosen.keys() and sum(len(rows) for rows in chosen.values()) > 20
+    assert {channel.particle for channel in channels.channels() if channel.identifier in some} \
+        == set(channels.stages[stage])
+    for identifier, rows in chosen.items():
+        (table, X), (whole, full) = some[identifier], every[identifier]
+        np.testing.assert_array_equal(X, full[rows])
+        np.testing.assert_array_equal(table["isSignal"], whole["isSignal"][rows])
+        np.testing.assert_array_equal(table.event_index, whole.event_index[rows])
+
+
+def test_early_stages_use_a_share_of_the_events(channels, folder, samples, settings, tmp_path):
+    """Would catch a share that reaches the B's stage, or is not in the manifest and command."""
+    few = train(samples, tmp_path / "few", settings=replace(settings, early_share=0.5, deciding=False), date=DATE)
+    every = load_model_set(folder / "models").manifest["channels"]
+    for identifier in ("pi+_FSP", "pi0_gamma_gamma"):
+        ratio = few.manifest["channels"][identifier]["training"]["n_signal"] / every[identifier]["training"]["n_signal"]
+        assert 0.1 < ratio < 0.8  # the ranges of two short files
+    last = [name for name, entry in every.items() if entry["stage"] == len(channels.stages) - 1]
+    assert last
+    for name in last:  # the early classifiers differ a little, and so do the candidates
+        found = (few.manifest["channels"].get(name) or few.manifest["untrained"][name])["training"]["n_signal"]
+        assert found == pytest.approx(every[name]["training"]["n_signal"], rel=0.15)
+    assert "--early-share 0.5" in few.manifest["command"] and few.manifest["parameters"]["early_share"] == 0.5
+    with pytest.raises(FeiLiteError, match=r"early_share: got 1\.5"):
+        replace(settings, early_share=1.5)
 
 
 def test_the_weighted_prior_is_kept(trained, channels, folder, samples):
@@ -386,6 +428,17 @@ def test_search_is_written_and_resumed(samples, settings, tmp_path):
 
 
 # Limits and bad input
+
+
+def test_fewer_candidates_weigh_as_much():
+    """Would catch a search that sees another prior."""
+    y = np.arange(1000) % 10 == 0
+    weight = np.linspace(0.1, 2.0, 1000)
+    X, few, scaled = fewer((np.arange(1000.0)[:, None], y, weight), 200, seed=1)
+    assert np.count_nonzero(few) == 100 and np.count_nonzero(~few) == 200
+    for label in (False, True):
+        assert scaled[few == label].sum() == pytest.approx(weight[y == label].sum())
+    np.testing.assert_array_equal(few, y[X[:, 0].astype(int)])
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.5])

@@ -41,6 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
+    parser.add_argument("--early-share", type=float, default=1.0, metavar="F",
+                        help="share of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--date", default=None, help="date for the manifest, ISO 8601 (default: today)")
@@ -73,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
             seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
             batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
+            early_share=arguments.early_share,
             search=arguments.search, deciding=not arguments.no_deciding,
             same_luminosity=arguments.same_luminosity),
         report=report)

@@ -75,6 +75,8 @@ class Decider(Protocol):
 
 #: Sees every channel's candidates before they are classified: (channel, table, features).
 Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
+#: Rows (ascending) of a channel's candidates to go on with, by their truth and event, before any fit.
+Sampler = Callable[[Channel, CandidateTable], NDArray[np.intp]]
 
 
 @dataclass
@@ -90,8 +92,8 @@ class Reconstruction:
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
-    observe_stage: int | None = None, prune: bool = True, early_exit: bool = True,
-    stopwatch: Stopwatch | None = None, btags: Mapping[str, CandidateTable] | None = None,
+    observe_stage: int | None = None, sampler: Sampler | None = None, prune: bool = True,
+    early_exit: bool = True, stopwatch: Stopwatch | None = None, btags: Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -99,7 +101,8 @@ def reconstruct(
     the batch has them). ``last_stage`` ends after that stage of the graph.
     ``observer`` sees the candidates and features of every channel of
     ``observe_stage`` (all stages if None) before the classifier; training uses
-    it. Channels without a model make no candidates beyond that point; the
+    it. There ``sampler`` may choose some of a channel's candidates: the others are
+    neither fitted nor seen. Channels without a model make no candidates beyond that point; the
     cut-flow lists them. ``prune`` gives up partial combinations that cannot
     pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
     probability while their trees are added; neither changes the result, which
@@ -122,9 +125,10 @@ def reconstruct(
     for stage, names in enumerate(channel_set.stages):
         if last_stage is not None and stage > last_stage:
             break
+        observed = observe_stage in (None, stage)
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
-                        early_exit=early_exit, observer=observer if observe_stage in (None, stage) else None,
-                        btags=btags)
+                        early_exit=early_exit, observer=observer if observed else None,
+                        sampler=sampler if observed else None, btags=btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
@@ -159,6 +163,7 @@ class _Stage:
     prune: bool
     early_exit: bool
     observer: Observer | None
+    sampler: Sampler | None
     btags: Mapping[str, CandidateTable] | None
 
     def count(self, name: str, step: str, count: int) -> None:
@@ -209,14 +214,13 @@ class _Stage:
                 table, names, passed = combine_channel(channel, config, pool=self.pool, prune=self.prune)
                 daughters = [self.result.tables[name] for name in names]
             self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
+        if self.with_truth:
+            self._match(table, daughters, channel, config)
+        if self.sampler is not None and classified:
+            table = table.select(self.sampler(channel, table))
+        if channel.leaf is None:
             self._fit(table, daughters, channel)
         self.count(channel.identifier, "best kept", len(table))
-        if self.with_truth:
-            with self.watch("truth"):
-                match = (truth.match_leaves(table, self.result.batch, kind=leaf_kind(channel))
-                         if channel.leaf is not None
-                         else truth.match_composites(table, daughters, self.result.batch))
-                table.columns |= truth.truth_columns(match, target=config.target)
         if not classified:
             table.columns.setdefault("SignalProbability", _product(table, daughters))
             return table
@@ -248,6 +252,14 @@ class _Stage:
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
             table.columns["preCut_rank"] = rank
         return table
+
+    def _match(self, table: CandidateTable, daughters: list[CandidateTable], channel: Channel,
+               config: ParticleConfig) -> None:
+        """Fill the truth of a channel's candidates; it asks for the objects used, not for any fit."""
+        with self.watch("truth"):
+            match = (truth.match_leaves(table, self.result.batch, kind=leaf_kind(channel))
+                     if channel.leaf is not None else truth.match_composites(table, daughters, self.result.batch))
+            table.columns |= truth.truth_columns(match, target=config.target)
 
     def _fit(self, table: CandidateTable, daughters: list[CandidateTable], channel: Channel) -> None:
         """Fill p4, vertex, cov, chiProb and M of a channel's candidates."""

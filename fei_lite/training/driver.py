@@ -43,7 +43,8 @@ Report = Callable[[str, int, int], None]
 class Settings:
     """How to train.
 
-    ``max_entries`` caps each class of a channel's sample; ``search``: the
+    ``max_entries`` caps each class of a channel's sample; ``early_share``: of the events, as much
+    as the stages before the last use, which have more candidates than they need; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
     ``deciding``: a last classifier as well; ``same_luminosity``: events are weighted
@@ -58,6 +59,7 @@ class Settings:
     batch_size: int = 2000
     workers: int = 1
     max_events: int | None = None
+    early_share: float = 1.0
     parameters: Mapping[str, Any] | None = None
     search: bool = False
     deciding: bool = True
@@ -69,7 +71,8 @@ class Settings:
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
-
+        if not 0.0 < self.early_share <= 1.0:
+            raise FeiLiteError(f"early_share: got {self.early_share}, expected a share above 0, at most 1.")
 
 
 def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
@@ -89,7 +92,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     channel_set = load_channel_set(settings.channel_set)
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
-                  "min_entries": settings.min_entries} | ({"search": True} if settings.search else {})
+                  "min_entries": settings.min_entries, "early_share": settings.early_share}
+    parameters |= {"search": True} if settings.search else {}
     factors, deciding_factors = _factors(samples, deciding_samples) if settings.same_luminosity else ({}, {})
     sample = describe_samples(samples, settings)
     if deciding_samples:
@@ -106,7 +110,9 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         open_channels = [c for c in channels if c.identifier not in writer.finished]
         if not open_channels:
             continue
-        collected = _collect(ranges, factors, folder, settings, stage, report)
+        last = stage == len(channel_set.stages) - 1
+        collected = _collect(ranges if last else spread(ranges, settings.early_share), factors, folder, settings, stage,
+                             report)
         chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
@@ -125,6 +131,15 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
+
+
+def spread(ranges: Sequence[EntryRange], share: float) -> list[EntryRange]:
+    """A share of the ranges, evenly from all files.
+
+    >>> spread(["a1", "a2", "a3", "b1", "b2", "b3"], 0.5)
+    ['a2', 'b1', 'b3']
+    """
+    return [r for i, r in enumerate(ranges) if int((i + 1) * share) > int(i * share)]
 
 
 def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, settings: Settings, stage: int,
@@ -170,6 +185,8 @@ def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: 
              "--min-entries", settings.min_entries]
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
+    if settings.early_share != 1.0:
+        words += ["--early-share", settings.early_share]
     words += (["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
               + ["--same-luminosity"] * settings.same_luminosity)
     if deciding_samples:
@@ -221,16 +238,20 @@ def _candidates(entries: EntryRange, *, channel_set: str, folder: str, factors: 
         held = held_out(np.arange(batch.n_events) + entries.first_entry)
         rng = np.random.default_rng([seed, stage, entries.first_entry])
 
-        def observe(channel: Channel, table: CandidateTable, X: NDArray[np.float64], *,
-                    event_weight: NDArray = event_weight, held: NDArray = held,
-                    rng: np.random.Generator = rng) -> None:
-            event = table.event_index
-            rows, weight = thin(table["isSignal"], event_weight[event], share, rng)
+        weights: dict[str, NDArray[np.float64]] = {}
+
+        def choose(channel: Channel, table: CandidateTable, *, event_weight: NDArray = event_weight,
+                   rng: np.random.Generator = rng, weights: dict[str, NDArray] = weights) -> NDArray[np.intp]:
+            rows, weights[channel.identifier] = thin(table["isSignal"], event_weight[table.event_index], share, rng)
+            return rows
+
+        def observe(channel: Channel, table: CandidateTable, X: NDArray[np.float64], *, held: NDArray = held,
+                    weights: dict[str, NDArray] = weights) -> None:
             found.setdefault(channel.identifier, []).append(
-                (X[rows], table["isSignal"][rows], weight, held[event[rows]]))
+                (X, table["isSignal"], weights[channel.identifier], held[table.event_index]))
 
         reconstruct(batch, channels, models, with_truth=True, last_stage=stage, observer=observe,
-                    observe_stage=stage)
+                    observe_stage=stage, sampler=choose)
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fei_lite.classifiers.fitting import fit_channel
 from fei_lite.classifiers.quality import Quality
-from fei_lite.training.sampling import ChannelSample
+from fei_lite.training.sampling import ChannelSample, SampleArrays
 
 #: Trees are taken only while the classifier knows held-out events about as well as its own.
 RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 1.0})
@@ -30,8 +30,9 @@ CHOICES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "depth 5, rate 0.05": {"max_depth": 5, "num_leaves": 16, "learning_rate": 0.05, **RESTRAINT},
 })
 
-#: Channels of a stage that are fitted with every choice.
-N_CHANNELS = 4
+#: Channels of a stage that are fitted with every choice, and candidates of a class that they are fitted on at most;
+#: half as many held-out ones judge.
+N_CHANNELS, N_CANDIDATES = 4, 40_000
 
 
 def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int, num_threads: int = 1,
@@ -48,6 +49,8 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
     used = []
     for i, name in enumerate(names):
         training, held = samples[name].arrays()
+        training, held = (fewer(some, limit, seed=seed) for some, limit in ((training, N_CANDIDATES),
+                                                                            (held, N_CANDIDATES // 2)))
         features = [f"feature {k}" for k in range(training[0].shape[1])]
         fits = {choice: fit_channel(*training, names=features, seed=seed, validation=held, min_entries=min_entries,
                                     num_threads=num_threads, parameters=parameters)
@@ -63,6 +66,20 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
     tried = {choice: _mean(values) for choice, values in gained.items()}
     chosen = max(CHOICES, key=lambda choice: tried[choice]["gain"]) if used else next(iter(CHOICES))
     return {"chosen": chosen, "parameters": dict(CHOICES[chosen]), "channels": used, "tried": tried}
+
+
+def fewer(sample: SampleArrays, limit: int, *, seed: int) -> SampleArrays:
+    """At most ``limit`` candidates of each class, chosen at random, with the weight of all of the class."""
+    X, y, weight = sample
+    rng = np.random.default_rng(seed)
+    rows, scaled = [], weight.copy()
+    for of_class in (~y, y):
+        every = np.flatnonzero(of_class)
+        some = np.sort(rng.choice(every, limit, replace=False)) if len(every) > limit else every
+        scaled[some] *= weight[every].sum() / max(weight[some].sum(), np.finfo(float).tiny)
+        rows.append(some)
+    chosen = np.concatenate(rows)
+    return X[chosen], y[chosen], scaled[chosen]
 
 
 def representative(sizes: Mapping[str, int], *, at_least: int, n: int = N_CHANNELS) -> list[str]:
