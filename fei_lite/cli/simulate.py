@@ -5,6 +5,7 @@ ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
 other generically). --select keeps what an analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
+    fei-lite simulate ccbar --luminosity 0.001 --seed 1 -o continuum.root
     fei-lite simulate charged -n 1000000 --seed 1 --enrich --keep-uncovered 0.04 -o to_train_on.root
     fei-lite simulate signal --dec k_nunu -n 1000 --seed 1 -o signal.root
     fei-lite simulate charged --select hta --reuse 40 -n 2000 --seed 1 -o selected.root
@@ -22,7 +23,10 @@ HELP = "simulate events: generator and parametric detector"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite simulate``."""
     parser.add_argument("process", metavar="PROCESS", help="what the beams make")
-    parser.add_argument("-n", "--events", type=int, required=True, metavar="N", help="events to generate")
+    number = parser.add_mutually_exclusive_group(required=True)
+    number.add_argument("-n", "--events", type=int, metavar="N", help="events to generate")
+    number.add_argument("--luminosity", type=float, metavar="L",
+                        help="as many as an integrated luminosity of L/fb has on average (not for signal)")
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
@@ -49,17 +53,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite simulate``."""
     from tqdm import tqdm
 
+    from fei_lite.simulation.processes import events_in
     from fei_lite.simulation.pythia import left_out
     from fei_lite.simulation.response import load_response
     from fei_lite.simulation.simulate import simulate_file
 
-    with tqdm(unit="event", desc="simulate", total=max(arguments.events, 0), file=sys.stderr,
+    n = arguments.events if arguments.luminosity is None else events_in(arguments.process, arguments.luminosity)
+    with tqdm(unit="event", desc="simulate", total=max(n, 0), file=sys.stderr,
               disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
             bar.update(done - bar.n)
 
         result = simulate_file(
-            arguments.process, arguments.output, n=arguments.events, seed=arguments.seed, dec_file=arguments.dec,
+            arguments.process, arguments.output, n=n, seed=arguments.seed, dec_file=arguments.dec,
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             enrich=arguments.enrich,

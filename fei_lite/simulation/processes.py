@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fei_lite.errors import SimulationError, nearest
@@ -45,3 +46,19 @@ def find_process(name: str) -> Process:
         raise SimulationError(f"unknown process '{name}': expected one of {', '.join(PROCESSES)}."
                               f"{nearest(name, PROCESSES)}")
     return PROCESSES[name]
+
+
+def events_in(name: str, luminosity: float) -> int:
+    """Events of a process in an integrated luminosity (1/fb), on average and rounded.
+
+    Raises :class:`SimulationError` for a process without a cross-section and for a luminosity that is not positive.
+
+    >>> events_in("ccbar", 0.01)
+    13000
+    """
+    process = find_process(name)
+    if not process.cross_section > 0.0:
+        raise SimulationError(f"{name}: no cross-section, so a luminosity is no number of events: give -n.")
+    if not (luminosity > 0.0 and math.isfinite(luminosity)):
+        raise SimulationError(f"luminosity {luminosity}: expected a positive number of inverse femtobarn.")
+    return round(luminosity * 1e6 * process.cross_section)
