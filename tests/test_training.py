@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,6 +228,14 @@ def test_manifest_says_what_was_done(trained, channels, samples, settings):
     stages = {identifier: entry["stage"] for identifier, entry in manifest["channels"].items()}
     assert stages == {c.identifier: i for i, names in enumerate(channels.stages) for name in names
                       for c in channels.particles[name].channels if c.identifier in stages}
+
+
+def test_a_folder_with_the_name_of_a_shipped_set(trained, folder, samples, settings, tmp_path, monkeypatch):
+    """Would catch stages that are built with the shipped classifiers of that name, in place of those just trained."""
+    monkeypatch.chdir(tmp_path)
+    made = train(samples, Path("fei_default"), settings=settings, date=DATE)
+    assert made.name == settings.name and made.digest == trained.digest
+    assert content(tmp_path / "fei_default") == content(folder / "models")
 
 
 def test_processes_and_batches_do_not_matter(trained, folder, samples, settings, tmp_path):

@@ -88,6 +88,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     """
     if deciding_samples and not settings.deciding:
         raise FeiLiteError("events for the last classifier, but none is to be trained: leave one of the two out.")
+    folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
     _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
