@@ -156,10 +156,12 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
 
 
 def _origin(tags: BestTags) -> dict[str, Any]:
-    """Models and event files of a Btag file; what the file does not tell is None."""
-    keys = ("models", "models_digest", "channel_set", "channel_set_hash", "fei_lite")
+    """Models and event files of a Btag file, without their folders; what the file does not tell is None."""
+    names = {key: Path(str(value)).name if (value := tags.metadata.get(key)) else None
+             for key in ("models", "channel_set")}
     files = [Path(str(path)).name for path in tags.metadata.get("inputs", [])]
-    return {key: tags.metadata.get(key) for key in keys} | {"inputs": files}
+    return names | {key: tags.metadata.get(key) for key in ("models_digest", "channel_set_hash", "fei_lite")} \
+        | {"inputs": files}
 
 
 def check_same_events(sets: Mapping[str, BestTags]) -> None:
