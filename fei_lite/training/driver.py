@@ -43,8 +43,8 @@ Report = Callable[[str, int, int], None]
 class Settings:
     """How to train.
 
-    ``max_entries`` caps each class of a channel's sample; ``early_share``: of the events, as much
-    as the stages before the last use, which have more candidates than they need; ``search``: the
+    ``max_entries`` caps each class of a channel's sample; ``early_share`` is the share of the events
+    that the stages before the last use, which have more candidates than they need; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
     ``deciding``: a last classifier as well; ``same_luminosity``: events are weighted

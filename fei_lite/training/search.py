@@ -69,7 +69,10 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
 
 
 def fewer(sample: SampleArrays, limit: int, *, seed: int) -> SampleArrays:
-    """At most ``limit`` candidates of each class, chosen at random, with the weight of all of the class."""
+    """At most ``limit`` candidates of each class, chosen at random; their weights are scaled to the sum of the class.
+
+    Background stands first, as in a :class:`ChannelSample`'s arrays.
+    """
     X, y, weight = sample
     rng = np.random.default_rng(seed)
     rows, scaled = [], weight.copy()
