@@ -31,6 +31,7 @@ from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Sets, observe_files
 from fei_lite.report.page import render
 from fei_lite.report.tags import KindOfTag, gain
+from fei_lite.report.text import overtraining_table
 from fei_lite.report.training import load_training
 from fei_lite.simulation.simulate import simulate_file
 from fei_lite.sources import source_indices
@@ -321,6 +322,31 @@ def test_page_prints_the_numbers(page, folder):
     for word in (manifest["command"], manifest["sample"]["files"][0]["sha256"][:16], manifest["channel_set"]["hash"]):
         assert word in text
     assert all(entry["reason"] in text for entry in manifest["untrained"].values())
+
+
+def test_overtraining_table(numbers, folder, tmp_path, capsys):
+    """Would catch AUC of one sample under the heading of another, a channel left out, a summary that miscounts."""
+    manifest = json.loads((folder / "models" / "manifest.json").read_text())
+    lines = overtraining_table(numbers).splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:] if " +- " in line}
+    assert rows.keys() == manifest["channels"].keys()
+    for name, words in rows.items():
+        row = numbers["channels"][name]
+        training, found = manifest["channels"][name]["training"], row["on_events"]
+        assert words[:2] == [f"{training['auc']:.4f}", str(training["n_signal"])]
+        assert words[7:11] == [f"{found['auc']:.4f}" if found["auc"] is not None else "-", "+-",
+                               f"{found['auc_uncertainty']:.4f}" if found["auc_uncertainty"] is not None else "-",
+                               str(found["n_signal"])]
+        assert words[11] == ("-" if row["pull"] is None else f"{row['pull']:.2f}")
+        assert (words[-1] == "*") == row["flag"]
+    judged = [row["pull"] for row in numbers["channels"].values() if row["pull"] is not None]
+    assert judged and f"independent: {len(judged)} channels judged, pulls {np.mean(judged):.2f} on average" in lines[-2]
+    capsys.readouterr()
+    for form in ("table", "json"):
+        assert run(folder, "models", "--generate", "0", f"--format={form}", "-o", str(tmp_path / f"{form}.html")) == 0
+        printed = capsys.readouterr().out
+        said = Page((tmp_path / f"{form}.html").read_text(encoding="utf-8")).numbers
+        assert printed == overtraining_table(said) + "\n" if form == "table" else json.loads(printed) == said
 
 
 def test_page_of_the_manifest_alone(folder, tmp_path):

@@ -38,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         "fraction; 0 leaves it out (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of random subsets and toys (default: %(default)s)")
     parser.add_argument("--date", default=None, help="date on the page, ISO 8601 (default: today)")
+    parser.add_argument("--format", choices=("table", "json"), default="table",
+                        help="on stdout: the table of AUC on training and other events, or all numbers of the page")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -45,11 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite report``."""
     import datetime
+    import json
 
     from tqdm import tqdm
 
     from fei_lite.events.ranges import BATCH_SIZE
     from fei_lite.report.making import Request, make_report
+    from fei_lite.report.text import overtraining_table
 
     bars: dict[str, tqdm] = {}
 
@@ -68,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers, generate=arguments.generate, seed=arguments.seed,
             date=arguments.date or datetime.date.today().isoformat()),
         arguments.output, force=arguments.force, report=report)
+    print(json.dumps(numbers, indent=1) if arguments.format == "json" else overtraining_table(numbers))
     flagged = len(numbers["overtraining"]["flagged"])
     print(f"{numbers['set']['name']}: {numbers['set']['n_trained']} of {numbers['set']['n_channels']} channels with a "
           f"classifier, {flagged} flagged; written to {arguments.output} "
