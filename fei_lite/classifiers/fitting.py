@@ -34,8 +34,9 @@ FEI_DEFAULT: Mapping[str, Any] = MappingProxyType({
     "bagging_fraction": 0.5, "bagging_freq": 1, "max_bin": 255, "min_data_in_leaf": 50,
     "min_information_in_leaf": 1e-5, "max_delta_step": 1.0, "early_stopping_rounds": 50,
 })
-#: Settings that are ours, not LightGBM's. ``max_overtraining`` (default: no limit): the AUC on the training sample
-#: may exceed that on held-out events by so many standard deviations; trees beyond are dropped.
+#: Settings that are ours, not LightGBM's. ``max_overtraining`` (default: no limit): where the AUC on the training
+#: sample exceeds that on held-out events by more standard deviations, trees are dropped, but none that held-out
+#: events would miss.
 _OURS = ("n_trees", "early_stopping_rounds", "min_information_in_leaf", "max_overtraining")
 #: Shares of the trees that are tried to keep within ``max_overtraining``.
 _FEWER = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
@@ -156,16 +157,32 @@ def _why_not(size: Quality, min_entries: int) -> str:
 
 
 def _restrained(booster: Any, n_trees: int, sample: Sample, held: Sample, limit: float) -> int:
-    """The most trees, of some tried, with an AUC on the sample at most ``limit`` deviations above that on ``held``."""
-    fewer = n_trees
+    """The most trees, of some tried, with an AUC on the sample at most ``limit`` deviations above that on ``held``.
+
+    No fewer than held-out candidates do with: their log-loss may exceed that of all trees by one standard
+    error of the difference (in pairs, candidate by candidate). An AUC that is a little low by chance must not
+    cost a classifier.
+    """
+    best = _losses(booster, n_trees, held)
+    fewest = n_trees
     for share in _FEWER:
         fewer = max(1, round(share * n_trees))
+        lost = held.weight * (_losses(booster, fewer, held) - best)
+        if lost.sum() > np.sqrt(np.sum(lost**2)):
+            break
+        fewest = fewer
         (own, s_own), (other, s_other) = (
             weighted_auc(part.y, booster.predict(part.X, num_iteration=fewer), weight=part.weight)
             for part in (sample, held))
         if not own - other > limit * np.hypot(s_own, s_other):  # also if undefined
             break
-    return fewer
+    return fewest
+
+
+def _losses(booster: Any, n_trees: int, sample: Sample) -> Floats:
+    """The log-loss of every candidate (n,), with the first ``n_trees`` trees."""
+    score = booster.predict(sample.X, num_iteration=n_trees, raw_score=True)
+    return np.asarray(np.logaddexp(0.0, np.where(sample.y, -score, score)))
 
 
 def _train_or_raise(sample: Sample, stop: Sample | None, names: Sequence[str], settings: Mapping[str, Any], *,
