@@ -85,7 +85,7 @@ def test_baseline_is_the_feis():
     parameters = models.manifest["parameters"]
     assert [parameters[k] for k in ("n_trees", "max_depth", "learning_rate", "bagging_fraction")] == [400, 3, 0.1, 0.5]
     assert "search" not in models.manifest and models.deciding is None
-    assert models.manifest["sample"] == load_model_set("extended").manifest["sample"]
+    assert models.manifest["sample"]["files"] == load_model_set("extended").manifest["sample"]["files"]
 
 
 @pytest.mark.parametrize("name", ["fei_default", "extended"])
