@@ -345,7 +345,7 @@ def boost(arguments: argparse.Namespace) -> None:
             probability = min(1.0, WANTED / max(to_find[i] * EVENTS, 1.0))
             keep.setdefault(str(channels.codes[i]), {})[str(channel.index)] = round(probability, 3)
     data = {
-        "name": channels.set.name, "channel_set": channels.set.hash, "table": table_hash(),
+        "name": channels.set.name, "channels": channels.set.decays_hash, "table": table_hash(),
         "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
         "command": f"python scripts/measure_enrichment.py --set {arguments.set} generate PROCESS --seed SEED "
                    "--events 250000; ... boost",

@@ -165,6 +165,11 @@ class ChannelSet:
         content = json.dumps(particles, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def decays_hash(self) -> str:
+        """Hash of the decays alone, without cuts, ranking and features: 16 hexadecimal digits."""
+        return hashlib.sha256("\n".join(c.text for c in self.channels()).encode()).hexdigest()[:16]
+
 
 def same_final_state(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     """Whether two lists of daughters agree up to their order."""
