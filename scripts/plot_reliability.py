@@ -56,7 +56,7 @@ def main() -> int:
     print(f"{len(panels)} channels drawn; {len(ratios)} of them have {MIN_SIGNAL} true candidates or more and a median "
           f"of calibration error / expected of {np.median(ratios):.2f}")
     for file in plot_reliability(panels, arguments.output, title="Reliability on independent events"):
-        print(f"drawn: {file}")
+        print(f"drawn: {file}", file=sys.stderr)
     return 0
 
 

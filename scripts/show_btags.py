@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def main() -> None:
     arguments.plots.mkdir(parents=True, exist_ok=True)
     for draw, name in ((plot_mbc, "mbc.png"), (plot_delta_e, "delta_e.png")):
         draw(best, arguments.plots / name)
-        print(f"drawn: {arguments.plots / name}")
+        print(f"drawn: {arguments.plots / name}", file=sys.stderr)
 
 
 if __name__ == "__main__":

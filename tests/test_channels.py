@@ -328,6 +328,20 @@ def test_hash_follows_the_content(tmp_path):
     assert load_channel_set(folder).hash != SET.hash
 
 
+def test_hash_of_the_decays(tmp_path):
+    """Would catch enrichment measured anew for another cut or ranking, or kept for other decays or another order."""
+    texts = small()
+    made = load_channel_set(write(tmp_path, texts))
+    other_cut = texts | {"D0": texts["D0"].replace("best = ", "best = 1")}
+    assert other_cut["D0"] != texts["D0"]
+    cut = load_channel_set(write(tmp_path, other_cut))
+    assert cut.hash != made.hash and cut.decays_hash == made.decays_hash
+    channels = (["K-", "pi+"], ["K_S0", "pi0"])
+    hashes = {load_channel_set(write(tmp_path, small(D0=toml("D0", *some)))).decays_hash
+              for some in (channels, channels[::-1], channels[:1])}
+    assert len(hashes) == 3
+
+
 def test_places(tmp_path, monkeypatch):
     """Would catch a set that is found in a checkout but not in a wheel: inside the package comes first."""
     package = tmp_path / "site-packages" / "fei_lite"

@@ -17,7 +17,7 @@ from fei_lite.evaluation import CONFIDENCE, share
 from fei_lite.events import EventWriter, open_events
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.streaming import iterate_tags
-from fei_lite.validation.best_tags import read_best_tags
+from fei_lite.validation.best_tags import Events, read_best_tags
 from fei_lite.validation.ceiling import find_ceiling
 from fei_lite.validation.efficiency import compare_sets, scan_thresholds
 
@@ -162,6 +162,9 @@ def test_pieces_of_a_file(tmp_path, suffix, rows):
         expected.setdefault((columns["entry"][i], abs(columns["pdg"][i])), columns["SignalProbability"][i])
     assert {(e, k): p for e, k, p in zip(of_kind.entry, of_kind.kind, of_kind.probability, strict=True)} == expected
     assert len(of_kind) == len(expected)
+    for kind, pdg in (("B+", 521), ("B0", 511)):
+        listed = set(columns["entry"][(columns["isSignal"] == 1) & (np.abs(columns["pdg"]) == pdg)])
+        assert best.listed[kind] == of_kind.listed[kind] == Events(len(listed), len(listed), len(listed))
     with pytest.raises(UnknownNameError, match="no Btag column 'Mbcc'"):
         list(iterate_tags(path, ["Mbcc"]))
 

@@ -340,7 +340,14 @@ def test_overtraining_table(numbers, folder, tmp_path, capsys):
         assert words[11] == ("-" if row["pull"] is None else f"{row['pull']:.2f}")
         assert (words[-1] == "*") == row["flag"]
     judged = [row["pull"] for row in numbers["channels"].values() if row["pull"] is not None]
-    assert judged and f"independent: {len(judged)} channels judged, pulls {np.mean(judged):.2f} on average" in lines[-2]
+    summary = next(line for line in lines if line.startswith("independent:"))
+    assert judged and f"independent: {len(judged)} channels judged, pulls {np.mean(judged):.2f} on average" in summary
+    counts = {name: entry["training"]["n_signal"]
+              for part in ("channels", "untrained") for name, entry in manifest[part].items()}
+    few = {name: n for name, n in counts.items() if n < 1000}
+    heading = f"fewer than 1000 true candidates to train on: {len(few)} of {len(numbers['channels'])} channels"
+    place = lines.index(heading)
+    assert few and {name: int(n) for name, n in (line.split() for line in lines[place + 1:])} == few
     capsys.readouterr()
     for form in ("table", "json"):
         assert run(folder, "models", "--generate", "0", f"--format={form}", "-o", str(tmp_path / f"{form}.html")) == 0

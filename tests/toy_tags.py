@@ -9,8 +9,9 @@ from fei_lite.validation.best_tags import BestTags, Events
 METADATA = {"n_events": 0, "sum_of_weights": 0.0, "event_types": {}, "models": "toy", "channel_set": "hadronic"}
 
 
-def toy_tags(entry, probability, correct, *, n_events, kind=521, weight=None, mbc=None, ancestor=None, mode=None):
-    """Best Btags of one kind in ``n_events`` events, all of the kind's type."""
+def toy_tags(entry, probability, correct, *, n_events, kind=521, weight=None, mbc=None, ancestor=None, mode=None,
+             n_listed=0):
+    """Best Btags of one kind in ``n_events`` events, all of the kind's type; ``n_listed`` with a correct candidate."""
     n = len(entry)
     weight = np.ones(n) if weight is None else weight
     events = Events(n_events, float(n_events), float(n_events))
@@ -21,4 +22,5 @@ def toy_tags(entry, probability, correct, *, n_events, kind=521, weight=None, mb
         delta_e=np.zeros(n), weight=weight, correct=np.asarray(correct, dtype=bool),
         ancestor=np.full(n, 300553, np.int32) if ancestor is None else ancestor, has_truth=True, events=events,
         events_of_kind={"B+" if kind == 521 else "B0": events},
+        listed={"B+" if kind == 521 else "B0": Events(n_listed, float(n_listed), float(n_listed))},
         metadata={**METADATA, "n_events": n_events, "sum_of_weights": float(n_events)})

@@ -103,6 +103,8 @@ def table(comparison: Comparison, ceilings: Mapping[str, Mapping[str, Ceiling]])
             for name, (efficiency, ratio, threshold) in rows.items():
                 times = "1 (baseline)" if name == comparison.baseline else _times(ratio)
                 lines.append(f"  {label:20} {name:20} {_percent(efficiency):>24} {times:>24} {threshold:9.4g}")
+        lines += [f"  {'any candidate right':20} {name:20} {_percent(of_kind.listed):>24}"
+                  for name, of_kind in sets.items()]
         for names, ceiling in of_same_channels(ceilings, kind):
             lines += [f"  {'ceiling':20} {names:20} {_percent(ceiling.covered):>24}",
                       f"  {'  inside acceptance':20} {names:20} {_percent(ceiling.in_acceptance):>24}"]

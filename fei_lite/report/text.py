@@ -7,15 +7,19 @@ from typing import Any
 
 #: Columns of the table: key of the report's rows, key of the pull, heading.
 _SAMPLES = (("held_out", "pull_held_out", "held out"), ("on_events", "pull", "independent"))
+#: A channel with fewer true candidates in its training sample is named at the end.
+FEW = 1000
 
 
 def overtraining_table(numbers: Mapping[str, Any]) -> str:
     """Every channel with a classifier, and the summary, of the numbers of a report.
 
     ``true`` are true candidates; ``pull`` is (AUC - AUC on the training sample) over the
-    uncertainty of the difference; ``-`` is not measured, or too few true candidates to judge.
+    uncertainty of the difference; ``-`` is not measured, or too few true candidates to judge. Channels with
+    fewer than :data:`FEW` true candidates to train on are listed at the end, those without a classifier among them.
     """
-    rows = [row for row in numbers["channels"].values() if row["status"] == "trained"]
+    channels = numbers["channels"].values()
+    rows = [row for row in channels if row["status"] == "trained"]
     lines = [f"{'AUC':<48} {'training':>9} {'true':>7}"
              + "".join(f" {heading:>20} {'true':>7} {'pull':>6}" for *_, heading in _SAMPLES)]
     for row in rows:
@@ -35,6 +39,10 @@ def overtraining_table(numbers: Mapping[str, Any]) -> str:
                          f"{found['beyond']} beyond {together['limit']:g}")
     lines.append(f"* differs by more than {together['limit']:g} standard deviations: "
                  f"{len(together['flagged'])} channels")
+    few = {row["identifier"]: row["training"]["n_signal"] for row in channels
+           if row["training"] is not None and row["training"]["n_signal"] < FEW}
+    lines.append(f"fewer than {FEW} true candidates to train on: {len(few)} of {len(numbers['channels'])} channels"
+                 + "".join(f"\n  {name} {n}" for name, n in few.items()))
     return "\n".join(lines)
 
 

@@ -41,7 +41,8 @@ class BestTags:
     ``ancestor`` (mcPDG without sign: the common ancestor of what the candidate is
     made of; 300553 if from both B, 0 if there is none): arrays (n,).
     ``events`` are all events read, with a Btag or not, ``events_of_kind`` those
-    of B+B- and of B0B0bar by kind of Btag; ``metadata`` the file's.
+    of B+B- and of B0B0bar by kind of Btag; ``listed``, by kind, those with a correct
+    candidate in the list, the best or not; ``metadata`` the file's.
     """
 
     entry: NDArray[np.int64]
@@ -57,6 +58,7 @@ class BestTags:
     has_truth: bool
     events: Events
     events_of_kind: dict[str, Events]
+    listed: dict[str, Events]
     metadata: dict[str, Any]
 
     def __len__(self) -> int:
@@ -85,15 +87,30 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     names = {**_COLUMNS, "best": "best"}
     pieces: list[dict[str, NDArray[Any]]] = []
     last = np.empty(0, dtype=np.int64)  # keys of the last event of the piece before: its rest follows
+    right: list[dict[str, NDArray[Any]]] = []
     for piece in iterate_tags(path, list(names.values()), optional=list(_TRUTH.values()), rows=rows):
         if truth and not all(name in piece for name in _TRUTH.values()):
             raise EventFileError(f"{path}: no truth (isSignal, mcPDG): only simulated events tell correct Btags.")
         first, last = first_rows(piece, choose, last)
         pieces.append({name: values[first] for name, values in piece.items()})
+        if "isSignal" in piece:
+            rows_right = piece["isSignal"] == 1
+            right.append({name: piece[name][rows_right] for name in ("entry", "pdg", "weight")})
     found = {field: np.concatenate([p[name] for p in pieces]) if pieces and name in pieces[0] else None
              for field, name in {**_COLUMNS, **_TRUTH}.items()}
     events, of_kind = _events(path, metadata, truth)
-    return _assemble(found, events, of_kind, metadata)
+    return _assemble(found, events, of_kind, _listed(right, of_kind), metadata)
+
+
+def _listed(right: list[dict[str, NDArray[Any]]], of_kind: dict[str, Events]) -> dict[str, Events]:
+    """Events with a correct candidate, by kind; each counts once, in however many pieces its candidates are."""
+    found = {}
+    for kind in of_kind:
+        entry, weight = (np.concatenate([p[name][np.abs(p["pdg"]) == KINDS[kind][0]] for p in right] or [np.empty(0)])
+                         for name in ("entry", "weight"))
+        w = weight[np.unique(entry, return_index=True)[1]].astype(np.float64)
+        found[kind] = Events(len(w), float(w.sum()), float(np.sum(w**2)))
+    return found
 
 
 def first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
@@ -113,7 +130,7 @@ def first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
 
 
 def _assemble(found: dict[str, NDArray[Any] | None], events: Events, of_kind: dict[str, Events],
-              metadata: dict[str, Any]) -> BestTags:
+              listed: dict[str, Events], metadata: dict[str, Any]) -> BestTags:
     n = 0 if found["entry"] is None else len(found["entry"])
 
     def column(name: str, kind: Any) -> NDArray[Any]:
@@ -125,7 +142,8 @@ def _assemble(found: dict[str, NDArray[Any] | None], events: Events, of_kind: di
         mode=column("mode", np.int32), probability=column("probability", np.float64),
         mbc=column("mbc", np.float64), delta_e=column("delta_e", np.float64), weight=column("weight", np.float64),
         correct=column("correct", np.int8) == 1, ancestor=np.abs(column("ancestor", np.int32)),
-        has_truth=found["correct"] is not None, events=events, events_of_kind=of_kind, metadata=metadata)
+        has_truth=found["correct"] is not None, events=events, events_of_kind=of_kind, listed=listed,
+        metadata=metadata)
 
 
 def _events(path: PathLike, metadata: dict[str, Any], truth: bool) -> tuple[Events, dict[str, Events]]:

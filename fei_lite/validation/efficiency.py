@@ -106,12 +106,15 @@ class SetOfKind:
 
     ``maximum`` is the tag-side efficiency without a cut on SignalProbability,
     ``maximum_ratio`` that over the baseline's; ``n_correct`` correct tags are behind it.
+    ``listed`` is the share of events with a correct candidate of the kind, the best or not: what the choice of the
+    best can reach at most.
     """
 
     n_tagged: int
     n_correct: int
     maximum: Measured
     maximum_ratio: Measured
+    listed: Measured
     at_purity: list[AtPurity]
     curve: Curve
 
@@ -147,7 +150,7 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
                 for name, tags in sets.items()}
     spread = _bootstrap(prepared, purities, n_events=sets[first].events.n, n_tagged=len(entries),
                         replicas=replicas, rng=rng)
-    result = {kind: {name: _of_set(tags.of_kind(kind), tags.events_of_kind[kind], purities,
+    result = {kind: {name: _of_set(tags.of_kind(kind), tags.events_of_kind[kind], tags.listed[kind], purities,
                                    (prepared[kind, name], prepared[kind, first]),
                                    (spread[kind, name], spread[kind, first]), points) for name, tags in sets.items()}
               for kind in kinds}
@@ -229,8 +232,8 @@ def _ratio(mine: float, theirs: float, replicas: tuple[Floats, Floats]) -> Measu
         return _interval(mine / theirs if theirs > 0.0 else float("nan"), replicas[0] / replicas[1])
 
 
-def _of_set(tags: BestTags, events: Events, purities: Sequence[float], rows: tuple[_Prepared, _Prepared],
-            spread: tuple[Floats, Floats], points: int) -> SetOfKind:
+def _of_set(tags: BestTags, events: Events, listed: Events, purities: Sequence[float],
+            rows: tuple[_Prepared, _Prepared], spread: tuple[Floats, Floats], points: int) -> SetOfKind:
     mine, theirs = (r.sums(purities) for r in rows)
     scan = _scan(rows[0].probability, rows[0].weight, rows[0].correct)
     at = [AtPurity(purity, _interval(mine[i] / events.weight, spread[0][:, i] / events.weight),
@@ -239,7 +242,8 @@ def _of_set(tags: BestTags, events: Events, purities: Sequence[float], rows: tup
     count = _share_of(events)
     return SetOfKind(
         n_tagged=len(tags), n_correct=int(np.count_nonzero(tags.correct)), maximum=count(float(mine[-1])),
-        maximum_ratio=_ratio(mine[-1], theirs[-1], (spread[0][:, -1], spread[1][:, -1])), at_purity=at,
+        maximum_ratio=_ratio(mine[-1], theirs[-1], (spread[0][:, -1], spread[1][:, -1])),
+        listed=count(listed.weight), at_purity=at,
         curve=_curve(rows[0], count, points))
 
 
