@@ -27,6 +27,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("comparison"))
     parser.add_argument("--choose", choices=("event", "kind"), default="event",
                         help="the best Btag of each event, or of each list")
+    parser.add_argument("--in-bb", action="store_true",
+                        help="events hold no continuum: order the Btags of a set by probabilityInBB if it has that")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -39,10 +41,10 @@ def main() -> int:
             if code := fei_lite(["reconstruct", *map(str, arguments.events), "--models", models, "--set", channels,
                                  "--workers", str(arguments.workers), "-o", str(files[-1])]):
                 return code
-    comparison, ceilings = compare_files(files, choose=arguments.choose, events=arguments.events)
+    comparison, ceilings = compare_files(files, choose=arguments.choose, events=arguments.events, in_bb=arguments.in_bb)
     (arguments.folder / "comparison.json").write_text(as_json(comparison, ceilings) + "\n", encoding="utf-8")
     draw_comparison(comparison, arguments.folder / "efficiency.png", ceilings=ceilings)
-    print(table(comparison, ceilings))
+    print(table(comparison, ceilings, in_bb=arguments.in_bb))
     return 0
 
 

@@ -126,7 +126,7 @@ def test_sets_of_different_events():
         compare_sets(sets, purities=[0.0], rng=np.random.default_rng(1))
 
 
-def tag_file(path, *, truth=True, models="toy"):
+def tag_file(path, *, truth=True, models="toy", in_bb=False):
     """A Btag file of 200 events with 0 to 4 candidates each."""
     rng = np.random.default_rng(8)
     entry = np.repeat(np.arange(200), rng.integers(0, 5, 200))
@@ -137,6 +137,8 @@ def tag_file(path, *, truth=True, models="toy"):
         "decayModeID": rng.integers(0, 5, n).astype(np.int32), "SignalProbability": rng.random(n),
         "Mbc": rng.uniform(5.2, 5.29, n), "deltaE": rng.normal(size=n), "weight": np.ones(n),
         "rank": rank.astype(np.int16), "best": (rank == 1).astype(np.int8)}
+    if in_bb:
+        columns["probabilityInBB"] = rng.random(n)
     if truth:
         columns |= {"isSignal": rng.integers(0, 2, n).astype(np.int8),
                     "mcPDG": rng.choice([521, -511, 300553], n).astype(np.int32)}
@@ -167,6 +169,19 @@ def test_pieces_of_a_file(tmp_path, suffix, rows):
         assert best.listed[kind] == of_kind.listed[kind] == Events(len(listed), len(listed), len(listed))
     with pytest.raises(UnknownNameError, match="no Btag column 'Mbcc'"):
         list(iterate_tags(path, ["Mbcc"]))
+
+
+def test_probability_given_bb(tmp_path):
+    """Would catch purities of B Bbar events from the probability that counts continuum, and sets without the other
+    refused."""
+    path, columns = tag_file(tmp_path / "plain.root")
+    plain = read_best_tags(path, in_bb=True)
+    np.testing.assert_array_equal(plain.probability, columns["SignalProbability"][columns["best"] == 1])
+    path, columns = tag_file(tmp_path / "both.root", in_bb=True)
+    both, usual = read_best_tags(path, in_bb=True), read_best_tags(path)
+    np.testing.assert_array_equal(both.probability, columns["probabilityInBB"][columns["best"] == 1])
+    np.testing.assert_array_equal(usual.probability, columns["SignalProbability"][columns["best"] == 1])
+    np.testing.assert_array_equal(both.entry, usual.entry)
 
 
 def test_truth_is_needed_where_it_is_used(tmp_path):

@@ -142,6 +142,9 @@ def test_probability_replaces_and_orders(tables):
     after = with_probability(before, p)
     np.testing.assert_array_equal(after.offsets, before.offsets)
     np.testing.assert_allclose(after["SignalProbability"], 1.0 - after["channelProbability"])
+    assert "probabilityInBB" not in after.columns
+    both = with_probability(before, p, 0.5 * p)
+    np.testing.assert_array_equal(both["probabilityInBB"], 0.5 * both["SignalProbability"])
     for e in range(15):
         mine = after["SignalProbability"][after.offsets[e]:after.offsets[e + 1]]
         assert (np.diff(mine) <= 0).all()
@@ -277,8 +280,12 @@ def test_engine_asks_the_last_classifier(plain):
         def predict(self, X):
             return 1.0 / (1.0 + np.exp(X[:, 1]))
 
+    class Halving(Reversing):
+        def predict(self, X):
+            return 0.5 * super().predict(X)
+
     class Decided(Plain):
-        deciding = Reversing()
+        deciding, in_bb = Reversing(), Halving()
 
     batch, plain = plain
     channels = load_channel_set("hadronic")
@@ -290,6 +297,7 @@ def test_engine_asks_the_last_classifier(plain):
     tags, other = select_tags(plain), select_tags(decided)
     assert "channelProbability" not in tags.columns
     np.testing.assert_allclose(other.columns["SignalProbability"], 1.0 - other.columns["channelProbability"])
+    np.testing.assert_allclose(other.columns["probabilityInBB"], 0.5 * other.columns["SignalProbability"])
     best = {e: p for e, p, first in zip(tags.event, tags.columns["SignalProbability"], tags.columns["best"]) if first}
     worst = {e: p for e, p, first in zip(other.event, other.columns["channelProbability"], other.columns["best"])
              if first}

@@ -77,6 +77,26 @@ def test_sampling_is_unbiased() -> None:
     assert np.all(np.abs(pull) < 3.5)
 
 
+def test_relevant_candidates_are_kept_more_often() -> None:
+    """Would catch relevance that does not choose, or that the weights do not undo."""
+    n = 3000
+    X, _, weight, _ = candidates(n, 5)
+    relevance = np.where(X[:, 1] % 10 == 0, 20.0, 0.5)
+    truth = weight @ np.column_stack([X[:, 0], relevance > 1.0])
+    sums, kept_relevant = [], []
+    for seed in range(200):
+        part = ClassSample(n_features=2, cap=400, seed=seed)
+        for rows in np.array_split(np.arange(n), 5):
+            part.add(X[rows], weight[rows], relevance[rows])
+        kept, w = part.kept()
+        relevant = kept[:, 1] % 10 == 0
+        sums.append(w @ np.column_stack([kept[:, 0], relevant]))
+        kept_relevant.append(relevant.mean())
+    pull = (np.mean(sums, axis=0) - truth) / (np.std(sums, axis=0, ddof=1) / np.sqrt(len(sums)))
+    assert np.all(np.abs(pull) < 3.5)
+    assert 0.5 < np.mean(kept_relevant) < 0.9  # a tenth of the candidates
+
+
 def test_kept_candidates_weigh_about_the_same() -> None:
     """Heavy candidates are kept first: catches a choice blind to the weight, worth a third of its size."""
     rng = np.random.default_rng(8)
@@ -137,7 +157,7 @@ def test_memory_is_bounded() -> None:
     largest = 0
     for _ in range(200):
         part.add(np.zeros((500, 1)), np.ones(500))
-        largest = max(largest, sum(len(weight) for _, _, weight in part._parts))
+        largest = max(largest, sum(len(weight) for _, _, weight, _ in part._parts))
     assert largest <= 1250 + 500
     assert len(part) == 1000 and part.n_seen == 100_000
 

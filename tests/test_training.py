@@ -27,6 +27,7 @@ from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, thin, train
 from fei_lite.training.mixture import luminosity_factors
+from fei_lite.training.renewal import renew_deciding
 from fei_lite.training.sampling import VALIDATION_EVERY
 from fei_lite.training.search import CHOICES, fewer
 
@@ -262,7 +263,7 @@ def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder
 
     own, others = true_tags(samples), true_tags(more)
     fifth = own[own % VALIDATION_EVERY == VALIDATION_EVERY - 1]
-    training = (np.count_nonzero((fifth // VALIDATION_EVERY) % 2 == 0)
+    training = (np.count_nonzero((fifth // VALIDATION_EVERY) % VALIDATION_EVERY != VALIDATION_EVERY - 1)
                 + np.count_nonzero(others % VALIDATION_EVERY != VALIDATION_EVERY - 1))
     assert training > 30
     assert whole.manifest["deciding"]["training"]["n_signal"] == training
@@ -273,6 +274,37 @@ def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder
         train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more[:1])
     with pytest.raises(FeiLiteError, match="leave one of the two out"):
         train(samples, tmp_path / "other", settings=replace(settings, deciding=False), date=DATE, deciding_samples=more)
+
+
+def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path):
+    """Would catch the old last classifier among the features of the new one, channels that change, a silent manifest,
+    and a new one that learns from what the channels know by heart."""
+    more = [folder / "test_rich.root", folder / "test_generic.root"]
+
+    def renew(name, *, models=folder / "models", events=more, **changes):
+        return renew_deciding(str(models), events, tmp_path / name, settings=replace(settings, **changes), date=DATE,
+                              command=f"make {name}")
+
+    new = renew("new")
+    again = renew("again", models=tmp_path / "new")
+    assert new.deciding.packed == again.deciding.packed and new.in_bb is None and "undecided" not in new.manifest
+    assert {name: model.packed for name, model in new.models.items()} == {
+        name: model.packed for name, model in trained.models.items()}
+    simulate_file("ccbar", tmp_path / "ccbar.root", n=200, seed=9)
+    mixture = renew("mixture", events=[*more, tmp_path / "ccbar.root"])
+    assert mixture.in_bb.packed == new.deciding.packed != mixture.deciding.packed  # fitted on the B Bbar events alone
+    assert mixture.digest != new.digest
+    origin = new.manifest["deciding"]["origin"]
+    assert (origin["command"], origin["date"]) == ("make new", DATE)
+    assert new.manifest["command"] == trained.manifest["command"]
+    assert [file["name"] for file in origin["sample"]["files"]] == [path.name for path in more]
+    with pytest.raises(ModelSetError, match=r"train_rich.root: was trained on .* cannot teach its last classifier"):
+        renew("own", events=samples)
+    with pytest.raises(OutputError, match="exists already"):
+        renew("new")
+    with pytest.raises(ModelSetError, match=r"the last classifier: only .* Give more events"):
+        renew("few", min_entries=10**6)
+    assert not (tmp_path / "own").exists() and not (tmp_path / "few").exists()
 
 
 def test_files_of_one_luminosity(folder, samples, settings, tmp_path):

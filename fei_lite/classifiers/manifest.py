@@ -23,7 +23,8 @@ TOP: dict[str, type | tuple[type, ...]] = {
 TRAINED: dict[str, type | tuple[type, ...]] = {
     "stage": int, "file": str, "sha256": str, "features": list, "n_trees": int, "seed": int,
     "training": dict, "validation": (dict, type(None))}
-#: The last classifier, which sees all tag candidates of an event; a set may have none.
+#: The last classifier, which sees all tag candidates of an event, and its forest for B Bbar events; a set may
+#: have neither.
 DECIDING = {key: kind for key, kind in TRAINED.items() if key != "stage"}
 UNTRAINED: dict[str, type | tuple[type, ...]] = {"stage": int, "reason": str, "features": list, "training": dict}
 
@@ -46,8 +47,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for key, expected in (("channels", TRAINED), ("untrained", UNTRAINED)):
         for identifier, entry in content[key].items():
             _check_keys(entry, expected, f"{path}: {key}['{identifier}']")
-    if "deciding" in content:
-        _check_keys(content["deciding"], DECIDING, f"{path}: deciding")
+    for key in ("deciding", "in_bb"):
+        if key in content:
+            _check_keys(content[key], DECIDING, f"{path}: {key}")
     both = content["channels"].keys() & content["untrained"].keys()
     if both:
         raise ModelSetError(f"{path}: both trained and untrained: {', '.join(sorted(both))}.")

@@ -68,6 +68,8 @@ class ModelSet:
     source: str = ""
     #: The last classifier, which sees all tag candidates of an event.
     deciding: ChannelModel | None = None
+    #: Its second forest, of the same features: the probability given that the event is B Bbar.
+    in_bb: ChannelModel | None = None
 
     @property
     def untrained(self) -> dict[str, str]:
@@ -79,8 +81,7 @@ class ModelSet:
         """SHA-256 of what decides the probabilities: channel set, model files, last classifier."""
         parts = [str(self.manifest["channel_set"]["hash"]),
                  *(f"{name} {model.entry['sha256']}" for name, model in sorted(self.models.items()))]
-        if self.deciding is not None:
-            parts.append(str(self.deciding.entry["sha256"]))
+        parts += [str(model.entry["sha256"]) for model in (self.deciding, self.in_bb) if model is not None]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def has_model(self, identifier: str) -> bool:
@@ -163,9 +164,13 @@ def load_model_set(name_or_path: str | Path) -> ModelSet:
     manifest = read_manifest(folder)
     models = {identifier: _load_channel(folder, identifier, entry)
               for identifier, entry in manifest["channels"].items()}
-    deciding = manifest.get("deciding")
-    return ModelSet(manifest["name"], models, manifest, str(folder),
-                    None if deciding is None else _load_channel(folder, "the last classifier", deciding))
+    deciding, in_bb = (None if (entry := manifest.get(key)) is None else _load_channel(folder, what, entry)
+                       for key, what in (("deciding", "the last classifier"),
+                                         ("in_bb", "the last classifier, in B Bbar events")))
+    if in_bb is not None and (deciding is None or in_bb.features != deciding.features):
+        raise ModelSetError(f"{folder / MANIFEST}: in_bb: needs a last classifier ('deciding') of the same "
+                            "features. Train it again (fei-lite train --renew).")
+    return ModelSet(manifest["name"], models, manifest, str(folder), deciding, in_bb)
 
 
 def find_model_set(name_or_path: str | Path) -> Path:

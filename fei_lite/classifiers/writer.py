@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from fei_lite.classifiers.fitting import FittedChannel
 from fei_lite.classifiers.manifest import FORMAT, FORMAT_VERSION, MANIFEST, dump_manifest, read_manifest
+from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.text import pack
 from fei_lite.errors import ModelSetError, OutputError
 from fei_lite.outputs import atomic_output
@@ -88,19 +90,12 @@ class ModelSetWriter:
         """Whether the last classifier has been tried."""
         return "deciding" in self._content or "undecided" in self._content
 
-    def add_deciding(self, fitted: FittedChannel) -> None:
-        """Write the last classifier, or note why there is none."""
+    def add_deciding(self, fitted: FittedChannel, in_bb: FittedChannel | None = None) -> None:
+        """Write the last classifier, with its forest for B Bbar events if it has one, or note why there is none."""
         if not fitted.trained:
             self._content["undecided"] = fitted.reason
         else:
-            packed = pack(fitted.text)
-            file = "models/deciding.txt.gz"
-            with atomic_output(self.folder / file, force=True) as temporary:
-                temporary.write_bytes(packed)
-            self._content["deciding"] = {
-                "features": list(fitted.names), "training": fitted.training.to_json(), "file": file,
-                "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": fitted.n_trees, "seed": fitted.seed,
-                "validation": fitted.validation.to_json() if fitted.validation else None}
+            self._content |= _write_deciding(self.folder, fitted, in_bb)
         self._write_manifest()
 
     def searched(self, stage: int) -> Mapping[str, Any] | None:
@@ -119,7 +114,7 @@ class ModelSetWriter:
         if differing:
             raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
                                 f"{', '.join(differing)}. Resume with the same, or choose another folder.")
-        for key in ("channels", "untrained", "date", "search", "deciding", "undecided"):
+        for key in ("channels", "untrained", "date", "search", "deciding", "in_bb", "undecided"):
             if key in old:
                 self._content[key] = old[key]
 
@@ -135,6 +130,44 @@ class ModelSetWriter:
                 raise ModelSetError(f"{self.folder}: channels '{identifier}' and '{other}' "
                                     f"would share the file {name}.")
         return name
+
+
+def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | None) -> dict[str, Any]:
+    """Write the model files of a last classifier; returns its parts of the manifest."""
+    parts = {}
+    for key, model in (("deciding", fitted), ("in_bb", in_bb)):
+        if model is not None and model.trained:
+            packed = pack(model.text)
+            file = f"models/{key}.txt.gz"
+            with atomic_output(folder / file, force=True) as temporary:
+                temporary.write_bytes(packed)
+            parts[key] = {
+                "features": list(model.names), "training": model.training.to_json(), "file": file,
+                "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
+                "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None}
+    return parts
+
+
+def write_with_deciding(models: ModelSet, folder: Path, fitted: FittedChannel, in_bb: FittedChannel | None, *,
+                        name: str, origin: Mapping[str, Any]) -> None:
+    """Write a copy of a model set with another last classifier to a new folder, the manifest at last.
+
+    ``origin`` (command, date, sample) becomes part of the last classifier's entry.
+    Raises :class:`ModelSetError` if it has no model.
+    """
+    if not fitted.trained:
+        raise ModelSetError(f"the last classifier: {fitted.reason}. Give more events.")
+    (folder / "models").mkdir(parents=True)
+    for entry in models.manifest["channels"].values():
+        shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
+    content = {key: value for key, value in models.manifest.items()
+               if key not in ("undecided", "deciding", "in_bb")} | {"name": name}
+    content["sample"] = {key: value for key, value in content["sample"].items()
+                         if key not in ("deciding", "deciding_factors")}
+    content |= _write_deciding(folder, fitted, in_bb)
+    content["deciding"]["origin"] = dict(origin)
+    with atomic_output(folder / MANIFEST, force=True) as temporary:
+        temporary.write_text(dump_manifest(content), encoding="utf-8")
 
 
 def package_versions() -> dict[str, str]:

@@ -20,25 +20,29 @@ def compare(arguments: argparse.Namespace) -> str:
     """Compare the Btag files of the arguments; draws the figure, returns the result as text."""
     comparison, ceilings = compare_files(
         arguments.btags, choose=arguments.choose, purities=arguments.purities, replicas=arguments.replicas,
-        seed=arguments.seed, events=arguments.ceiling)
+        seed=arguments.seed, events=arguments.ceiling, in_bb=arguments.in_bb)
     if arguments.figure is not None:
         from fei_lite.plots.validation import draw_comparison
 
         draw_comparison(comparison, arguments.figure, ceilings=ceilings, force=arguments.force)
-    return as_json(comparison, ceilings) if arguments.format == "json" else table(comparison, ceilings)
+    return as_json(comparison, ceilings) if arguments.format == "json" else table(
+        comparison, ceilings, in_bb=arguments.in_bb)
 
 
 def compare_files(
     paths: Sequence[Path], *, choose: Choice = "event", purities: Sequence[float] | None = None, replicas: int = 400,
-    seed: int = 1, events: Sequence[Path] | None = None,
+    seed: int = 1, events: Sequence[Path] | None = None, in_bb: bool = False,
 ) -> tuple[Comparison, dict[str, dict[str, Ceiling]]]:
-    """Sets compared, and their ceilings in ``events`` (none: in the Btag files' own inputs; None: not asked for)."""
+    """Sets compared, and their ceilings in ``events`` (none: in the Btag files' own inputs; None: not asked for).
+
+    ``in_bb``: tags are ordered by ``probabilityInBB`` where a set has it (events without continuum).
+    """
     import numpy as np
 
     from fei_lite.validation.best_tags import read_best_tags
     from fei_lite.validation.efficiency import PURITIES, compare_sets
 
-    read = [read_best_tags(path, choose=choose) for path in paths]
+    read = [read_best_tags(path, choose=choose, in_bb=in_bb) for path in paths]
     sets = dict(zip(set_names(paths, read), read, strict=True))
     comparison = compare_sets(sets, purities=purities or PURITIES, replicas=replicas, rng=np.random.default_rng(seed))
     return comparison, {} if events is None else _ceilings(sets, events)
@@ -88,13 +92,14 @@ def _times(measured: Measured) -> str:
     return f"{measured.value:.3f} [{measured.lower:.3f}, {measured.upper:.3f}]"
 
 
-def table(comparison: Comparison, ceilings: Mapping[str, Mapping[str, Ceiling]]) -> str:
-    """Efficiencies at the purities, the maximum and the ceiling of each set, by kind."""
+def table(comparison: Comparison, ceilings: Mapping[str, Mapping[str, Ceiling]], *, in_bb: bool = False) -> str:
+    """Efficiencies at the purities, the maximum and the ceiling of each set, by kind; ``in_bb``: how they were read."""
     from fei_lite.validation.ceiling import of_same_channels
 
     lines = ["tag-side efficiency: correct best Btags over all events of the kind, %; intervals of 68.3 %",
              f"ratio: to {comparison.baseline}, on the same events ({comparison.replicas} bootstrap replicas of the "
              "events)"]
+    lines += ["P: probabilityInBB where a set has it, else SignalProbability"] if in_bb else []
     for kind, sets in comparison.sets.items():
         events = comparison.events[kind]
         lines += ["", f"{kind}, {events.n} events", f"  {'':20} {'set':20} {'tag-side efficiency %':>24} "

@@ -39,6 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     several.add_argument("--purities", type=float, nargs="+", metavar="P", help="compare there (default: 0.1 0.5)")
     several.add_argument("--choose", choices=("event", "kind"), default="event",
                          help="the best Btag of each event, or of each list, B+ and B0 (default: %(default)s)")
+    several.add_argument("--in-bb", action="store_true",
+                         help="the events hold no continuum: order the Btags by probabilityInBB where a set has it")
     several.add_argument("--ceiling", type=Path, nargs="*", metavar="EVENTS",
                          help="count, in these event files (default: those the Btag files name), the events in which "
                               "a B of the channel list is generated")

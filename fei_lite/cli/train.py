@@ -11,8 +11,15 @@ given again. Example:
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fei_lite.classifiers.model_set import ModelSet
+    from fei_lite.training.driver import Settings
 
 HELP = "train the classifiers of a channel set"
 
@@ -22,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("samples", nargs="+", type=Path, metavar="EVENTS", help="event files with truth")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the model set; resumed if begun")
     parser.add_argument("--name", help="name of the model set (default: the folder's)")
-    parser.add_argument("--set", dest="channel_set", default="hadronic", help="channel set (default: %(default)s)")
+    parser.add_argument("--set", dest="channel_set", default=None,
+                        help="channel set (default: hadronic; with --renew the one that the set names)")
     parser.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
     parser.add_argument("--max-entries", type=int, default=150_000,
                         help="candidates kept of each class of a channel (default: %(default)s)")
@@ -37,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deciding-events", nargs="+", type=Path, metavar="EVENTS", default=[],
                         help="more events with truth for the last classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
+    parser.add_argument("--renew", metavar="SET", default=None,
+                        help="keep the channels' classifiers of this set, and fit its last classifier anew, on all of "
+                             "EVENTS, which no channel may know")
     parser.add_argument("--same-luminosity", action="store_true",
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
@@ -68,17 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
         if done >= total:
             bars[what].close()
 
-    models = train(
-        arguments.samples, arguments.output, deciding_samples=arguments.deciding_events,
-        date=arguments.date or datetime.date.today().isoformat(),
-        settings=Settings(
-            name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set,
-            seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
-            batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
-            early_share=arguments.early_share,
-            search=arguments.search, deciding=not arguments.no_deciding,
-            same_luminosity=arguments.same_luminosity),
-        report=report)
+    date = arguments.date or datetime.date.today().isoformat()
+    settings = Settings(
+        name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
+        seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
+        batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
+        early_share=arguments.early_share, search=arguments.search, deciding=not arguments.no_deciding,
+        same_luminosity=arguments.same_luminosity)
+    if arguments.renew is not None:
+        models = _renew(arguments, settings, date, report)
+    else:
+        models = train(arguments.samples, arguments.output, deciding_samples=arguments.deciding_events, date=date,
+                       settings=settings, report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))
         return 0
@@ -94,3 +106,30 @@ def run(arguments: argparse.Namespace) -> int:
     for stage, found in models.manifest.get("search", {}).items():
         print(f"stage {stage}: {found['chosen']}")
     return 0
+
+
+def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
+           report: Callable[[str, int, int], None]) -> ModelSet:
+    """The set of ``--renew`` with a new last classifier."""
+    from dataclasses import replace
+
+    from fei_lite.classifiers.model_set import load_model_set
+    from fei_lite.errors import FeiLiteError
+    from fei_lite.training.renewal import renew_deciding
+
+    for given, option in ((arguments.deciding_events, "--deciding-events"), (arguments.no_deciding, "--no-deciding"),
+                          (arguments.search, "--search")):
+        if given:
+            raise FeiLiteError(f"{option} is for a training of the channels, and --renew keeps those of "
+                               f"{arguments.renew}: leave one of the two out.")
+    if arguments.channel_set is None:
+        named = str(load_model_set(arguments.renew).manifest["channel_set"]["name"])
+        settings = replace(settings, channel_set=named)
+    words = ["fei-lite", "train", *(path.name for path in arguments.samples), "--renew", Path(arguments.renew).name,
+             "--name", settings.name, "--seed", settings.seed, "--min-entries", settings.min_entries]
+    words += ["--max-events", settings.max_events] if settings.max_events is not None else []
+    words += ["--set", Path(settings.channel_set).name] if arguments.channel_set is not None else []
+    words += ["--same-luminosity"] * settings.same_luminosity
+    command = shlex.join(str(word) for word in [*words, "-o", settings.name])
+    return renew_deciding(arguments.renew, arguments.samples, arguments.output, settings=settings, date=date,
+                          command=command, report=report)

@@ -10,6 +10,10 @@ signal probability that a user sees; the channels' own stays in ``channelProbabi
 Rivals made of the same tracks differ in hypotheses, photons and pi0 alone: they are
 judged among each other, and their track group against the event's other groups.
 
+Where it was trained with continuum it has a second forest of the same features, fitted on B Bbar events
+alone: the probability that a candidate is right given that the event is B Bbar (``probabilityInBB``, what the
+FEI's SignalProbability means).
+
 No feature looks at the rest of the event: a tag must not become more
 probable because the signal side is empty. Mbc is no feature either.
 """
@@ -117,8 +121,13 @@ def _groups(group: NDArray[np.int64], event: NDArray[np.int64], score: Floats,
     return compare(event_of, best), compare(event_of, total)
 
 
-def with_probability(table: CandidateTable, probability: Floats) -> CandidateTable:
-    """The table with the last classifier's ``SignalProbability``, the best of an event first."""
-    table = CandidateTable(table.particle, table.offsets, {
-        **table.columns, "SignalProbability": probability, "channelProbability": table["SignalProbability"]})
+def with_probability(table: CandidateTable, probability: Floats, in_bb: Floats | None = None) -> CandidateTable:
+    """The table with the last classifier's ``SignalProbability``, the best of an event first.
+
+    ``in_bb`` (n,) is ``probabilityInBB``, if there is one.
+    """
+    columns = {**table.columns, "SignalProbability": probability, "channelProbability": table["SignalProbability"]}
+    if in_bb is not None:
+        columns["probabilityInBB"] = in_bb
+    table = CandidateTable(table.particle, table.offsets, columns)
     return table.select(np.lexsort((-probability, table.event_index)))

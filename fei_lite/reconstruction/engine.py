@@ -63,14 +63,14 @@ class NoClassifiers:
 
 
 class Decider(Protocol):
-    """A last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
+    """A forest of the last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
 
     @property
     def features(self) -> Sequence[str]:
         """Names of its features, in its order."""
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signal probability of each row of features."""
+        """Probability of each row of features."""
 
 
 #: Sees every channel's candidates before they are classified: (channel, table, features).
@@ -108,7 +108,8 @@ def reconstruct(
     probability while their trees are added; neither changes the result, which
     is a pure function of the arguments. Where the model set has a last
     classifier, it sees all tag candidates of an event in the end, and its
-    probability is their SignalProbability (the channel's: ``channelProbability``).
+    probability is their SignalProbability (the channel's: ``channelProbability``;
+    given that the event is B Bbar: ``probabilityInBB``, if it knows continuum).
 
     ``btags`` are tables of an earlier reconstruction of the same batch, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
@@ -134,11 +135,11 @@ def reconstruct(
             pool.add(finished)
         for table in finished:
             result.tables[table.particle] = table
-    _decide(result, getattr(models, "deciding", None), watch)
+    _decide(result, getattr(models, "deciding", None), getattr(models, "in_bb", None), watch)
     return result
 
 
-def _decide(result: Reconstruction, decider: Decider | None, watch: Stopwatch) -> None:
+def _decide(result: Reconstruction, decider: Decider | None, in_bb: Decider | None, watch: Stopwatch) -> None:
     """Let the last classifier judge the tag candidates of an event against each other, if there is one."""
     tags = [name for name in result.channel_set.tags if name in result.tables]
     if decider is None or not tags or len(tags) < len(result.channel_set.tags):
@@ -147,7 +148,8 @@ def _decide(result: Reconstruction, decider: Decider | None, watch: Stopwatch) -
         tables = [result.tables[name] for name in tags]
         features = tag_features(tables, result.tables, result.channel_set, result.batch, decider.features)
         for name, table, X in zip(tags, tables, features, strict=True):
-            result.tables[name] = with_probability(table, decider.predict(X))
+            given_bb = None if in_bb is None else in_bb.predict(X)
+            result.tables[name] = with_probability(table, decider.predict(X), given_bb)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fei_lite
+from fei_lite.classifiers.independence import check_independent
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import BATCH_SIZE
 from fei_lite.outputs import atomic_output
@@ -19,7 +20,7 @@ from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Observed, Report, Sets, describe_events, observe_files
 from fei_lite.report.page import render
 from fei_lite.report.tag_figures import draw_tags
-from fei_lite.report.training import Training, check_baseline, check_independent, load_training
+from fei_lite.report.training import Training, check_baseline, load_training
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _observe(request: Request, training: Training, baseline: Training | None,
     files = describe_events(request.events, max_events=request.max_events)
     for judged in (training, baseline):
         if judged is not None:
-            check_independent(judged, files)
+            check_independent(judged.models.manifest, files, purpose="judge the set", last_classifier=True)
     sets = Sets(request.models, str(training.channels.path), training.last_stage, request.baseline,
                 None if baseline is None else str(baseline.channels.path))
     observed = observe_files(request.events, sets, batch_size=request.batch_size, max_events=request.max_events,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,24 +93,6 @@ def check_baseline(training: Training, baseline: Training, *, name: str) -> None
         raise ModelSetError(f"{name}: the baseline makes {', '.join(baseline.channels.tags) or 'no tags'}, the set of "
                             f"the report {', '.join(training.channels.tags)}; only sets with the same tags can be "
                             "compared.")
-
-
-def check_independent(training: Training, files: Sequence[Mapping[str, Any]]) -> None:
-    """Raise :class:`ModelSetError` if events of the report were trained on.
-
-    The same file, or the same process, decay file and seed: a longer sample
-    begins with the events of a shorter one.
-    """
-    for ours in files:
-        for theirs in training.models.manifest["sample"].get("files", ()):
-            origin, trained = ours["origin"], theirs.get("origin", {})
-            same_events = bool(origin.get("process")) and all(
-                origin.get(key) == trained.get(key) for key in ("process", "seed", "decay_file"))
-            if ours["sha256"] == theirs["sha256"] or same_events:
-                raise ModelSetError(
-                    f"{ours['name']}: was trained on ('{theirs['name']}' of the manifest, process "
-                    f"{trained.get('process', 'unknown')}, seed {trained.get('seed', 'unknown')}): such events cannot "
-                    "judge the set. Simulate others with another seed.")
 
 
 def folder_size(models: ModelSet) -> int:

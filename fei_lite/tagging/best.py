@@ -129,8 +129,9 @@ def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArra
         "SignalProbability": join("SignalProbability"), "Mbc": mbc, "deltaE": delta_e,
         "M": join("M"), "chiProb": join("chiProb"), "decayModeID": join("decayModeID").astype(np.int32),
     }
-    if all("channelProbability" in t.columns for t in tables):
-        columns["channelProbability"] = join("channelProbability")
+    for name in ("channelProbability", "probabilityInBB"):
+        if all(name in t.columns for t in tables):
+            columns[name] = join(name)
     columns |= dict(zip(("px", "py", "pz", "E"), p4.T, strict=True))
     if result.batch.generated is not None and all("isSignal" in t.columns for t in tables):
         mc = join("mc")

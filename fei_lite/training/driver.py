@@ -118,7 +118,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
             fitted = fit_channel(
-                *training, names=channel.features, seed=_seed(settings.seed, channel.identifier),
+                *training, names=channel.features, seed=seed_of(settings.seed, channel.identifier),
                 validation=validation, min_entries=settings.min_entries, num_threads=settings.workers,
                 parameters=chosen or FEI_DEFAULT)
             writer.add(channel.identifier, fitted, stage=stage)
@@ -126,9 +126,9 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             if report is not None:
                 report(f"stage {stage}: fit", i + 1, len(open_channels))
     if settings.deciding and not writer.decided:
-        writer.add_deciding(fit_deciding(
+        writer.add_deciding(*fit_deciding(
             ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
-            channel_set=settings.channel_set, seed=_seed(settings.seed, "deciding"), factors=deciding_factors,
+            channel_set=settings.channel_set, seed=seed_of(settings.seed, "deciding"), factors=deciding_factors,
             workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
@@ -148,7 +148,7 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
     """The settings of a stage: those found before the training was interrupted, or found now."""
     found = writer.searched(stage)
     if found is None:
-        found = search(collected, seed=_seed(settings.seed, f"search {stage}"), min_entries=settings.min_entries,
+        found = search(collected, seed=seed_of(settings.seed, f"search {stage}"), min_entries=settings.min_entries,
                        num_threads=settings.workers,
                        report=None if report is None else partial(report, f"stage {stage}: search"))
         writer.add_search(stage, found)
@@ -195,7 +195,7 @@ def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: 
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
-def _seed(seed: int, identifier: str) -> int:
+def seed_of(seed: int, identifier: str) -> int:
     """A seed of its own for every channel, the same in every run."""
     return zlib.crc32(f"{seed}:{identifier}".encode()) & 0x7FFFFFFF
 
@@ -206,7 +206,7 @@ def _collect(ranges: Sequence[EntryRange], factors: Factors, folder: Path, setti
     channel_set = load_channel_set(settings.channel_set)
     collected = {
         channel.identifier: ChannelSample(len(channel.features), cap=settings.max_entries,
-                                          seed=_seed(settings.seed, channel.identifier))
+                                          seed=seed_of(settings.seed, channel.identifier))
         for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels if channel.features}
     # every range may give its share of the cap, with room for ranges that hold less
     share = max(200, 3 * settings.max_entries // max(1, len(ranges)))

@@ -5,7 +5,8 @@ keeps at most ``cap`` of them, chosen at random but repeatably, and the kept
 ones stand for all: their weights are scaled to the sum of the class. Heavy
 candidates are preferred, so that the kept ones weigh about the same and a cap of
 100 000 is worth 100 000 (of events enriched in rare decays, which have weights
-from 0.01 to 25, a choice blind to the weight would be worth a third of that).
+from 0.01 to 25, a choice blind to the weight would be worth a third of that). So are
+candidates that are said to matter more (``relevance``): their smaller weights undo it.
 
 Features are stored as float32, which halves the memory. Thresholds lie halfway
 between neighbouring training values, so that a value and its float32 rounding
@@ -34,7 +35,7 @@ Rows = tuple[Floats, NDArray[np.int8], Floats, NDArray[np.bool_]]
 #: One event in so many is held out; it fits no channel's classifier and measures what was fitted.
 VALIDATION_EVERY = 5
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def held_out(number: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -47,8 +48,8 @@ class ClassSample:
     """A random subset, without replacement, of one class: at most ``cap`` candidates.
 
     Candidate k of the class gets a uniform number hashed from (seed, k); divided by
-    its weight it is the candidate's key, and the ``cap`` smallest keys stay. Those
-    lighter than 1 / (largest key kept) then count as that weight, which is right on
+    its size (weight times relevance) it is the candidate's key, and the ``cap`` smallest keys stay.
+    Weights of those of a size below 1 / (largest key kept) are raised by that ratio, which is right on
     average (priority sampling: Duffield, Lund, Thorup, J. ACM 54 (2007) 32). The result depends on the order of
     the candidates, not on how they were divided into batches. Memory: up to 1.25
     ``cap`` candidates.
@@ -61,59 +62,61 @@ class ClassSample:
         self.n_seen = 0
         self.weight_seen = 0.0
         self._limit = np.inf  # keys above it cannot stay
-        self._parts: list[tuple[Floats, NDArray[np.float32], Floats]] = []
+        self._parts: list[tuple[Floats, NDArray[np.float32], Floats, Floats]] = []  # key, X, weight, size
         self._n_stored = 0
 
     def __len__(self) -> int:
         return min(self._n_stored, self.cap)
 
-    def add(self, X: NDArray[Any], weight: Floats) -> None:
-        """Offer candidates (n, n_features) with weights (n,)."""
+    def add(self, X: NDArray[Any], weight: Floats, relevance: Floats | None = None) -> None:
+        """Offer candidates (n, n_features) with weights (n,), and how much each matters (n,) (default: 1)."""
+        size = weight if relevance is None else weight * relevance
         number = hashed(np.arange(self.n_seen, self.n_seen + len(weight), dtype=np.uint64), seed=self.seed)
-        key = (number.astype(np.float64) + 0.5) / 2.0**64 / weight
+        key = (number.astype(np.float64) + 0.5) / 2.0**64 / size
         self.n_seen += len(weight)
         self.weight_seen += float(np.sum(weight))
         rows = np.flatnonzero(key <= self._limit)
         if not len(rows):
             return
         with np.errstate(over="ignore", under="ignore"):  # beyond float32: infinite, or zero
-            self._parts.append((key[rows], X[rows].astype(np.float32), weight[rows]))
+            self._parts.append((key[rows], X[rows].astype(np.float32), weight[rows], size[rows]))
         self._n_stored += len(rows)
         if self._n_stored > self.cap + max(self.cap // 4, 1):
             self._reduce()
 
     def kept(self) -> tuple[NDArray[np.float32], Floats]:
         """Features and scaled weights of the kept candidates, in the order they came."""
-        _, X, weight = self._reduce()
+        _, X, weight, size = self._reduce()
         if len(weight):
-            weight = np.maximum(weight, 1.0 / self._limit)
+            weight = weight * np.maximum(1.0, 1.0 / (self._limit * size))
             weight = weight * (self.weight_seen / weight.sum())
         return X, weight
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything needed to go on later, as arrays."""
-        key, X, weight = self._reduce()
-        return {"key": key, "X": X, "weight": weight, "n_seen": np.array(self.n_seen),
+        key, X, weight, size = self._reduce()
+        return {"key": key, "X": X, "weight": weight, "size": size, "n_seen": np.array(self.n_seen),
                 "weight_seen": np.array(self.weight_seen), "limit": np.array(self._limit)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Undo :meth:`state`."""
-        self._parts = [(state["key"], state["X"], state["weight"])]
+        self._parts = [(state["key"], state["X"], state["weight"], state["size"])]
         self._n_stored = len(state["key"])
         self.n_seen, self.weight_seen = int(state["n_seen"]), float(state["weight_seen"])
         self._limit = float(state["limit"])
 
-    def _reduce(self) -> tuple[Floats, NDArray[np.float32], Floats]:
+    def _reduce(self) -> tuple[Floats, NDArray[np.float32], Floats, Floats]:
         """Drop what is beyond the cap and store the rest as one part."""
         if not self._parts:
-            return (np.empty(0), np.empty((0, self.n_features), np.float32), np.empty(0))
+            return (np.empty(0), np.empty((0, self.n_features), np.float32), np.empty(0), np.empty(0))
         key = np.concatenate([part[0] for part in self._parts])
         rows = np.arange(len(key))
         if len(key) > self.cap:
             rows = np.sort(np.argpartition(key, self.cap - 1)[:self.cap])
             self._limit = float(key[rows].max())
-        part = (key[rows], np.concatenate([part[1] for part in self._parts])[rows],
-                np.concatenate([part[2] for part in self._parts])[rows])
+        X = np.concatenate([part[1] for part in self._parts])[rows]
+        weight, size = (np.concatenate([part[i] for part in self._parts])[rows] for i in (2, 3))
+        part = (key[rows], X, weight, size)
         self._parts = [part]
         self._n_stored = len(rows)
         return part
@@ -139,9 +142,11 @@ class ChannelSample:
                                         seed=4 * seed + 2 * held + signal)
             for held in (False, True) for signal in (False, True)}
 
-    def add(self, X: ArrayLike, y: ArrayLike, weight: ArrayLike, is_validation: ArrayLike) -> None:
+    def add(self, X: ArrayLike, y: ArrayLike, weight: ArrayLike, is_validation: ArrayLike,
+            relevance: Floats | None = None) -> None:
         """Offer candidates: features (n, n_features), truth, weights and part (n,).
 
+        Where a class has too many, those of larger ``relevance`` (n,) are kept more often.
         The part must be chosen per event, never per candidate: candidates of one
         event resemble each other, and the validation would not be independent.
         """
@@ -154,7 +159,7 @@ class ChannelSample:
             raise FeiLiteError("sample: weights must be positive and finite; leave other events out.")
         for (in_validation, is_signal), part in self._classes.items():
             rows = np.flatnonzero((held == in_validation) & (signal == is_signal))
-            part.add(X[rows], w[rows])
+            part.add(X[rows], w[rows], None if relevance is None else relevance[rows])
 
     def arrays(self) -> tuple[SampleArrays, SampleArrays]:
         """Training and validation sample, each (X, y, weight); background first."""
@@ -188,7 +193,7 @@ class ChannelSample:
             sample = cls(n_features, seed=seed, cap=int(arrays["cap_00"]), validation_cap=int(arrays["cap_10"]))
             for (held, signal), part in sample._classes.items():
                 part.restore({key: arrays[f"{key}_{held:d}{signal:d}"]
-                              for key in ("key", "X", "weight", "n_seen", "weight_seen", "limit")})
+                              for key in ("key", "X", "weight", "size", "n_seen", "weight_seen", "limit")})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise FeiLiteError(f"{path}: not a saved training sample ({error}). Delete it and run the "
                                "stage again.") from None

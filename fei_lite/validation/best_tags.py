@@ -19,6 +19,7 @@ Choice = Literal["event", "kind"]
 
 _COLUMNS = {"entry": "entry", "event": "event", "kind": "pdg", "mode": "decayModeID",
             "probability": "SignalProbability", "mbc": "Mbc", "delta_e": "deltaE", "weight": "weight"}
+_IN_BB = "probabilityInBB"
 _TRUTH = {"correct": "isSignal", "ancestor": "mcPDG"}
 
 
@@ -76,9 +77,12 @@ class BestTags:
 _ARRAYS = tuple(f.name for f in fields(BestTags) if str(f.type).startswith("NDArray"))
 
 
-def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = True, rows: int = ROWS) -> BestTags:
+def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = True, in_bb: bool = False,
+                   rows: int = ROWS) -> BestTags:
     """The best Btags of a file made by ``fei-lite reconstruct``.
 
+    ``in_bb``: their ``probability`` is given that the event is B Bbar, where the set tells it (``probabilityInBB``;
+    the others know no continuum, and their SignalProbability is just that).
     With ``truth`` a file without it is refused; otherwise ``correct`` is false
     and ``ancestor`` 0 where it lacks. Raises :class:`EventFileError` for a file
     that is damaged, foreign or incomplete.
@@ -88,9 +92,11 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     pieces: list[dict[str, NDArray[Any]]] = []
     last = np.empty(0, dtype=np.int64)  # keys of the last event of the piece before: its rest follows
     right: list[dict[str, NDArray[Any]]] = []
-    for piece in iterate_tags(path, list(names.values()), optional=list(_TRUTH.values()), rows=rows):
+    for piece in iterate_tags(path, list(names.values()), optional=[*_TRUTH.values(), _IN_BB], rows=rows):
         if truth and not all(name in piece for name in _TRUTH.values()):
             raise EventFileError(f"{path}: no truth (isSignal, mcPDG): only simulated events tell correct Btags.")
+        if in_bb and _IN_BB in piece:
+            piece["SignalProbability"] = piece[_IN_BB]
         first, last = first_rows(piece, choose, last)
         pieces.append({name: values[first] for name, values in piece.items()})
         if "isSignal" in piece:
