@@ -19,13 +19,14 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
+from fei_lite.events.types import event_types
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 from fei_lite.report.coverage import Coverage
 from fei_lite.report.steps import Counts, StepCounter
 from fei_lite.tagging.best import select_tags
-from fei_lite.tagging.driver import Totals, event_types
+from fei_lite.tagging.driver import Totals
 from fei_lite.training.driver import thin
 
 Floats = NDArray[np.float64]

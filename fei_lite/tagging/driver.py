@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import fei_lite
 from fei_lite.channels import ChannelSet
@@ -17,6 +16,7 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
+from fei_lite.events.types import event_types
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
@@ -63,17 +63,6 @@ class TaggedBatch:
     tags: Btags
     cutflow: CutFlow
     totals: Totals
-
-
-def event_types(batch: EventBatch) -> NDArray[np.str_]:
-    """``"B+B-"``, ``"B0B0bar"`` or ``"other"`` from generator truth, else ``"unknown"``."""
-    if batch.generated is None:
-        return np.full(batch.n_events, "unknown")
-    code = np.abs(batch.generated["pdg"])
-    event = batch.generated.event_index
-    charged = np.bincount(event[code == 521], minlength=batch.n_events) > 0
-    neutral = np.bincount(event[code == 511], minlength=batch.n_events) > 0
-    return np.where(charged, "B+B-", np.where(neutral, "B0B0bar", "other"))
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,

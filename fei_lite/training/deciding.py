@@ -26,10 +26,10 @@ from fei_lite.classifiers.fitting import FittedChannel, fit_channel
 from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.events.ranges import EntryRange
+from fei_lite.events.types import event_types
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.tagging.driver import event_types
 from fei_lite.training.mixture import Factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Floats, held_out
 

@@ -13,7 +13,7 @@ from fei_lite.errors import EventFileError
 from fei_lite.evaluation import KINDS, Measured, share
 from fei_lite.events import open_events
 from fei_lite.events.files import PathLike
-from fei_lite.tagging.driver import event_types
+from fei_lite.events.types import event_types
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from fei_lite.errors import EventFileError
 from fei_lite.evaluation import CONFIDENCE
 from fei_lite.events import open_events
 from fei_lite.events.files import PathLike
+from fei_lite.events.types import event_types
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.tagging.driver import event_types
 from fei_lite.validation.two_sample import Sample, ks_distance, ks_events
 
 Floats = NDArray[np.float64]
