@@ -81,8 +81,8 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
                    rows: int = ROWS) -> BestTags:
     """The best Btags of a file made by ``fei-lite reconstruct``.
 
-    ``in_bb``: their ``probability`` is given that the event is B Bbar, where the set tells it (``probabilityInBB``;
-    the others know no continuum, and their SignalProbability is just that).
+    ``in_bb``: their ``probability`` is given that the event is B Bbar, where the file has it (``probabilityInBB``);
+    otherwise it is SignalProbability, which means the same if the set was trained without continuum.
     With ``truth`` a file without it is refused; otherwise ``correct`` is false
     and ``ancestor`` 0 where it lacks. Raises :class:`EventFileError` for a file
     that is damaged, foreign or incomplete.
