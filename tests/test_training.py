@@ -17,6 +17,7 @@ from small_set import write_decays, write_small_set
 
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.reading import open_events, origin_of
@@ -152,7 +153,7 @@ def test_sampled_candidates_are_those_of_a_full_reconstruction(trained, channels
         np.testing.assert_array_equal(table.event_index, whole.event_index[rows])
 
 
-def test_early_stages_use_a_share_of_the_events(channels, folder, samples, settings, tmp_path):
+def test_early_stages_use_a_share_of_the_events(trained, channels, folder, samples, settings, tmp_path):
     """Would catch a share that reaches the B's stage, or is not in the manifest and command."""
     few = train(samples, tmp_path / "few", settings=replace(settings, early_share=0.5, deciding=False), date=DATE)
     every = load_model_set(folder / "models").manifest["channels"]
@@ -305,6 +306,34 @@ def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path):
     with pytest.raises(ModelSetError, match=r"the last classifier: only .* Give more events"):
         renew("few", min_entries=10**6)
     assert not (tmp_path / "own").exists() and not (tmp_path / "few").exists()
+
+
+def test_a_missing_forest_for_bb_says_why(trained, folder, samples, settings, tmp_path, monkeypatch):
+    """Would catch a probabilityInBB that silently falls back because B Bbar events were too few."""
+    from fei_lite.training import renewal
+
+    def few_in_bb(*arguments, **options):
+        fitted, _ = fit_deciding(*arguments, **options)
+        return fitted, replace(fitted, text="", reason="only 3 signal entries, fewer than 5")
+
+    fit_deciding = renewal.fit_deciding
+    monkeypatch.setattr(renewal, "fit_deciding", few_in_bb)
+    models = renew_deciding(str(folder / "models"), [folder / "test_rich.root"], tmp_path / "few_bb",
+                            settings=settings, date=DATE, command="make few_bb")
+    assert models.in_bb is None and models.manifest["undecided_in_bb"] == "only 3 signal entries, fewer than 5"
+    monkeypatch.setattr(renewal, "fit_deciding", fit_deciding)
+    again = renew_deciding(str(tmp_path / "few_bb"), [folder / "test_rich.root"], tmp_path / "again_bb",
+                           settings=settings, date=DATE, command="make again_bb")
+    assert "undecided_in_bb" not in again.manifest
+
+
+@pytest.mark.parametrize("option", ["--max-entries", "--early-share"])
+def test_settings_of_the_channels_do_not_go_with_renew(samples, tmp_path, capsys, option):
+    """Would catch a setting that a user gives and that changes nothing."""
+    value = {"--max-entries": "1000", "--early-share": "0.5"}[option]
+    assert main(["train", str(samples[0]), "--renew", "extended", option, value, "-o", str(tmp_path / "new")]) != 0
+    assert f"{option} is for a training of the channels" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_files_of_one_luminosity(folder, samples, settings, tmp_path):

@@ -91,7 +91,7 @@ class ModelSetWriter:
         return "deciding" in self._content or "undecided" in self._content
 
     def add_deciding(self, fitted: FittedChannel, in_bb: FittedChannel | None = None) -> None:
-        """Write the last classifier, with its forest for B Bbar events if it has one, or note why there is none."""
+        """Write the last classifier, with its forest for B Bbar events if it has one, or note why not."""
         if not fitted.trained:
             self._content["undecided"] = fitted.reason
         else:
@@ -114,7 +114,8 @@ class ModelSetWriter:
         if differing:
             raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
                                 f"{', '.join(differing)}. Resume with the same, or choose another folder.")
-        for key in ("channels", "untrained", "date", "search", "deciding", "in_bb", "undecided"):
+        for key in ("channels", "untrained", "date", "search", "deciding", "in_bb", "undecided",
+                    "undecided_in_bb"):
             if key in old:
                 self._content[key] = old[key]
 
@@ -134,7 +135,7 @@ class ModelSetWriter:
 
 def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | None) -> dict[str, Any]:
     """Write the model files of a last classifier; returns its parts of the manifest."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for key, model in (("deciding", fitted), ("in_bb", in_bb)):
         if model is not None and model.trained:
             packed = pack(model.text)
@@ -145,6 +146,8 @@ def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | 
                 "features": list(model.names), "training": model.training.to_json(), "file": file,
                 "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
                 "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None}
+    if in_bb is not None and not in_bb.trained:
+        parts["undecided_in_bb"] = in_bb.reason
     return parts
 
 
@@ -161,7 +164,7 @@ def write_with_deciding(models: ModelSet, folder: Path, fitted: FittedChannel, i
     for entry in models.manifest["channels"].values():
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
-               if key not in ("undecided", "deciding", "in_bb")} | {"name": name}
+               if key not in ("undecided", "undecided_in_bb", "deciding", "in_bb")} | {"name": name}
     content["sample"] = {key: value for key, value in content["sample"].items()
                          if key not in ("deciding", "deciding_factors")}
     content |= _write_deciding(folder, fitted, in_bb)

@@ -32,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set (default: hadronic; with --renew the one that the set names)")
     parser.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
-    parser.add_argument("--max-entries", type=int, default=150_000,
-                        help="candidates kept of each class of a channel (default: %(default)s)")
+    parser.add_argument("--max-entries", type=int, default=None,
+                        help="candidates kept of each class of a channel (default: 150000)")
     parser.add_argument("--min-entries", type=int, default=500,
                         help="fewer candidates of a class: no model (default: %(default)s)")
     parser.add_argument("--search", action="store_true",
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
-    parser.add_argument("--early-share", type=float, default=1.0, metavar="F",
+    parser.add_argument("--early-share", type=float, default=None, metavar="F",
                         help="share of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -82,10 +82,11 @@ def run(arguments: argparse.Namespace) -> int:
     date = arguments.date or datetime.date.today().isoformat()
     settings = Settings(
         name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
-        seed=arguments.seed, max_entries=arguments.max_entries, min_entries=arguments.min_entries,
-        batch_size=arguments.batch_size, workers=arguments.workers, max_events=arguments.max_events,
-        early_share=arguments.early_share, search=arguments.search, deciding=not arguments.no_deciding,
-        same_luminosity=arguments.same_luminosity)
+        seed=arguments.seed, min_entries=arguments.min_entries, batch_size=arguments.batch_size,
+        max_entries=150_000 if arguments.max_entries is None else arguments.max_entries,
+        early_share=1.0 if arguments.early_share is None else arguments.early_share,
+        workers=arguments.workers, max_events=arguments.max_events, search=arguments.search,
+        deciding=not arguments.no_deciding, same_luminosity=arguments.same_luminosity)
     if arguments.renew is not None:
         models = _renew(arguments, settings, date, report)
     else:
@@ -103,6 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
               f"{training['auc']:7.4f} {held_text:>18}")
     for identifier, reason in models.untrained.items():
         print(f"{identifier:<48} no model: {reason}")
+    for key, what in (("undecided", "last classifier"), ("undecided_in_bb", "last classifier in B Bbar events")):
+        if key in models.manifest:
+            print(f"{what:<48} no model: {models.manifest[key]}")
     for stage, found in models.manifest.get("search", {}).items():
         print(f"stage {stage}: {found['chosen']}")
     return 0
@@ -118,7 +122,8 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
     from fei_lite.training.renewal import renew_deciding
 
     for given, option in ((arguments.deciding_events, "--deciding-events"), (arguments.no_deciding, "--no-deciding"),
-                          (arguments.search, "--search")):
+                          (arguments.search, "--search"), (arguments.max_entries is not None, "--max-entries"),
+                          (arguments.early_share is not None, "--early-share")):
         if given:
             raise FeiLiteError(f"{option} is for a training of the channels, and --renew keeps those of "
                                f"{arguments.renew}: leave one of the two out.")
