@@ -80,13 +80,13 @@ def run(arguments: argparse.Namespace) -> int:
             bars[what].close()
 
     date = arguments.date or datetime.date.today().isoformat()
+    given = {name: value for name in ("max_entries", "early_share")
+             if (value := getattr(arguments, name)) is not None}  # otherwise the defaults of Settings
     settings = Settings(
         name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
         seed=arguments.seed, min_entries=arguments.min_entries, batch_size=arguments.batch_size,
-        max_entries=150_000 if arguments.max_entries is None else arguments.max_entries,
-        early_share=1.0 if arguments.early_share is None else arguments.early_share,
         workers=arguments.workers, max_events=arguments.max_events, search=arguments.search,
-        deciding=not arguments.no_deciding, same_luminosity=arguments.same_luminosity)
+        deciding=not arguments.no_deciding, same_luminosity=arguments.same_luminosity, **given)
     if arguments.renew is not None:
         models = _renew(arguments, settings, date, report)
     else:
