@@ -170,6 +170,27 @@ def test_early_stages_use_a_share_of_the_events(trained, channels, folder, sampl
         replace(settings, early_share=1.5)
 
 
+def test_events_for_the_last_stage_alone(trained, channels, folder, samples, settings, tmp_path):
+    """Would catch events that reach an earlier stage, held-out events that change, a file that passes for unseen."""
+    more = folder / "test_rich.root"
+    several = train(samples, tmp_path / "several", settings=replace(settings, deciding=False), date=DATE,
+                    last_stage_samples=[more])
+    last = len(channels.stages) - 1
+    entries = several.manifest["channels"]
+    assert {entry["stage"] for entry in entries.values()} >= {0, 1, last}
+    for identifier, entry in entries.items():
+        if entry["stage"] < last:
+            assert several.models[identifier].packed == trained.models[identifier].packed, identifier
+        elif identifier in trained.models:
+            few = trained.manifest["channels"][identifier]["training"]["n_signal"]
+            assert entry["training"]["n_signal"] > 1.5 * few
+    assert [file["name"] for file in several.manifest["sample"]["files"]] == [path.name for path in (*samples, more)]
+    assert several.manifest["sample"]["last_stage"] == [more.name]
+    assert "--last-stage-events test_rich.root" in several.manifest["command"]
+    with pytest.raises(ModelSetError, match=r"test_rich.root: was trained on"):
+        renew_deciding(str(tmp_path / "several"), [more], tmp_path / "new", settings=settings, date=DATE, command="")
+
+
 def test_the_weighted_prior_is_kept(trained, channels, folder, samples):
     """Would catch a prior of entries in place of weights. The mean prediction is the weighted share of signal: on the
     training sample because the log-loss is at its minimum there, on independent events within the errors of both
@@ -327,10 +348,10 @@ def test_a_missing_forest_for_bb_says_why(trained, folder, samples, settings, tm
     assert "undecided_in_bb" not in again.manifest
 
 
-@pytest.mark.parametrize("option", ["--max-entries", "--early-share"])
+@pytest.mark.parametrize("option", ["--max-entries", "--early-share", "--last-stage-events"])
 def test_settings_of_the_channels_do_not_go_with_renew(samples, tmp_path, capsys, option):
     """Would catch a setting that a user gives and that changes nothing."""
-    value = {"--max-entries": "1000", "--early-share": "0.5"}[option]
+    value = {"--max-entries": "1000", "--early-share": "0.5", "--last-stage-events": "more.root"}[option]
     assert main(["train", str(samples[0]), "--renew", "extended", option, value, "-o", str(tmp_path / "new")]) != 0
     assert f"{option} is for a training of the channels" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
@@ -358,8 +379,8 @@ def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     assert several[str(charged)] == several[str(tmp_path / "more_charged.root")] == 1.0
     assert several[str(ccbar)] == several[str(tmp_path / "more_ccbar.root")] == pytest.approx(
         factor * (120 / 100) / (312 / 60))
-    assert scaled.manifest["sample"]["factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
-    assert "--same-luminosity" in scaled.manifest["command"] and "factors" not in counted.manifest["sample"]
+    assert scaled.manifest["sample"]["last_stage_factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
+    assert "--same-luminosity" in scaled.manifest["command"] and "last_stage_factors" not in counted.manifest["sample"]
     with pytest.raises(EventFileError, match=r"train_generic.root: luminosity_fb: got None, expected a positive"):
         train([charged, samples[1]], tmp_path / "no", settings=replace(short, same_luminosity=True), date=DATE)
 

@@ -51,8 +51,9 @@ class FittedChannel:
 
     ``text`` is LightGBM's text model ("" if untrained), ``names`` the ordered
     features, ``gain`` LightGBM's gain of each in the training. ``training`` and
-    ``validation`` are measured with the final model; of the validation sample
-    only the half that did not choose the number of trees.
+    ``validation`` are measured with the model before any calibration; of the validation sample
+    only the half that did not choose the number of trees. ``calibration`` says how the raw score of
+    ``text`` was changed after that (plain data; empty: not at all).
     """
 
     names: tuple[str, ...]
@@ -64,6 +65,7 @@ class FittedChannel:
     n_trees: int = 0
     gain: tuple[float, ...] = ()
     reason: str = ""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trained(self) -> bool:

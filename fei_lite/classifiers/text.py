@@ -53,6 +53,21 @@ def _concise(line: str) -> str:
     return f"{key}=" + " ".join(f"{float(value):.{LEAF_DIGITS}g}" for value in values.split())
 
 
+def rescaled(text: str, *, slope: float, offset: float) -> str:
+    """The text of a forest whose raw score is ``offset`` + ``slope`` times that of ``text``.
+
+    Leaves are scaled; those of the first tree take the offset.
+    """
+    lines, shift = [], offset
+    for line in text.splitlines():
+        key, _, values = line.partition("=")
+        if key == "leaf_value":
+            leaves = (slope * float(value) + shift for value in values.split())
+            line, shift = _concise(f"{key}=" + " ".join(map(repr, leaves))), 0.0
+        lines.append(line)
+    return "\n".join([*lines, ""])
+
+
 def pack(text: str) -> bytes:
     """Compress; equal texts give equal bytes (no time stamp, no name)."""
     return gzip.compress(text.encode(), compresslevel=9, mtime=0)

@@ -146,6 +146,7 @@ def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | 
                 "features": list(model.names), "training": model.training.to_json(), "file": file,
                 "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
                 "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None}
+            parts[key] |= {"calibration": dict(model.calibration)} if model.calibration else {}
     if in_bb is not None and not in_bb.trained:
         parts["undecided_in_bb"] = in_bb.reason
     return parts

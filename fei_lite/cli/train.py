@@ -42,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-deciding", action="store_true",
                         help="no last classifier, which judges all tag candidates of an event against each other: "
                              "the channels' own probabilities choose, as in the FEI")
+    parser.add_argument("--last-stage-events", nargs="+", type=Path, metavar="EVENTS", default=[],
+                        help="more events with truth for the channels of the last stage, the B's, whose candidates are "
+                             "rare")
     parser.add_argument("--deciding-events", nargs="+", type=Path, metavar="EVENTS", default=[],
                         help="more events with truth for the last classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
@@ -90,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.renew is not None:
         models = _renew(arguments, settings, date, report)
     else:
-        models = train(arguments.samples, arguments.output, deciding_samples=arguments.deciding_events, date=date,
-                       settings=settings, report=report)
+        models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
+                       deciding_samples=arguments.deciding_events, date=date, settings=settings, report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))
         return 0
@@ -121,7 +124,8 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
     from fei_lite.errors import FeiLiteError
     from fei_lite.training.renewal import renew_deciding
 
-    for given, option in ((arguments.deciding_events, "--deciding-events"), (arguments.no_deciding, "--no-deciding"),
+    for given, option in ((arguments.last_stage_events, "--last-stage-events"),
+                          (arguments.deciding_events, "--deciding-events"), (arguments.no_deciding, "--no-deciding"),
                           (arguments.search, "--search"), (arguments.max_entries is not None, "--max-entries"),
                           (arguments.early_share is not None, "--early-share")):
         if given:

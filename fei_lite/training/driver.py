@@ -76,12 +76,14 @@ class Settings:
 
 
 def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
-          deciding_samples: Sequence[Path] = (), report: Report | None = None) -> ModelSet:
+          last_stage_samples: Sequence[Path] = (), deciding_samples: Sequence[Path] = (),
+          report: Report | None = None) -> ModelSet:
     """Train every channel of a set on event files with truth; returns the model set.
 
     The samples' event weights (and luminosities, if ``settings.same_luminosity``) make
     the mixture that the probabilities refer to: give generic events, or stratified
-    ones with their weights. Every fifth
+    ones with their weights. The channels of the last stage, whose candidates are rare, have the events
+    of ``last_stage_samples`` as well. Every fifth
     event is held out; the last classifier is fitted on those, and on all events of
     ``deciding_samples``, which no channel's classifier sees. ``date`` goes into the manifest. Calling it again with the
     same arguments resumes.
@@ -91,29 +93,32 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
     _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
-    ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
+    everything = [*samples, *last_stage_samples]
+    ranges, early_ranges = (entry_ranges(paths, batch_size=settings.batch_size, max_events=settings.max_events)
+                            for paths in (everything, samples))
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries, "early_share": settings.early_share}
     parameters |= {"search": True} if settings.search else {}
-    factors, deciding_factors = _factors(samples, deciding_samples) if settings.same_luminosity else ({}, {})
-    sample = describe_samples(samples, settings)
+    factors = _factors(samples, last_stage_samples, deciding_samples) if settings.same_luminosity else {}
+    sample = describe_samples(everything, settings)
+    if last_stage_samples:
+        sample["last_stage"] = [Path(path).name for path in last_stage_samples]
     if deciding_samples:
         sample["deciding"] = describe_samples(deciding_samples, settings)["files"]
-    if settings.same_luminosity:
-        for key, values in (("factors", factors), ("deciding_factors", deciding_factors)):
-            sample[key] = {Path(path).name: factor for path, factor in values.items()}
+    for part, values in factors.items():
+        sample[f"{part}_factors"] = {Path(path).name: factor for path, factor in values.items()}
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=sample, date=date,
-        command=command_line(samples, settings, deciding_samples))
+        command=command_line(samples, settings, last_stage_samples, deciding_samples))
     for stage, names in enumerate(channel_set.stages):
         channels = [c for name in names for c in channel_set.particles[name].channels if c.features]
         open_channels = [c for c in channels if c.identifier not in writer.finished]
         if not open_channels:
             continue
         last = stage == len(channel_set.stages) - 1
-        collected = _collect(ranges if last else spread(ranges, settings.early_share), factors, folder, settings, stage,
-                             report)
+        collected = _collect(ranges if last else spread(early_ranges, settings.early_share),
+                             factors.get("last_stage" if last else "early", {}), folder, settings, stage, report)
         chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
@@ -128,8 +133,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     if settings.deciding and not writer.decided:
         writer.add_deciding(*fit_deciding(
             ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
-            channel_set=settings.channel_set, seed=seed_of(settings.seed, "deciding"), factors=deciding_factors,
-            workers=settings.workers, min_entries=settings.min_entries,
+            channel_set=settings.channel_set, seed=seed_of(settings.seed, "deciding"),
+            factors=factors.get("deciding", {}), workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
 
@@ -156,10 +161,14 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
     return parameters
 
 
-def _factors(samples: Sequence[Path], deciding_samples: Sequence[Path]) -> tuple[Factors, Factors]:
-    """Factors of the files for one luminosity: for the channels, and for the last classifier."""
-    shares = [(path, 1.0 / VALIDATION_EVERY) for path in samples] + [(path, 1.0) for path in deciding_samples]
-    return luminosity_factors([(path, 1.0) for path in samples]), luminosity_factors(shares)
+def _factors(samples: Sequence[Path], last_stage_samples: Sequence[Path],
+             deciding_samples: Sequence[Path]) -> dict[str, Factors]:
+    """Factors of the files for one luminosity: of the stages before the last, of the last, of the last classifier."""
+    everything = [*samples, *last_stage_samples]
+    shares = [(path, 1.0 / VALIDATION_EVERY) for path in everything] + [(path, 1.0) for path in deciding_samples]
+    return {"early": luminosity_factors([(path, 1.0) for path in samples]),
+            "last_stage": luminosity_factors([(path, 1.0) for path in everything]),
+            "deciding": luminosity_factors(shares)}
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
@@ -175,7 +184,8 @@ def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, A
     return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
 
 
-def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: Sequence[Path] = ()) -> str:
+def command_line(samples: Sequence[Path], settings: Settings, last_stage_samples: Sequence[Path] = (),
+                 deciding_samples: Sequence[Path] = ()) -> str:
     """The command that trains this set, for the manifest: file names only, their folders are of no interest.
 
     >>> command_line([Path("a/b.root")], Settings("mine", seed=2))
@@ -190,8 +200,8 @@ def command_line(samples: Sequence[Path], settings: Settings, deciding_samples: 
         words += ["--early-share", settings.early_share]
     words += (["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
               + ["--same-luminosity"] * settings.same_luminosity)
-    if deciding_samples:
-        words += ["--deciding-events", *(Path(path).name for path in deciding_samples)]
+    for option, paths in (("--last-stage-events", last_stage_samples), ("--deciding-events", deciding_samples)):
+        words += [option, *(Path(path).name for path in paths)] if paths else []
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 
 
