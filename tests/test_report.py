@@ -343,6 +343,7 @@ def test_overtraining_table(numbers, folder, tmp_path, capsys):
     judged = [row["pull"] for row in numbers["channels"].values() if row["pull"] is not None]
     summary = next(line for line in lines if line.startswith("independent:"))
     assert judged and f"independent: {len(judged)} channels judged, pulls {np.mean(judged):.2f} on average" in summary
+    assert summary.endswith(f"{sum(abs(p) > 3.0 for p in judged)} beyond 3 ({0.0027 * len(judged):.1f} by chance)")
     counts = {name: entry["training"]["n_signal"]
               for part in ("channels", "untrained") for name, entry in manifest[part].items()}
     few = {name: n for name, n in counts.items() if n < 1000}

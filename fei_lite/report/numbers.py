@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,10 @@ def coverage_numbers(coverage: Coverage, chains: Mapping[str, int]) -> dict[str,
 
 
 def overtraining(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """How many channels were judged, and which differ; the pulls have mean 0 and width 1 if all is well."""
+    """How many channels were judged, and which differ; the pulls have mean 0 and width 1 if all is well.
+
+    ``by_chance``: as many are then expected beyond the limit.
+    """
     result: dict[str, Any] = {"limit": LIMIT, "min_true": MIN_TRUE,
                               "flagged": sorted(name for name, row in rows.items() if row["flag"])}
     for key in ("pull_held_out", "pull"):
@@ -102,7 +106,8 @@ def overtraining(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             "n": len(pulls), "mean": float(np.mean(pulls)) if pulls else None,
             "together": float(np.sum(pulls) / np.sqrt(len(pulls))) if pulls else None,
             "width": float(np.std(pulls, ddof=1)) if len(pulls) > 1 else None,
-            "lowest": min(pulls) if pulls else None, "beyond": sum(abs(p) > LIMIT for p in pulls)}
+            "lowest": min(pulls) if pulls else None, "beyond": sum(abs(p) > LIMIT for p in pulls),
+            "by_chance": len(pulls) * math.erfc(LIMIT / math.sqrt(2.0))}
     return result
 
 

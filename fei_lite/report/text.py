@@ -36,7 +36,8 @@ def overtraining_table(numbers: Mapping[str, Any]) -> str:
         if found["n"]:
             lines.append(f"{heading}: {found['n']} channels judged, pulls {_fixed(found['mean'], 0, 2)} on average, "
                          f"width {_fixed(found['width'], 0, 2)}, lowest {_fixed(found['lowest'], 0, 2)}, "
-                         f"{found['beyond']} beyond {together['limit']:g}")
+                         f"{found['beyond']} beyond {together['limit']:g} "
+                         f"({found['by_chance']:.1f} by chance)")
     lines.append(f"* differs by more than {together['limit']:g} standard deviations: "
                  f"{len(together['flagged'])} channels")
     few = {row["identifier"]: row["training"]["n_signal"] for row in channels
