@@ -55,6 +55,8 @@ def awkward_rows(booster: lightgbm.Booster, n: int = 2000) -> np.ndarray:
 
 @pytest.mark.parametrize("options", [
     {}, {"missing": False}, {"zero_as_missing": True}, {"use_missing": False}, {"num_leaves": 31, "max_depth": -1},
+    {"num_leaves": 64, "max_depth": -1}, {"num_leaves": 65, "max_depth": -1, "min_data_in_leaf": 2},
+    {"num_leaves": 15, "max_depth": 6}, {"num_leaves": 5, "max_depth": 4},
     {"num_leaves": 40, "max_depth": 9, "zero_as_missing": True}, {"max_depth": 1}, {"max_depth": 2},
     {"min_data_in_leaf": 5000}, {"sigmoid": 1.7}, {"n_trees": 1}, {"extra_trees": True, "max_bin": 1023},
 ], ids=str)

@@ -24,8 +24,10 @@ Array = NDArray[Any]
 #: A slot of the kernels: (feature, missing goes left, zero is missing).
 Slot = tuple[int, bool, bool]
 
-#: Deepest tree for the kernel that selects instead of walking.
+#: Deepest tree for the kernel that selects among all leaves.
 DEPTH = 3
+#: Most leaves of a tree for the kernel that keeps them as the bits of a word; larger trees are walked.
+WORD = 64
 
 # Rounding of sums and of the logistic function must never give up a row that the cut keeps.
 _MARGIN = 1e-6
@@ -44,6 +46,7 @@ class TreeModel:
     depth: int
     steepness: float
     source: str
+    _layout: str = field(repr=False)
     _slots: tuple[Array, ...] = field(repr=False)
     _nodes: tuple[Array, ...] = field(repr=False)
     _best_rest: Array = field(repr=False)
@@ -56,7 +59,7 @@ class TreeModel:
         that no remaining tree can bring ``above`` a bound may be given up and hold
         -inf; the others are the same to the last bit with any bound.
         """
-        from fei_lite.kernels.trees import sum_depth3, sum_walking
+        from fei_lite.kernels.trees import sum_depth3, sum_walking, sum_words
 
         X = np.ascontiguousarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[1] != len(self.feature_names):
@@ -64,10 +67,9 @@ class TreeModel:
                 f"{self.source}: feature matrix of shape {X.shape}; expected (n, "
                 f"{len(self.feature_names)}), columns {', '.join(self.feature_names)}.")
         score = np.empty(len(X))
-        shallow = self.depth <= DEPTH
-        evaluate: Callable[..., None] = sum_depth3 if shallow else sum_walking
-        bound = (self._best_rest, above - _MARGIN) if shallow else ()
-        evaluate(X, *self._slots, *self._nodes, *bound, score)
+        kernels: dict[str, Callable[..., None]] = {"complete": sum_depth3, "words": sum_words, "linked": sum_walking}
+        bound = (self._best_rest, above - _MARGIN) if self._layout == "complete" else ()
+        kernels[self._layout](X, *self._slots, *self._nodes, *bound, score)
         return score
 
     def probability(self, X: ArrayLike, *, above: float = 0.0) -> NDArray[np.float64]:
@@ -142,12 +144,14 @@ def _lay_out(trees: list[Tree], names: tuple[str, ...], slope: float, source: st
             slots.setdefault(_slot(tree, node), len(slots))
     if not slots:
         slots[(0, True, False)] = 0  # every tree is one leaf; the filled-up nodes need a slot
-    nodes = (_complete if depth <= DEPTH else _linked)(trees, slots)
+    layout = ("complete" if depth <= DEPTH else
+              "words" if max(len(tree.leaf_value) for tree in trees) <= WORD else "linked")
+    nodes = {"complete": _complete, "words": _words, "linked": _linked}[layout](trees, slots)
     feature, goes_left, zero = (np.array(column) for column in zip(*slots))
     columns = (feature.astype(np.int64), np.where(goes_left, -np.inf, np.nan), zero)
     best = [max(tree.leaf_value) for tree in trees]
     best_rest = np.array([*np.cumsum(best[::-1])[::-1], 0.0])
-    return TreeModel(names, len(trees), depth, slope, source, columns, nodes, best_rest)
+    return TreeModel(names, len(trees), depth, slope, source, layout, columns, nodes, best_rest)
 
 
 def _complete(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
@@ -167,6 +171,35 @@ def _complete(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
                 level += [node, node]
         leaf[t] = [tree.leaf_value[~child] for child in level[2**DEPTH - 1:]]
     return slot, threshold, leaf
+
+
+def _words(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
+    """(first node, slot, threshold, leaves kept on the left, on the right, all leaves, first leaf, leaf) of trees.
+
+    Leaf k of a tree is bit k.
+    """
+    slot, threshold, kept = [], [], []
+    for tree in trees:
+        below = _leaves_below(tree)
+        every = 2 ** len(tree.leaf_value) - 1
+        for node in range(len(tree.threshold)):
+            slot.append(slots[_slot(tree, node)])
+            threshold.append(tree.threshold[node])
+            kept.append([every & ~below[tree.right_child[node]], every & ~below[tree.left_child[node]]])
+    first_node, first_leaf = (np.cumsum([0, *(len(part) for part in parts)]) for parts in
+                              ([tree.threshold for tree in trees], [tree.leaf_value for tree in trees]))
+    on_left, on_right = np.array(kept, np.uint64).reshape(-1, 2).T.copy()
+    every_leaf = np.array([2 ** len(tree.leaf_value) - 1 for tree in trees], np.uint64)
+    return (first_node, np.array(slot, np.int64), np.array(threshold), on_left, on_right, every_leaf, first_leaf,
+            np.concatenate([tree.leaf_value for tree in trees]))
+
+
+def _leaves_below(tree: Tree) -> dict[int, int]:
+    """Bits of the leaves below each node and leaf (a leaf k is ~k)."""
+    below = {~k: 1 << k for k in range(len(tree.leaf_value))}
+    for node in reversed(range(len(tree.threshold))):  # children stand after their parents
+        below[node] = below[tree.left_child[node]] | below[tree.right_child[node]]
+    return below
 
 
 def _linked(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:

@@ -21,6 +21,12 @@ BLOCK = 64
 #: Trees between two looks at whether a block can still reach the bound.
 LOOK = 32
 
+#: Multiplied with a single bit, the top six bits of the product are a number of its own for each of the 64 bits
+#: (de Bruijn sequence: Leiserson, Prokop, Randall, 1998).
+_SEQUENCE = np.uint64(0x022FDD63CC95386D)
+_TOP = np.uint64(58)
+_NUMBER = np.argsort((np.uint64(1) << np.arange(64, dtype=np.uint64)) * _SEQUENCE >> _TOP)
+
 #: LightGBM reads numbers up to this size as zero (its ``1e-35f``).
 ZERO = float(np.float32(1e-35))
 
@@ -75,6 +81,36 @@ def sum_depth3(X, slot_feature, slot_missing, slot_zero, slot, threshold, leaf, 
                 left = a if x1[i] <= t1 else b
                 right = c if x2[i] <= t2 else d
                 total[i] += left if x0[i] <= t0 else right
+        for i in range(n):
+            score[first + i] = total[i]
+
+
+@kernel
+def sum_words(X, slot_feature, slot_missing, slot_zero, first_node, slot, threshold, on_left, on_right, every,
+              first_leaf, leaf, score):
+    """Put into ``score`` (n) the sum of trees of any depth with at most 64 leaves each.
+
+    The leaves of a tree are the bits of a word. A row starts with ``every[t]`` leaf; each node of the
+    tree leaves it those that do not stand on the other side (``on_left`` or ``on_right``), whether or not
+    the row comes by. One bit stays. All comparisons are made, none is waited for: that vectorises, walking
+    does not (after Lucchese et al., QuickScorer, SIGIR 2015). Nodes of tree t: ``first_node[t]`` to
+    ``first_node[t + 1]``; its leaves in ``leaf`` from ``first_leaf[t]``.
+    """
+    n_rows = X.shape[0]
+    block = np.zeros((len(slot_feature), BLOCK))
+    total, word = np.empty(BLOCK), np.empty(BLOCK, np.uint64)
+    for first in range(0, n_rows, BLOCK):
+        n = min(BLOCK, n_rows - first)
+        fill_block(X, first, n, slot_feature, slot_missing, slot_zero, block)
+        total[:] = 0.0
+        for t in range(len(every)):
+            word[:] = every[t]
+            for node in range(first_node[t], first_node[t + 1]):
+                x, limit, a, b = block[slot[node]], threshold[node], on_left[node], on_right[node]
+                for i in range(BLOCK):
+                    word[i] &= a if x[i] <= limit else b
+            for i in range(BLOCK):
+                total[i] += leaf[first_leaf[t] + _NUMBER[(word[i] * _SEQUENCE) >> _TOP]]
         for i in range(n):
             score[first + i] = total[i]
 
