@@ -19,7 +19,7 @@ from fei_lite.classifiers.quality import Quality
 from fei_lite.training.sampling import ChannelSample, SampleArrays
 
 #: Trees are taken only while the classifier knows held-out events about as well as its own.
-RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 1.0})
+RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 0.5})
 
 #: What is tried, as changes of the FEI's settings, by name; simple ones first.
 CHOICES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
