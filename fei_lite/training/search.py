@@ -1,9 +1,11 @@
 """Settings of the classifiers of a stage, found by trying some on held-out events.
 
 A few channels of the stage, from the one with the most true candidates to the
-one with the fewest, are fitted with every choice. The choice that tells most of
-the truth of held-out candidates is the stage's; it is written into the manifest
-with what all of them reached.
+one with the fewest, are fitted with every choice. The stage's is the simplest that
+tells as much of the truth of held-out candidates as the best one, within one
+standard error of their difference: what a few channels cannot prove to be better is
+not worth the events that a larger classifier learns by heart (Breiman et al.,
+Classification and Regression Trees, 1984). It is written into the manifest with what all of them reached.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from fei_lite.training.sampling import ChannelSample, SampleArrays
 #: Trees are taken only while the classifier knows held-out events about as well as its own.
 RESTRAINT: Mapping[str, Any] = MappingProxyType({"max_overtraining": 0.5})
 
-#: What is tried, as changes of the FEI's settings, by name; simple ones first.
+#: What is tried, as changes of the FEI's settings, by name, the simplest first.
 CHOICES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
-    "depth 3, rate 0.1": {**RESTRAINT},
     "depth 2, rate 0.1": {"max_depth": 2, "num_leaves": 4, **RESTRAINT},
+    "depth 3, rate 0.1": {**RESTRAINT},
     "depth 3, rate 0.05, smooth": {"learning_rate": 0.05, "min_data_in_leaf": 200, "lambda_l2": 10.0,
                                    "feature_fraction": 0.5, **RESTRAINT},
     "depth 5, rate 0.05": {"max_depth": 5, "num_leaves": 16, "learning_rate": 0.05, **RESTRAINT},
@@ -64,8 +66,24 @@ def search(samples: Mapping[str, ChannelSample], *, seed: int, min_entries: int,
         if report is not None:
             report(i + 1, len(names))
     tried = {choice: _mean(values) for choice, values in gained.items()}
-    chosen = max(CHOICES, key=lambda choice: tried[choice]["gain"]) if used else next(iter(CHOICES))
+    chosen = simplest(gained)
     return {"chosen": chosen, "parameters": dict(CHOICES[chosen]), "channels": used, "tried": tried}
+
+
+def simplest(gained: Mapping[str, Sequence[float]]) -> str:
+    """The first choice that is worse than the best by no more than a standard error; ``gained`` is by channel.
+
+    >>> simplest({"plain": [0.0, 0.0, 0.0], "larger": [0.01, -0.01, 0.03]})
+    'plain'
+    >>> simplest({"plain": [0.0, 0.0, 0.0], "larger": [0.01, 0.02, 0.03]})
+    'larger'
+    """
+    best = max(gained, key=lambda choice: _mean(gained[choice])["gain"])
+    for choice, values in gained.items():
+        missed = _mean([top - value for top, value in zip(gained[best], values, strict=True)])
+        if missed["gain"] <= missed["uncertainty"]:
+            return choice
+    return best
 
 
 def fewer(sample: SampleArrays, limit: int, *, seed: int) -> SampleArrays:
