@@ -26,7 +26,7 @@ from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.simulation.simulate import simulate, simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
-from fei_lite.training.driver import Settings, thin, train
+from fei_lite.training.driver import Settings, _factors, thin, train
 from fei_lite.training.mixture import luminosity_factors
 from fei_lite.training.renewal import renew_deciding
 from fei_lite.training.sampling import VALIDATION_EVERY
@@ -298,7 +298,7 @@ def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder
         train(samples, tmp_path / "other", settings=replace(settings, deciding=False), date=DATE, deciding_samples=more)
 
 
-def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path):
+def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path, monkeypatch):
     """Would catch the old last classifier among the features of the new one, channels that change, a silent manifest,
     and a new one that learns from what the channels know by heart."""
     more = [folder / "test_rich.root", folder / "test_generic.root"]
@@ -312,8 +312,14 @@ def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path):
     assert new.deciding.packed == again.deciding.packed and new.in_bb is None and "undecided" not in new.manifest
     assert {name: model.packed for name, model in new.models.items()} == {
         name: model.packed for name, model in trained.models.items()}
-    simulate_file("ccbar", tmp_path / "ccbar.root", n=200, seed=9)
+    simulate_file("ccbar", tmp_path / "ccbar.root", n=2000, seed=9)
+    calibrated = []  # on which candidates
+    monkeypatch.setattr("fei_lite.training.deciding._calibrated",
+                        lambda fitted, measured: calibrated.append(measured) or fitted)
     mixture = renew("mixture", events=[*more, tmp_path / "ccbar.root"])
+    with_continuum, of_bb = (np.concatenate([rows.is_bb for rows in measured]) for measured in calibrated)
+    assert np.all(of_bb) and len(of_bb) == np.count_nonzero(with_continuum) < len(with_continuum)
+    assert all(np.all(rows.measures) for rows in calibrated[0])
     assert mixture.in_bb.packed == new.deciding.packed != mixture.deciding.packed  # fitted on the B Bbar events alone
     assert mixture.digest != new.digest
     origin = new.manifest["deciding"]["origin"]
@@ -379,6 +385,9 @@ def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     assert several[str(charged)] == several[str(tmp_path / "more_charged.root")] == 1.0
     assert several[str(ccbar)] == several[str(tmp_path / "more_ccbar.root")] == pytest.approx(
         factor * (120 / 100) / (312 / 60))
+    parts = _factors([charged, ccbar], [tmp_path / "more_charged.root"], [])
+    assert parts["early"][str(ccbar)] == pytest.approx(factor)
+    assert parts["last_stage"][str(ccbar)] == pytest.approx(factor * 2.0)  # twice the charged events
     assert scaled.manifest["sample"]["last_stage_factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
     assert "--same-luminosity" in scaled.manifest["command"] and "last_stage_factors" not in counted.manifest["sample"]
     with pytest.raises(EventFileError, match=r"train_generic.root: luminosity_fb: got None, expected a positive"):

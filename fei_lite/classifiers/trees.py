@@ -178,10 +178,11 @@ def _words(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
 
     Leaf k of a tree is bit k.
     """
-    slot, threshold, kept = [], [], []
+    slot, threshold, kept, every_leaf = [], [], [], []
     for tree in trees:
         below = _leaves_below(tree)
         every = 2 ** len(tree.leaf_value) - 1
+        every_leaf.append(every)
         for node in range(len(tree.threshold)):
             slot.append(slots[_slot(tree, node)])
             threshold.append(tree.threshold[node])
@@ -189,9 +190,8 @@ def _words(trees: list[Tree], slots: dict[Slot, int]) -> tuple[Array, ...]:
     first_node, first_leaf = (np.cumsum([0, *(len(part) for part in parts)]) for parts in
                               ([tree.threshold for tree in trees], [tree.leaf_value for tree in trees]))
     on_left, on_right = np.array(kept, np.uint64).reshape(-1, 2).T.copy()
-    every_leaf = np.array([2 ** len(tree.leaf_value) - 1 for tree in trees], np.uint64)
-    return (first_node, np.array(slot, np.int64), np.array(threshold), on_left, on_right, every_leaf, first_leaf,
-            np.concatenate([tree.leaf_value for tree in trees]))
+    return (first_node, np.array(slot, np.int64), np.array(threshold), on_left, on_right,
+            np.array(every_leaf, np.uint64), first_leaf, np.concatenate([tree.leaf_value for tree in trees]))
 
 
 def _leaves_below(tree: Tree) -> dict[int, int]:

@@ -44,16 +44,6 @@ class Calibration:
                 "n_events": self.n_events, "n_correct": self.n_correct}
 
 
-def best_rows(event: NDArray[np.int64], score: Floats) -> NDArray[np.intp]:
-    """Rows of the candidate with the highest score of each event, (n_events,), by event.
-
-    >>> best_rows(np.array([7, 3, 7]), np.array([0.1, 0.5, 0.9]))
-    array([1, 2])
-    """
-    order = np.lexsort((-score, event))
-    return order[np.unique(event[order], return_index=True)[1]]
-
-
 def fit_calibration(log_odds: Floats, correct: NDArray[np.bool_], weight: Floats) -> Calibration | None:
     """Fit best candidates (n,), one per event: maximum likelihood of offset and slope.
 

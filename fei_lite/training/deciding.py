@@ -34,7 +34,8 @@ from fei_lite.events.types import event_types
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.deciding import FEATURES, tag_features
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.training.calibration import best_rows, fit_calibration
+from fei_lite.reconstruction.rivals import compare
+from fei_lite.training.calibration import fit_calibration
 from fei_lite.training.mixture import Factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Floats, held_out
 
@@ -116,11 +117,11 @@ def _calibrated(fitted: FittedChannel, measured: Sequence[_Rows]) -> FittedChann
     if not fitted.trained or not measured:
         return fitted
     model = fitted.model()
-    score = np.concatenate([model.raw_score(rows.X) for rows in measured])
+    log_odds = model.steepness * np.concatenate([model.raw_score(rows.X) for rows in measured])
     event, truth, weight = (np.concatenate([getattr(rows, name) for rows in measured])
                             for name in ("event", "truth", "weight"))
-    best = best_rows(event, score)
-    found = fit_calibration(model.steepness * score[best], truth[best] == 1, weight[best])
+    best = compare(np.unique(event, return_inverse=True)[1], log_odds).rank == 1
+    found = fit_calibration(log_odds[best], truth[best] == 1, weight[best])
     if found is None:
         return fitted
     return replace(fitted, calibration=found.to_json(),
@@ -135,7 +136,7 @@ def _loaded(channel_set: str, folder: str, state: str) -> tuple[ChannelSet, Mode
 
 def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str, state: str,
                     factors: Factors, only_held_out: bool) -> list[_Rows]:
-    """The tag candidates of a range of events, which of them measure the result, how relevant they are."""
+    """The tag candidates of a range of events, which of them measure the result, and how relevant they are."""
     channels, models = _loaded(channel_set, folder, state)
     found: list[_Rows] = []
     for batch in read_weighted(entries, factors):
