@@ -1,1 +1,1 @@
-"""TODO"""
+"""Training of a model set on event files, stage by stage: samples, settings, last classifier, calibration."""
