@@ -50,8 +50,9 @@ def ordered_map(
                 f"one of {workers} worker processes was ended from outside, most often for lack of memory. "
                 "Take fewer workers (--workers) or smaller batches.") from None
         finally:
-            for future in waiting:
-                future.cancel()
+            # Futures cancelled one by one could make this wait for ever (CPython's issue 94440, before 3.11.4): the
+            # pool's thread woke up to nothing but these, took them away and waited for a result.
+            pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:

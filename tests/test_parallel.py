@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -91,6 +94,34 @@ def test_stopping_early_ends_the_workers():
     assert children()
     results.close()
     assert not children()
+
+
+@pytest.mark.parametrize("fail_at", [3, None], ids=["an error", "closed"])
+def test_stopping_ends_on_a_busy_machine(fail_at, monkeypatch):
+    """Would catch waiting for ever where all workers are idle and the last task is cancelled before it was sent."""
+    ready = multiprocessing.connection.wait
+
+    def late(*arguments, **keywords):
+        found = ready(*arguments, **keywords)
+        time.sleep(0.1)  # before the pool's thread goes on, the caller has cancelled
+        return found
+
+    def consume():
+        results = ordered_map(partial(task, fail_at=fail_at), range(8), workers=2)
+        with contextlib.suppress(EventFileError):
+            for result in results:
+                if result == 4 and fail_at is None:
+                    results.close()
+                time.sleep(1.5)  # every task handed out is done
+
+    monkeypatch.setattr(multiprocessing.connection, "wait", late)
+    consumer = threading.Thread(target=consume, daemon=True)
+    consumer.start()
+    consumer.join(30.0)
+    hangs = consumer.is_alive()
+    for child in children():
+        child.kill()
+    assert not hangs
 
 
 @pytest.mark.parametrize("kind", [c for c in vars(errors).values() if isinstance(c, type)
