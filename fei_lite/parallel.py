@@ -60,7 +60,8 @@ def _start_worker() -> None:
     from multiprocessing import parent_process
     from threading import Thread
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored by a job in the background, as by its parent
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
 
     def end_with_parent() -> None:
