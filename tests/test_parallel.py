@@ -242,6 +242,19 @@ def test_ctrl_c(stopped):
     assert talk == "fei-lite reconstruct: interrupted; no half-written file was left.\n"
 
 
+def test_ctrl_c_that_a_background_job_ignores():
+    """Would catch workers that end while their parent, told to ignore Ctrl-C, goes on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        results = ordered_map(task, range(8), workers=2)
+        found = [next(results), next(results)]
+        for child in children():
+            os.kill(child.pid, signal.SIGINT)
+        assert found + list(results) == [i**2 for i in range(8)]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @linux
 def test_termination(stopped):
     """Would catch a half-written file or orphans after SIGTERM to the parent: job schedulers send it."""
