@@ -24,7 +24,7 @@ _PUBLIC = {
     "open": ("fei_lite.events.reading", "open_events"),
     "load_channel_set": ("fei_lite.channels", "load_channel_set"),
     "load_model_set": ("fei_lite.classifiers.model_set", "load_model_set"),
-    "simulate": ("fei_lite.simulation.simulate", "simulate"),
+    "simulate": ("fei_lite.production.simulate", "simulate"),
     "reconstruct": ("fei_lite.reconstruction.engine", "reconstruct"),
     "select_tags": ("fei_lite.tagging.best", "select_tags"),
     "read_tags": ("fei_lite.tagging.output", "read_tags"),

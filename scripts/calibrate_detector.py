@@ -4,7 +4,7 @@
 
 DATA holds basf2_validation/ and basf2_mdst/. Each row is an observable, its
 value there, ours, and the ratio; rows outside their tolerance are marked. This
-is where the numbers of fei_lite/simulation/response.toml marked "tuned" come from.
+is where the numbers of fei_lite/detector/response.toml marked "tuned" come from.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
+from fei_lite.detector.simulate import simulate_detector
 from fei_lite.events.batch import EventBatch, Jagged, concatenate
 from fei_lite.events.mdst import read_mdst
-from fei_lite.simulation.detector import simulate_detector
-from fei_lite.simulation.generator import GeneratedBatch, generate
-from fei_lite.simulation.gun import particle_gun
+from fei_lite.generator.generate import GeneratedBatch, generate
+from fei_lite.production.gun import particle_gun
 
 HYPOTHESES = {"e": (11, 0), "mu": (13, 1), "pi": (211, 2), "K": (321, 3), "p": (2212, 4)}
 ID_NAMES = {"e": "electronID", "mu": "muonID", "pi": "pionID", "K": "kaonID", "p": "protonID"}

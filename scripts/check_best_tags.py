@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fei_lite.evaluation import Measured
+from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.calibration import Calibration, calibrate
+from fei_lite.performance.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
+from fei_lite.performance.plain import as_plain
+from fei_lite.performance.sculpting import Sculpting, mbc_sculpting
+from fei_lite.performance.working_points import Measured
 from fei_lite.plots.validation import draw_calibration, draw_sculpting
-from fei_lite.validation.best_tags import read_best_tags
-from fei_lite.validation.calibration import Calibration, calibrate
-from fei_lite.validation.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
-from fei_lite.validation.plain import as_plain
-from fei_lite.validation.sculpting import Sculpting, mbc_sculpting
 
 
 def text(measured: Measured, digits: int = 3) -> str:
@@ -31,9 +31,9 @@ def text(measured: Measured, digits: int = 3) -> str:
 def print_sculpting(found: Sculpting) -> None:
     """Window over sideband per slice, relative to the lowest, and the two-sample test."""
     print("Mbc of false best Btags: signal window over sideband, and that relative to the lowest slice")
-    for kind, backgrounds in found.slices.items():
+    for b_type, backgrounds in found.slices.items():
         for name, slices in backgrounds.items():
-            print(f"\n{kind}, {name}\n{'SignalProbability':>18} {'number':>7} {'window / sideband':>22} "
+            print(f"\n{b_type}, {name}\n{'SignalProbability':>18} {'number':>7} {'window / sideband':>22} "
                   f"{'relative':>22} {'KS distance':>12} {'p-value':>9}")
             for part in slices:
                 print(f"{part.low:9g} to {part.high:5g} {part.n:7d} {text(part.ratio):>22} {text(part.relative):>22} "
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("btags", type=Path)
     parser.add_argument("--events", type=Path, nargs="+", metavar="EVENTS", help="the Btag file's inputs, in order")
     parser.add_argument("--folder", type=Path, default=Path("."))
-    parser.add_argument("--choose", choices=("event", "kind"), default="event",
+    parser.add_argument("--choose", choices=("event", "type"), default="event",
                         help="the best Btag of each event, or of each list")
     parser.add_argument("--seed", type=int, default=1, help="of the bootstrap (default: %(default)s)")
     arguments = parser.parse_args()

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from fei_lite.benchmarks.timing import FEI_LITE
-from fei_lite.simulation.simulate import simulate_file
+from fei_lite.production.simulate import simulate_file
 from fei_lite.tagging.output import read_tags
 
 

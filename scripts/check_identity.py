@@ -13,7 +13,7 @@ import time
 
 from fei_lite.benchmarks.identity import identical_candidates
 from fei_lite.classifiers.tagger import load_tagger
-from fei_lite.simulation.simulate import simulate
+from fei_lite.production.simulate import simulate
 
 
 def main() -> int:

@@ -4,7 +4,7 @@
     fei-lite analyse hta charged.root --candidates-only -o plain
     python scripts/check_selection.py plain/candidates.parquet production/charged.parquet
 
-Prints, per step of the cut-flow, the share of generated events in both (sums of
+Prints, per step of the cut-flow, the fraction of generated events in both (sums of
 weights over events) and the ratio, which a selection without bias leaves at 1.
 Candidates of one generated decay count as one in the errors.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fei_lite.analyses.hta.analysis import bin_variances
-from fei_lite.analyses.hta.driver import read_candidates
-from fei_lite.analyses.hta.recipe import load_recipe
+from fei_lite.analyses.analysis import bin_variances
+from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.recipe import load_recipe
 
 
-def shares(path: Path) -> dict[str, tuple[float, float]]:
+def fractions(path: Path) -> dict[str, tuple[float, float]]:
     """Share of the generated events that passes each step, and its error."""
     inputs, recipe = read_candidates([path]), load_recipe()
     n = sum(source.n_generated for source in inputs.sources)
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("plain", type=Path, help="candidates of events without a selection")
     parser.add_argument("selected", type=Path, help="candidates of the same process with one")
     arguments = parser.parse_args()
-    plain, selected = shares(arguments.plain), shares(arguments.selected)
+    plain, selected = fractions(arguments.plain), fractions(arguments.selected)
     print(f"{'':26s} {'plain':>23s} {'selected':>23s} {'ratio':>16s}")
     for name, (a, da) in plain.items():
         b, db = selected[name]

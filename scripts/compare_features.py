@@ -20,8 +20,14 @@ import numpy as np
 from tqdm import tqdm
 
 from fei_lite.classifiers.tagger import load_tagger
-from fei_lite.validation.features import Difference, ProbabilityRange, collect, compare_features, probability_ranges
-from fei_lite.validation.plain import as_plain
+from fei_lite.performance.feature_shifts import (
+    Difference,
+    ProbabilityRange,
+    collect,
+    compare_features,
+    probability_ranges,
+)
+from fei_lite.performance.plain import as_plain
 
 
 def print_differences(found: list[Difference], level: float) -> None:
@@ -56,7 +62,7 @@ def print_ranges(rows: list[ProbabilityRange]) -> None:
 def main() -> int:
     """Parse the command line, reconstruct both samples, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS", help="the mDST's kinds, in equal shares")
+    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS", help="the mDST's kinds, in equal parts")
     parser.add_argument("--mdst", type=Path, default=Path(os.environ.get("FEI_LITE_TEST_DATA", ".")) / "basf2_mdst",
                         help="folder, or one file")
     parser.add_argument("--models", default="fei_default")

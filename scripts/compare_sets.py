@@ -4,7 +4,7 @@
 
 Reconstructs the events with each set, unless FOLDER has its Btag file already, then does
 ``fei-lite evaluate`` with all Btag files: table, comparison.json and efficiency.png, with the
-ceiling from generator truth.
+reconstructible fraction from generator truth.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def main() -> int:
     parser.add_argument("events", type=Path, nargs="+", metavar="EVENTS")
     parser.add_argument("--models", nargs="+", required=True, metavar="SET", help="names or folders, baseline first")
     parser.add_argument("--folder", type=Path, default=Path("comparison"))
-    parser.add_argument("--choose", choices=("event", "kind"), default="event",
+    parser.add_argument("--choose", choices=("event", "type"), default="event",
                         help="the best Btag of each event, or of each list")
-    parser.add_argument("--in-bb", action="store_true",
-                        help="events hold no continuum: order the Btags of a set by probabilityInBB if it has that")
+    parser.add_argument("--given-bb", action="store_true",
+                        help="events hold no continuum: order the Btags by SignalProbabilityGivenBB where a set has it")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -41,10 +41,11 @@ def main() -> int:
             if code := fei_lite(["reconstruct", *map(str, arguments.events), "--models", models, "--set", channels,
                                  "--workers", str(arguments.workers), "-o", str(files[-1])]):
                 return code
-    comparison, ceilings = compare_files(files, choose=arguments.choose, events=arguments.events, in_bb=arguments.in_bb)
-    (arguments.folder / "comparison.json").write_text(as_json(comparison, ceilings) + "\n", encoding="utf-8")
-    draw_comparison(comparison, arguments.folder / "efficiency.png", ceilings=ceilings)
-    print(table(comparison, ceilings, in_bb=arguments.in_bb))
+    comparison, reconstructible = compare_files(files, choose=arguments.choose, events=arguments.events,
+                                               given_bb=arguments.given_bb)
+    (arguments.folder / "comparison.json").write_text(as_json(comparison, reconstructible) + "\n", encoding="utf-8")
+    draw_comparison(comparison, arguments.folder / "efficiency.png", reconstructible=reconstructible)
+    print(table(comparison, reconstructible, given_bb=arguments.given_bb))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Measure fei_lite/simulation/enrichment_NAME.json: how often each decay mode of a B makes which channel.
+"""Measure fei_lite/generator/enrichment_NAME.json: how often each decay mode of a B makes which channel.
 
     python scripts/measure_enrichment.py generate charged --seed 11 --events 250000   # into a work folder,
     python scripts/measure_enrichment.py generate mixed   --seed 12 --events 250000   # as often as liked
@@ -9,7 +9,7 @@
 Each ``generate`` adds a file (one to two minutes), with other seeds other events. The modes of a B are
 drawn more evenly there than in the decay table. To be run again when the decay table, Pythia or the
 channel set change; older data stay right, but spend events less well. ``boost`` prints for every channel
-the true complete decays in 1.5 million events of each kind, generic and enriched; of those the ones that a
+the true complete decays in 1.5 million events of each B type, generic and enriched; of those the ones that a
 detector finds, about; and as many of equal weight.
 """
 
@@ -27,25 +27,25 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fei_lite.channels import load_channel_set
-from fei_lite.channels.coverage import Acceptance, covered_particles
+from fei_lite.channels.covered_decays import Acceptance, covered_particles
 from fei_lite.channels.model import ChannelSet
 from fei_lite.events import Jagged
+from fei_lite.generator import enrichment
+from fei_lite.generator.beams import Beams
+from fei_lite.generator.decay_table import belle2_table, fragments, require_modes, table_hash
+from fei_lite.generator.fragmentation import drawn_modes
+from fei_lite.generator.generate import GeneratedBatch, b_rows, generate, laboratory_batch
+from fei_lite.generator.groups import Groups, codes_of, group_copy, install_copy
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, start_pairs
+from fei_lite.generator.processes import find_process
+from fei_lite.generator.pythia import Generator, initialised, new_pythia
+from fei_lite.generator.records import blocks, conjugated, decays_of, has_antiparticle, hashed, mode_hash
 from fei_lite.particles import pdg_code
-from fei_lite.simulation import enrichment
-from fei_lite.simulation.beams import Beams
-from fei_lite.simulation.decay_table import belle2_table, fragments, require_modes, table_hash
-from fei_lite.simulation.fragmentation import drawn_modes
-from fei_lite.simulation.generator import GeneratedBatch, b_rows, generate, laboratory_batch
-from fei_lite.simulation.groups import Groups, codes_of, group_copy, install_copy
-from fei_lite.simulation.processes import find_process
-from fei_lite.simulation.pythia import Generator, initialised, new_pythia
-from fei_lite.simulation.records import blocks, conjugated, decays_of, has_antiparticle, hashed, mode_hash
-from fei_lite.simulation.simulate import stratified
-from fei_lite.simulation.sources import UPSILON_SETTINGS, start_pairs
+from fei_lite.production.simulate import stratified
 
 #: Particles whose every decay is enriched.
 ENRICHED = (431, 4122, 443)
-#: Wanted true complete decays of D, D_s, Lambda_c ... per channel, in how many events of each kind.
+#: Wanted true complete decays of D, D_s, Lambda_c ... per channel, in how many events of each B type.
 WANTED, EVENTS = 2000, 1_500_000
 TRACKS = (11, 13, 211, 321, 2212)
 #: Channels with that many are not kept more often than others if this share is enough.
@@ -71,7 +71,7 @@ class Channels:
                        for i, (code, mode) in enumerate(zip(self.codes, self.modes, strict=True))}
 
     def decays(self, batch: GeneratedBatch) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-        """Rows of complete decays in the acceptance, their channels, and the share that is found, about."""
+        """Rows of complete decays in the acceptance, their channels, and the fraction that is found, about."""
         generated = batch.generated
         modes = covered_particles(self.set, generated, acceptance=Acceptance())
         codes = np.abs(generated["pdg"])

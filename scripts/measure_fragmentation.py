@@ -1,4 +1,4 @@
-"""Measure fei_lite/simulation/fragmentation.json: accepted shares of the B's parton modes.
+"""Measure fei_lite/generator/fragmentation.json: accepted fractions of the B's parton modes.
 
     python scripts/measure_fragmentation.py [--events 40000] [--workers 2]
 
@@ -13,14 +13,14 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-from fei_lite.simulation import fragmentation
-from fei_lite.simulation.decay_table import table_hash
-from fei_lite.simulation.pythia import COPIES
+from fei_lite.generator import fragmentation
+from fei_lite.generator.decay_table import table_hash
+from fei_lite.generator.pythia import COPIES
 
 SEED = 7
 
 
-def share(task: tuple[int, int, int]) -> float:
+def fraction(task: tuple[int, int, int]) -> float:
     """Accepted share of one mode."""
     code, number, events = task
     return fragmentation.measure(code, number, n=events, seed=SEED + number)
@@ -36,8 +36,8 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.workers) as pool:
         for code in sorted(COPIES.values()):
             modes = fragmentation.parton_modes(code)
-            shares = pool.map(share, [(code, i, arguments.events) for i in range(len(modes))])
-            accepted[str(code)] = [round(value, 4) for value in shares]
+            fractions = pool.map(fraction, [(code, i, arguments.events) for i in range(len(modes))])
+            accepted[str(code)] = [round(value, 4) for value in fractions]
             for mode, value in zip(modes, accepted[str(code)], strict=True):
                 print(f"{code} -> {mode.products} ({mode.fraction:.4f}): {value}")
     data = {"table": table_hash(), "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),

@@ -6,7 +6,7 @@ Half of the signal B decay to K nu nubar, half to mu nu (phase space). The tag
 is the best Btag with Mbc > 5.27 GeV and a signal probability above
 ``--probability``; the signal side is the track of the true kaon or muon, if the
 tag left it and has the opposite charge. Of q2 (found minus generated) and of the missing mass squared
-(0 for mu nu) the table has median, half the central 68 % and the share beyond
+(0 for mu nu) the table has median, half the central 68 % and the fraction beyond
 1 GeV^2. Memory depends on the batch, not on the number of events.
 """
 
@@ -23,7 +23,7 @@ from fei_lite.events import EventBatch
 from fei_lite.particles import mass
 from fei_lite.reconstruction.kinematics import track_kinematics
 from fei_lite.roe import masked_objects, mass_squared, rest_of_event, rest_variables, tag_side
-from fei_lite.sources import source_bits
+from fei_lite.used_objects import object_bits
 
 DECAYS = "Decay B+\n0.5 K+ nu_tau anti-nu_tau PHSP;\n0.5 mu+ nu_mu PHSP;\nEnddecay\nEnd\n"
 KAON, MUON = 321, 13
@@ -64,8 +64,8 @@ def measure(batch: EventBatch, channels: object, models: object, *, probability:
             and batch.tracks["charge"][signal[int(side.event[k])][0]] == -charge[k]]
     picked = [signal[int(side.event[k])] for k in rows]
     track = np.array([t for t, _, _ in picked], dtype=np.int64)
-    bits = source_bits(batch, "tracks", track)
-    free = ~(bits & side.source[rows]).any(axis=1)
+    bits = object_bits(batch, "tracks", track)
+    free = ~(bits & side.used[rows]).any(axis=1)
     rows, track, bits = np.array(rows, dtype=np.int64)[free], track[free], bits[free]
     code, q2 = (np.array([p[k] for p in picked], dtype=float)[free] for k in (1, 2))
     event = side.event[rows]
@@ -73,7 +73,7 @@ def measure(batch: EventBatch, channels: object, models: object, *, probability:
                           batch.events["bz"][event], 0.0)[0]
     masses = np.where(code == KAON, mass("K+"), mass("mu+"))
     p4[:, 3] = np.sqrt((p4[:, :3] ** 2).sum(axis=1) + masses**2)
-    rest = rest_of_event(masked_objects(batch, "hta"), event, tag=side.source[rows], signal=bits)
+    rest = rest_of_event(masked_objects(batch, "hta"), event, tag=side.used[rows], signal=bits)
     found = rest_variables(rest, side.p4[rows], p4)
     return np.column_stack([code, q2, found["q2"], found["q2_recoil"], found["missing_mass2"],
                             columns["isSignal"][best][rows] == 1])

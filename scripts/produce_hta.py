@@ -21,9 +21,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fei_lite.analyses.hta.driver import merge_candidates, simulate_candidates
+from fei_lite.analyses.candidate_files import merge_candidates, simulate_candidates
+from fei_lite.generator.processes import find_process
 from fei_lite.parallel import ordered_map
-from fei_lite.simulation.processes import find_process
 
 
 def main() -> int:

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fei_lite.particles import particle_name
-from fei_lite.simulation.generator import generate
-from fei_lite.simulation.pythia import left_out
-from fei_lite.simulation.validation import (
+from fei_lite.generator.generate import generate
+from fei_lite.generator.pythia import left_out
+from fei_lite.generator.validation import (
     MULTIPLICITIES,
     DecayCounter,
     ModeComparison,
@@ -29,6 +28,7 @@ from fei_lite.simulation.validation import (
     compare_multiplicities,
     count_particles,
 )
+from fei_lite.particles import particle_name
 
 PARTICLES = {"charged": (521, 421, 411, 431), "mixed": (511, 421, 411, 431)}
 REFERENCES = {"charged": "MultiplicityPlotsCharged.root", "mixed": "MultiplicityPlotsMixed.root"}

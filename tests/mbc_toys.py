@@ -26,12 +26,12 @@ def combinatorial(rng, n, *, slope=-25.0):
 
 
 def control_sample(rng, modes, *, truth, **shape):
-    """Btags of ``modes``: (kind, mode) -> (signal, background) expected; Poisson numbers."""
+    """Btags of ``modes``: (b_type, mode) -> (signal, background) expected; Poisson numbers."""
     parts = []
-    for (kind, mode), (signal, background) in modes.items():
+    for (b_type, mode), (signal, background) in modes.items():
         x = peak(rng, rng.poisson(signal), **shape)
         y = combinatorial(rng, rng.poisson(background))
-        parts.append((np.full(len(x) + len(y), kind), np.full(len(x) + len(y), mode), np.concatenate([x, y]),
+        parts.append((np.full(len(x) + len(y), b_type), np.full(len(x) + len(y), mode), np.concatenate([x, y]),
                       np.arange(len(x) + len(y)) < len(x)))
-    kind, mode, mbc, peaking = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Tags(kind.astype(np.int32), mode.astype(np.int32), mbc, np.ones(len(mbc)), peaking if truth else None)
+    b_type, mode, mbc, peaking = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Tags(b_type.astype(np.int32), mode.astype(np.int32), mbc, np.ones(len(mbc)), peaking if truth else None)

@@ -8,9 +8,9 @@ import numpy as np
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.events import concatenate
+from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.truth import _family
-from fei_lite.simulation.simulate import simulate
-from fei_lite.sources import everything, source_bits
+from fei_lite.used_objects import everything, object_bits
 
 NEUTRINOS = (12, 14, 16)
 
@@ -41,7 +41,7 @@ class Truth:
                     self.kaon.append(int(rows[(self.mother[rows] == b) & (np.abs(self.pdg[rows]) == 321)][0]))
         assert len(self.signal) == batch.n_events
 
-    def source(self, ancestors):
+    def used(self, ancestors):
         """Bit sets (n_events, n_words) of the tracks, clusters and K_L clusters of the descendants."""
         wanted = np.isin(np.arange(len(self.pdg)), ancestors)
         for _ in range(40):
@@ -51,7 +51,7 @@ class Truth:
             objects = getattr(self.batch, kind)
             row = objects["mc_index"] + self.batch.generated.offsets[:-1][objects.event_index]
             rows = np.flatnonzero((objects["mc_index"] >= 0) & wanted[row])
-            np.bitwise_or.at(words, objects.event_index[rows], source_bits(self.batch, kind, rows))
+            np.bitwise_or.at(words, objects.event_index[rows], object_bits(self.batch, kind, rows))
         return words
 
 
@@ -59,7 +59,7 @@ def true_tags(batch, truth, *, seed=1):
     """A table of B+ with the true tag of every event, of random probability; a wrong one as well in every third."""
     rng = np.random.default_rng(seed)
     n, tag = batch.n_events, np.array(truth.tag)
-    source = truth.source(truth.tag)
+    used = truth.used(truth.tag)
     wrong = np.flatnonzero(np.arange(n) % 3 == 0)
     event = np.concatenate([np.arange(n), wrong])
     order = np.argsort(event, kind="stable")
@@ -72,7 +72,7 @@ def true_tags(batch, truth, *, seed=1):
         "sign": np.where(false, -sign, sign).astype(np.int8), "p4": batch.generated["p4"][tag[event]].copy(),
         "vertex": np.zeros((m, 3)), "cov": np.tile(np.eye(7) * 1e-6, (m, 1, 1)),
         # the wrong tag has the other charge and takes everything, the signal kaon as well
-        "source": np.where(false[:, None], everywhere, source[event]),
+        "used": np.where(false[:, None], everywhere, used[event]),
         "object": np.full(m, -1, np.int32), "daughters": np.empty((m, 0), np.int32), "M": np.full(m, 5.279),
         "chiProb": rng.uniform(size=m), "decayModeID": np.zeros(m, np.int16),
         "SignalProbability": rng.uniform(0.002, 1.0, m), "preCut_rank": np.ones(m, np.int16),

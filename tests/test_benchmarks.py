@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_set import write_decays, write_small_set
 
-from fei_lite.benchmarks import awkward_twin
+from fei_lite.benchmarks import awkward_combination
 from fei_lite.benchmarks.fits import vertex_fit_us
 from fei_lite.benchmarks.forests import classifier_speed
 from fei_lite.benchmarks.identity import identical_candidates
@@ -17,7 +17,7 @@ from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.cli import main
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import concatenate
-from fei_lite.simulation.simulate import simulate
+from fei_lite.production.simulate import simulate
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +67,17 @@ def test_differences_are_found(batch, sets):
 
 def test_same_candidates_as_with_awkward_arrays(batch, sets):
     """Would catch a lost, doubled or wrongly ranked combination: awkward arrays make the whole product."""
-    speeds = awkward_twin.combination_speeds(batch, *sets)
+    speeds = awkward_combination.combination_speeds(batch, *sets)
     assert [speed.channel for speed in speeds] == ["D0 -> K- pi+ pi0", "B+ -> anti-D0 pi+ pi+ pi-"]
     assert all(speed.candidates > 20 and speed.ratio > 1.0 for speed in speeds)
 
 
 def test_another_combination_is_an_error(batch, sets, monkeypatch):
     """Would catch a ratio printed although the results differ."""
-    theirs = awkward_twin.combine_with_awkward
-    monkeypatch.setattr(awkward_twin, "combine_with_awkward", lambda *arguments: theirs(*arguments)[:-1])
+    theirs = awkward_combination.combine_with_awkward
+    monkeypatch.setattr(awkward_combination, "combine_with_awkward", lambda *arguments: theirs(*arguments)[:-1])
     with pytest.raises(FeiLiteError, match="not the same"):
-        awkward_twin.combination_speeds(batch, *sets)
+        awkward_combination.combination_speeds(batch, *sets)
 
 
 def test_another_score_is_an_error(monkeypatch):

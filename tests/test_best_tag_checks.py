@@ -12,13 +12,13 @@ from toy_tags import toy_tags
 
 from fei_lite.errors import EventFileError
 from fei_lite.events import EventWriter, open_events
+from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.calibration import calibrate, event_calibration
+from fei_lite.performance.origin import foreign_energy, read_best_objects
+from fei_lite.performance.sculpting import mbc_sculpting, window_ratio
+from fei_lite.performance.two_sample import Sample, ks_distance, ks_events, ks_independent
 from fei_lite.plots.validation import draw_calibration, draw_sculpting
 from fei_lite.tagging.output import TagWriter
-from fei_lite.validation.best_tags import read_best_tags
-from fei_lite.validation.calibration import calibrate, event_calibration
-from fei_lite.validation.origin import foreign_energy, read_best_objects
-from fei_lite.validation.sculpting import mbc_sculpting, window_ratio
-from fei_lite.validation.two_sample import Sample, ks_distance, ks_events, ks_independent
 
 
 @pytest.mark.parametrize("digits", [0, 1, 15])
@@ -65,7 +65,7 @@ def test_permutation_of_events():
 
 
 def background(rng, n, *, peaking):
-    """False best Btags: Mbc flat, but a share ``peaking`` x probability of them in the signal window."""
+    """False best Btags: Mbc flat, but a fraction ``peaking`` x probability of them in the signal window."""
     p = rng.random(n)
     mbc = rng.uniform(5.20, 5.29, n)
     peak = rng.random(n) < peaking * p
@@ -76,7 +76,7 @@ def background(rng, n, *, peaking):
 def test_sculpting_is_found_and_measured():
     """Would catch a test against the wrong slice, or a ratio of other windows: flat is 16 MeV / 40 MeV.
 
-    A share s of peaking background adds s / ((1 - s) 40 / 90) to the ratio; s is 0.15 and 0.35 on average.
+    A fraction s of peaking background adds s / ((1 - s) 40 / 90) to the ratio; s is 0.15 and 0.35 on average.
     """
     rng = np.random.default_rng(3)
     flat = mbc_sculpting(background(rng, 50_000, peaking=0.0), slices=(0.0, 0.4, 1.0)).slices["B+"]["combinatorial"]
@@ -94,7 +94,7 @@ def test_sculpting_is_found_and_measured():
 
 
 def test_window_ratio_covers():
-    """Toys: would catch an interval of the share called one of the ratio."""
+    """Toys: would catch an interval of the fraction called one of the ratio."""
     rng, inside = np.random.default_rng(4), 0
     for _ in range(200):
         found = window_ratio(rng.uniform(5.2, 5.29, 60), np.ones(60))
@@ -168,7 +168,7 @@ def test_foreign_energy_against_its_slow_twin(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["root", "parquet"])
-@pytest.mark.parametrize("choose", ["event", "kind"])
+@pytest.mark.parametrize("choose", ["event", "b_type"])
 def test_objects_of_best_tags(tmp_path, suffix, choose):
     """Would catch lists of other candidates where a file is read in pieces: each list tells its candidate."""
     rng = np.random.default_rng(10)
@@ -227,7 +227,7 @@ def test_weights_of_calibration():
 
 
 def test_figures(tmp_path):
-    """Would catch figures that fail where a slice, a kind or all Btags are missing."""
+    """Would catch figures that fail where a slice, a B type or all Btags are missing."""
     rng = np.random.default_rng(8)
     tags = background(rng, 500, peaking=0.5)
     draw_sculpting(mbc_sculpting(tags), tmp_path / "sculpting.png")

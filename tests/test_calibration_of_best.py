@@ -11,7 +11,7 @@ from fei_lite.classifiers.fitting import fit_channel
 from fei_lite.classifiers.text import rescaled
 from fei_lite.classifiers.trees import parse_trees
 from fei_lite.training.calibration import MIN_CORRECT, fit_calibration
-from fei_lite.training.deciding import _calibrated, _Rows, _small
+from fei_lite.training.tag_classifier import _calibrated, _Rows, _small
 
 
 def toys(rng, n, *, offset, slope):

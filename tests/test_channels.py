@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fei_lite.channels import count_chains, features, files, load_channel_set
+from fei_lite.channels import count_chains, feature_names, files, load_channel_set
 from fei_lite.errors import ChannelFileError, UnknownNameError
 from fei_lite.particles import charge, conjugate, is_self_conjugate
 
@@ -72,7 +72,7 @@ def test_number_of_features():
         assert len(channel.features) == expected, channel.text
         assert len(set(channel.features)) == expected
         for name in channel.features:
-            features.check(name, 2 if channel.leaf == "V0" else n)
+            feature_names.check(name, 2 if channel.leaf == "V0" else n)
         if channel.particle in ("B+", "B0"):  # the classifier must not sculpt Mbc
             assert not any(re.search(r"Mbc|InvariantMass|\bM\b|dM|Q", name) for name in channel.features)
 
@@ -157,7 +157,7 @@ def test_expansion_against_itertools():
     for n in range(6):
         for k, name in ((1, "decayAngle({})"), (2, "daughterAngle({},{})"), (3, "daughterInvariantMass({},{},{})")):
             expected = [name.format(*c) for c in combinations(range(n), k)]
-            assert list(features.expand([name], n)) == expected
+            assert list(feature_names.expand([name], n)) == expected
 
 
 @pytest.mark.parametrize(("name", "message"), [
@@ -169,14 +169,14 @@ def test_expansion_against_itertools():
 def test_bad_features(name, message):
     """Would catch a typing error that only the reconstruction would meet, hours later."""
     with pytest.raises(UnknownNameError, match=re.escape(message)):
-        features.check(name, 2)
+        feature_names.check(name, 2)
 
 
 def test_combination_variables_are_those_of_the_kernel():
     """Would catch a cut that the check allows and the combination cannot make, or the reverse."""
     from fei_lite.kernels.combine import VARIABLES
 
-    assert set(features.COMBINATION_VARIABLES) == set(VARIABLES)
+    assert set(feature_names.COMBINATION_VARIABLES) == set(VARIABLES)
 
 
 # Hand-made sets, each with one defect.

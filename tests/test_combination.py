@@ -27,15 +27,15 @@ def random_pool(rng, n_events, sizes, n_objects=9, n_words=1, unflavoured=(), sc
                 rows.append((*p3, np.sqrt(p3 @ p3 + m * m), m, sign, tuple(objects)))
                 start += 1
             offsets[t, e + 1] = start
-    source = np.zeros((len(rows), n_words), np.uint64)
+    used = np.zeros((len(rows), n_words), np.uint64)
     for i, row in enumerate(rows):
         for number in row[6]:
             bit = number * 37 % (64 * n_words)  # spread over all words
-            source[i, bit // 64] |= np.uint64(1) << np.uint64(bit % 64)
+            used[i, bit // 64] |= np.uint64(1) << np.uint64(bit % 64)
     return offsets, {
         "p4_cms": np.array([r[:4] for r in rows]).reshape(-1, 4), "mass": np.array([r[4] for r in rows]),
         "sign": np.array([r[5] for r in rows], np.int8), "objects": [r[6] for r in rows],
-        "probability": rng.uniform(size=len(rows)), "source": source,
+        "probability": rng.uniform(size=len(rows)), "used": used,
     }
 
 
@@ -59,7 +59,7 @@ def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, pr
     same, opposite = ordering(slots)
     n = kernels.combine(
         np.array([s[0] for s in slots]), np.array([s[1] for s in slots]), same, opposite, np.array(signs),
-        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"], pool["source"],
+        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"], pool["used"],
         np.full(n_events, SQRT_S), np.array([c[0] for c in cuts], np.int64),
         np.array([c[1] for c in cuts], float), np.array([c[2] for c in cuts], float), rank, highest,
         best_n, 1.8, 0.1, prune, *out, passed)
@@ -142,7 +142,7 @@ def test_events_without_candidates():
     """Would catch an index error where an event, or all, are empty."""
     offsets = np.zeros((3, 5), np.int64)
     pool = {"p4_cms": np.zeros((0, 4)), "mass": np.zeros(0), "sign": np.zeros(0, np.int8),
-            "probability": np.zeros(0), "source": np.zeros((0, 1), np.uint64)}
+            "probability": np.zeros(0), "used": np.zeros((0, 1), np.uint64)}
     (event, *_), passed = run(offsets, pool, CASES["two"][0], [1, -1], [], kernels.PROBABILITY)
     assert len(event) == 0
     assert not passed.any()
@@ -162,9 +162,9 @@ def test_ranking_of_rows():
 def test_duplicates_keep_the_most_probable():
     """Would catch two K_S0 from one pair of tracks, or the worse one surviving."""
     offsets = np.array([0, 4, 6])
-    source = np.array([[3], [5], [3], [3], [3], [3]], np.uint64)
+    used = np.array([[3], [5], [3], [3], [3], [3]], np.uint64)
     sign = np.array([1, 1, 1, -1, 1, 1], np.int8)
     value = np.array([0.2, 0.1, 0.6, 0.1, 0.4, 0.4])
     duplicate = np.zeros(6, np.bool_)
-    kernels.mark_duplicates(offsets, sign, source, value, duplicate)
+    kernels.mark_duplicates(offsets, sign, used, value, duplicate)
     assert duplicate.tolist() == [True, False, False, False, False, True]

@@ -13,13 +13,13 @@ from toy_tags import toy_tags
 from fei_lite.channels import load_channel_set
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, UnknownNameError
-from fei_lite.evaluation import CONFIDENCE, share
 from fei_lite.events import EventWriter, open_events
+from fei_lite.performance.best_tags import Events, read_best_tags
+from fei_lite.performance.efficiency import compare_sets, scan_thresholds
+from fei_lite.performance.reconstructible import find_reconstructible
+from fei_lite.performance.working_points import CONFIDENCE, fraction
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.streaming import iterate_tags
-from fei_lite.validation.best_tags import Events, read_best_tags
-from fei_lite.validation.ceiling import find_ceiling
-from fei_lite.validation.efficiency import compare_sets, scan_thresholds
 
 
 def ideal(rng, n, *, power, share_correct=0.3):
@@ -99,7 +99,7 @@ def test_a_set_against_itself():
     found = compare_sets({"a": tags, "b": tags}, replicas=50, rng=np.random.default_rng(1)).sets["B+"]
     for at in (*(point.ratio for point in found["b"].at_purity), found["b"].maximum_ratio):
         assert (at.value, at.lower, at.upper) == (1.0, 1.0, 1.0)
-    assert found["b"].maximum == share(found["b"].n_correct, 20_000)
+    assert found["b"].maximum == fraction(found["b"].n_correct, 20_000)
 
 
 def test_curve_agrees_with_counts():
@@ -109,8 +109,8 @@ def test_curve_agrees_with_counts():
     assert len(curve.threshold) > 20
     for threshold, efficiency, purity in zip(curve.threshold, curve.efficiency, curve.purity, strict=True):
         above = tags.probability >= threshold
-        assert efficiency == share(float(tags.correct[above].sum()), 20_000.0)
-        assert purity == share(float(tags.correct[above].sum()), float(above.sum()), n_effective=float(above.sum()))
+        assert efficiency == fraction(float(tags.correct[above].sum()), 20_000.0)
+        assert purity == fraction(float(tags.correct[above].sum()), float(above.sum()), n_effective=float(above.sum()))
 
 
 def test_sets_of_different_events():
@@ -126,7 +126,7 @@ def test_sets_of_different_events():
         compare_sets(sets, purities=[0.0], rng=np.random.default_rng(1))
 
 
-def tag_file(path, *, truth=True, models="toy", in_bb=False):
+def tag_file(path, *, truth=True, models="toy", given_bb=False):
     """A Btag file of 200 events with 0 to 4 candidates each."""
     rng = np.random.default_rng(8)
     entry = np.repeat(np.arange(200), rng.integers(0, 5, 200))
@@ -137,8 +137,8 @@ def tag_file(path, *, truth=True, models="toy", in_bb=False):
         "decayModeID": rng.integers(0, 5, n).astype(np.int32), "SignalProbability": rng.random(n),
         "Mbc": rng.uniform(5.2, 5.29, n), "deltaE": rng.normal(size=n), "weight": np.ones(n),
         "rank": rank.astype(np.int16), "best": (rank == 1).astype(np.int8)}
-    if in_bb:
-        columns["probabilityInBB"] = rng.random(n)
+    if given_bb:
+        columns["SignalProbabilityGivenBB"] = rng.random(n)
     if truth:
         columns |= {"isSignal": rng.integers(0, 2, n).astype(np.int8),
                     "mcPDG": rng.choice([521, -511, 300553], n).astype(np.int32)}
@@ -154,19 +154,20 @@ def tag_file(path, *, truth=True, models="toy", in_bb=False):
 @pytest.mark.parametrize("suffix", ["root", "parquet"])
 @pytest.mark.parametrize("rows", [7, 1000])
 def test_pieces_of_a_file(tmp_path, suffix, rows):
-    """Would catch an event cut by a piece whose best Btag of a kind is taken twice, or lost."""
+    """Would catch an event cut by a piece whose best Btag of a B type is taken twice, or lost."""
     path, columns = tag_file(tmp_path / f"btag.{suffix}")
     best = read_best_tags(path, rows=rows)
     np.testing.assert_array_equal(best.entry, columns["entry"][columns["best"] == 1])
-    of_kind = read_best_tags(path, choose="kind", rows=rows)
+    of_b_type = read_best_tags(path, choose="type", rows=rows)
     expected = {}
     for i in range(len(columns["entry"])):
         expected.setdefault((columns["entry"][i], abs(columns["pdg"][i])), columns["SignalProbability"][i])
-    assert {(e, k): p for e, k, p in zip(of_kind.entry, of_kind.kind, of_kind.probability, strict=True)} == expected
-    assert len(of_kind) == len(expected)
-    for kind, pdg in (("B+", 521), ("B0", 511)):
+    found = {(e, k): p for e, k, p in zip(of_b_type.entry, of_b_type.b_type, of_b_type.probability, strict=True)}
+    assert found == expected
+    assert len(of_b_type) == len(expected)
+    for b_type, pdg in (("B+", 521), ("B0", 511)):
         listed = set(columns["entry"][(columns["isSignal"] == 1) & (np.abs(columns["pdg"]) == pdg)])
-        assert best.listed[kind] == of_kind.listed[kind] == Events(len(listed), len(listed), len(listed))
+        assert best.listed[b_type] == of_b_type.listed[b_type] == Events(len(listed), len(listed), len(listed))
     with pytest.raises(UnknownNameError, match="no Btag column 'Mbcc'"):
         list(iterate_tags(path, ["Mbcc"]))
 
@@ -175,11 +176,11 @@ def test_probability_given_bb(tmp_path):
     """Would catch purities of B Bbar events from the probability that counts continuum, and sets without the other
     refused."""
     path, columns = tag_file(tmp_path / "plain.root")
-    plain = read_best_tags(path, in_bb=True)
+    plain = read_best_tags(path, given_bb=True)
     np.testing.assert_array_equal(plain.probability, columns["SignalProbability"][columns["best"] == 1])
-    path, columns = tag_file(tmp_path / "both.root", in_bb=True)
-    both, usual = read_best_tags(path, in_bb=True), read_best_tags(path)
-    np.testing.assert_array_equal(both.probability, columns["probabilityInBB"][columns["best"] == 1])
+    path, columns = tag_file(tmp_path / "both.root", given_bb=True)
+    both, usual = read_best_tags(path, given_bb=True), read_best_tags(path)
+    np.testing.assert_array_equal(both.probability, columns["SignalProbabilityGivenBB"][columns["best"] == 1])
     np.testing.assert_array_equal(usual.probability, columns["SignalProbability"][columns["best"] == 1])
     np.testing.assert_array_equal(both.entry, usual.entry)
 
@@ -210,8 +211,8 @@ def test_command(tmp_path, capsys):
     assert "at 50 % purity" in printed and "maximum" in printed and "B0, 100 events" in printed
 
 
-def test_ceiling_counts_each_kind_alone(tmp_path):
-    """Would catch events of one kind in the denominator of the other: generated particles without any B decay."""
+def test_reconstructible_counts_each_kind_alone(tmp_path):
+    """Would catch events of one b_type in the denominator of the other: generated particles without any B decay."""
     batch = toy_batch(30, seed=3)
     pdg = batch.generated["pdg"]
     pdg[:] = 211
@@ -222,6 +223,6 @@ def test_ceiling_counts_each_kind_alone(tmp_path):
     with EventWriter(tmp_path / "events.root") as writer:
         writer.write(batch)
     assert next(iter(open_events(tmp_path / "events.root"))).n_events == 30
-    found = find_ceiling([tmp_path / "events.root"], load_channel_set("hadronic"))
-    assert {kind: c.n_events for kind, c in found.items()} == {"B+": 20, "B0": 10}
-    assert found["B0"].covered == share(0, 10) and found["B+"].in_acceptance == share(0, 20)
+    found = find_reconstructible([tmp_path / "events.root"], load_channel_set("hadronic"))
+    assert {b_type: c.n_events for b_type, c in found.items()} == {"B+": 20, "B0": 10}
+    assert found["B0"].covered == fraction(0, 10) and found["B+"].in_acceptance == fraction(0, 20)

@@ -20,8 +20,8 @@ from fei_lite.corrections.samples import Options, control_tags, pool_modes
 from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
+from fei_lite.performance.plain import as_plain
 from fei_lite.tagging.output import TagWriter
-from fei_lite.validation.plain import as_plain
 
 EDGES = np.linspace(5.22, 5.29, 36)
 CB = MODELS["crystal_ball"]
@@ -162,7 +162,7 @@ def derived():
 def test_factors_of_known_differences(derived):
     """Would catch a factor upside down, a scale forgotten, a shift that is not passed on to the fit."""
     found, _, _ = derived
-    assert [(m.kind, m.modes) for m in found.modes] == [
+    assert [(m.b_type, m.modes) for m in found.modes] == [
         ("B+", (0,)), ("B+", (3,)), ("B0", (0,)), ("B0", (2, 7, 9))]  # 80 + 24 + 20 events: pooled
     expected = np.array([0.7, 1.2, 0.95, 1.0])
     difference = found.factors - expected
@@ -233,7 +233,7 @@ def test_command(tmp_path, capsys, derived):
     _, data, simulation = derived
     for name, tags, n in (("data", data, 4000), ("simulation", simulation, 10_000)):
         size = len(tags.mbc)
-        columns = {"entry": np.arange(size), "event": np.arange(size), "pdg": tags.kind, "decayModeID": tags.mode,
+        columns = {"entry": np.arange(size), "event": np.arange(size), "pdg": tags.b_type, "decayModeID": tags.mode,
                    "SignalProbability": np.full(size, 0.5), "Mbc": tags.mbc, "deltaE": np.zeros(size),
                    "weight": tags.weight, "best": np.ones(size, np.int8)}
         if tags.peaking is not None:

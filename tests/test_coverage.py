@@ -10,7 +10,7 @@ import pytest
 from naive_coverage import modes_of_event
 
 from fei_lite.channels import load_channel_set
-from fei_lite.channels.coverage import Acceptance, complete_in_acceptance, covered, covered_particles
+from fei_lite.channels.covered_decays import Acceptance, complete_in_acceptance, covered, covered_particles
 from fei_lite.events.batch import Jagged
 from fei_lite.particles import conjugate, is_self_conjugate, pdg_code
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from fei_lite.analyses.density import Density, density_from_json
-from fei_lite.analyses.spectrum import Q2_MAX, Couplings, fractions, phase_space, weight
+from fei_lite.analyses.k_nunu.density import Density, density_from_json
+from fei_lite.analyses.k_nunu.spectrum import Q2_MAX, Couplings, fractions, phase_space, weight
 from fei_lite.errors import AnalysisError
 
 X = np.linspace(0.4, 1.0, 7)

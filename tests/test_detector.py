@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fei_lite.detector.clusters import energy_error, smeared_energy
+from fei_lite.detector.particles import SPECIES
+from fei_lite.detector.response import default_response, load_response, parse_response
+from fei_lite.detector.simulate import simulate_detector
+from fei_lite.detector.surface import helix_impact, straight_impact
+from fei_lite.detector.tracks import track_errors
 from fei_lite.errors import SimulationError
 from fei_lite.events import schema
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.checks import clean
+from fei_lite.generator.beams import Beams
+from fei_lite.production.gun import particle_gun
 from fei_lite.reconstruction.kinematics import helix_from_cartesian
-from fei_lite.simulation.beams import Beams
-from fei_lite.simulation.detector import simulate_detector
-from fei_lite.simulation.detector_clusters import energy_error, smeared_energy
-from fei_lite.simulation.detector_particles import SPECIES
-from fei_lite.simulation.detector_surface import helix_impact, straight_impact
-from fei_lite.simulation.detector_tracks import track_errors
-from fei_lite.simulation.gun import particle_gun
-from fei_lite.simulation.response import default_response, load_response, parse_response
 
 RESPONSE = default_response()
-TEXT = files("fei_lite.simulation").joinpath("response.toml").read_text(encoding="utf-8")
+TEXT = files("fei_lite.detector").joinpath("response.toml").read_text(encoding="utf-8")
 DIAGONAL = (0, 5, 9, 12, 14)
 
 

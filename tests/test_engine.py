@@ -19,11 +19,11 @@ from fei_lite.channels import load_channel_set
 from fei_lite.events import Jagged, concatenate
 from fei_lite.events.reading import open_events
 from fei_lite.particles import charge, conjugate
+from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.simulation.simulate import simulate
-from fei_lite.sources import source_indices
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import tag_batch
+from fei_lite.used_objects import object_indices
 
 FOLDER = Path(os.environ.get("FEI_LITE_TEST_DATA", "")) / "basf2_mdst"
 FILES = sorted(FOLDER.glob("*.root")) if "FEI_LITE_TEST_DATA" in os.environ else []
@@ -154,7 +154,7 @@ def candidates(result, name, *, tracks=None, clusters=None, flip=False):
         sign = -sign
     sources = []
     for kind, rename in (("tracks", tracks), ("clusters", clusters)):
-        offsets, index = source_indices(batch, table["source"], event, kind)
+        offsets, index = object_indices(batch, table["used"], event, kind)
         rows = index + np.repeat(getattr(batch, kind).offsets[event], np.diff(offsets))
         rows = rows if rename is None else rename[rows]
         sources.append([tuple(sorted(rows[a:b].tolist())) for a, b in pairwise(offsets)])

@@ -11,26 +11,26 @@ import pytest
 from scipy.stats import chi2 as chi2_distribution
 
 from fei_lite.channels import load_channel_set
-from fei_lite.channels.coverage import Acceptance, complete_in_acceptance, covered_particles
+from fei_lite.channels.covered_decays import Acceptance, complete_in_acceptance, covered_particles
 from fei_lite.cli import main
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
+from fei_lite.generator.beams import Beams
+from fei_lite.generator.decay_table import belle2_table, fragments, require_modes
+from fei_lite.generator.enrichment import Enrichment, decay_weights, keep_shares, load_enrichment
+from fei_lite.generator.generate import generate
+from fei_lite.generator.groups import Groups
+from fei_lite.generator.pair_sources import pair_source_class
+from fei_lite.generator.processes import CHI_D
+from fei_lite.generator.records import conjugated
+from fei_lite.generator.validation import MULTIPLICITIES, count_particles
 from fei_lite.particles import pdg_code
-from fei_lite.simulation.beams import Beams
-from fei_lite.simulation.decay_table import belle2_table, fragments, require_modes
-from fei_lite.simulation.enrichment import Enrichment, decay_weights, keep_shares, load_enrichment
-from fei_lite.simulation.generator import generate
-from fei_lite.simulation.groups import Groups
-from fei_lite.simulation.processes import CHI_D
-from fei_lite.simulation.records import conjugated
-from fei_lite.simulation.simulate import simulate, simulate_file
-from fei_lite.simulation.sources import pair_source_class
-from fei_lite.simulation.validation import MULTIPLICITIES, count_particles
+from fei_lite.production.simulate import simulate, simulate_file
 
 SET = load_channel_set("hadronic")
 DATA = load_enrichment("hadronic")
-RATES = json.loads((files("fei_lite.simulation") / "enrichment_hadronic.json").read_text())
+RATES = json.loads((files("fei_lite.generator") / "enrichment_hadronic.json").read_text())
 N_EVENTS = 5000
 CODES = {"charged": 521, "mixed": 511}
 #: Five groups of very different boost, one never enriched, two that are partly vetoed.
@@ -234,7 +234,7 @@ def test_shares_to_keep_belong_to_their_channels():
 @pytest.mark.parametrize("name", ["hadronic", "extended"])
 def test_every_channel_of_the_set_has_its_rates(name):
     """Would catch a channel that was added and not measured; those that the table never makes are known."""
-    data = json.loads((files("fei_lite.simulation") / f"enrichment_{name}.json").read_text())
+    data = json.loads((files("fei_lite.generator") / f"enrichment_{name}.json").read_text())
     channel_set, rates = load_channel_set(name), data["per_million"]
     assert data["channels"] == channel_set.decays_hash, "run scripts/measure_enrichment.py for the changed channel set"
     assert set(rates) == {c.text for c in channel_set.channels() if c.leaf is None}

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError
-from fei_lite.evaluation import CONFIDENCE, evaluate_tags, mbc_peak, share
+from fei_lite.performance.working_points import CONFIDENCE, evaluate_tags, fraction, mbc_peak
 from fei_lite.tagging.output import TagWriter, read_tags
 
 TAIL = 0.5 * (1.0 - CONFIDENCE)
@@ -70,10 +70,10 @@ def test_numbers_counted_by_hand(weights, counted):
     """Would catch candidates counted instead of events, second-best ones, a charge forgotten, >= for >, no weights."""
     result = evaluate_tags(*table_of(weights=weights))
     n = weights.sum()
-    for kind, expected in counted.items():
-        assert result[kind]["n_events"] == 10
-        for point, cut, (tags, right), number in zip(result[kind]["working_points"], (0.001, 0.01, 0.1), expected,
-                                                     COUNTED[kind], strict=True):
+    for b_type, expected in counted.items():
+        assert result[b_type]["n_events"] == 10
+        for point, cut, (tags, right), number in zip(result[b_type]["working_points"], (0.001, 0.01, 0.1), expected,
+                                                     COUNTED[b_type], strict=True):
             assert point["min_signal_probability"] == cut
             assert point["tagging_efficiency"]["value"] == pytest.approx(tags / n, rel=1e-14)
             assert point["tag_side_efficiency"]["value"] == pytest.approx(right / n, rel=1e-14)
@@ -88,8 +88,8 @@ def test_efficiency_per_event_type():
     """Would catch the number of all events below the fraction: 3 of 6 B+B- events, 2 of 4 B0B0bar events."""
     result = evaluate_tags(*table_of())
     expected = {"B+": ("B+B-", 6, (3 / 6, 2 / 6, 1 / 6)), "B0": ("B0B0bar", 4, (2 / 4, 1 / 4, 1 / 4))}
-    for kind, (event_type, n, values) in expected.items():
-        block = result[kind]["per_event_type"]
+    for b_type, (event_type, n, values) in expected.items():
+        block = result[b_type]["per_event_type"]
         assert (block["event_type"], block["n_events"]) == (event_type, n)
         assert [m["value"] for m in block["tag_side_efficiency"]] == pytest.approx(values)
     weighted = evaluate_tags(*table_of(weights=WEIGHTS))["B+"]["per_event_type"]["tag_side_efficiency"]
@@ -104,7 +104,7 @@ def test_weights_that_sum_to_the_number_of_events():
 @pytest.mark.parametrize("k,n", [(0, 1), (1, 1), (0, 10), (10, 10), (1, 10), (7, 10), (33, 1000), (2, 100_000)])
 def test_clopper_pearson_against_binomial_sums(k, n):
     """Would catch one-sided or shifted intervals: at each end the binomial tail is (1 - 0.683) / 2."""
-    found = share(k, n)
+    found = fraction(k, n)
     assert found.value == k / n
     assert found.lower == 0 if k == 0 else binom.sf(k - 1, n, found.lower) == pytest.approx(TAIL, rel=1e-6)
     assert found.upper == 1 if k == n else binom.cdf(k, n, found.upper) == pytest.approx(TAIL, rel=1e-6)
@@ -135,7 +135,7 @@ def test_nothing_divided_by_nothing():
 @pytest.mark.parametrize("n", [5, 40, 300])
 def test_coverage_of_counts(n):
     """Would catch intervals too short: Clopper-Pearson never covers less than it says; summed over all outcomes."""
-    intervals = [share(k, n) for k in range(n + 1)]
+    intervals = [fraction(k, n) for k in range(n + 1)]
     lower, upper = np.array([i.lower for i in intervals]), np.array([i.upper for i in intervals])
     for p in np.linspace(0.003, 0.997, 60):
         assert binom.pmf(np.arange(n + 1), n, p)[(lower <= p) & (p <= upper)].sum() >= CONFIDENCE - 1e-9
@@ -184,8 +184,8 @@ def test_json_of_the_command(tmp_path, capsys, suffix):
     code, printed = run(capsys, write(tmp_path / f"btag.{suffix}", *table_of()), "--format", "json")
     assert code == 0 and printed.err == ""
     result = json.loads(printed.out, parse_constant=lambda text: pytest.fail(f"not JSON: {text}"))
-    for kind, counted in COUNTED.items():
-        block = result[kind]
+    for b_type, counted in COUNTED.items():
+        block = result[b_type]
         assert block["n_events"] == 10
         assert [p["min_signal_probability"] for p in block["working_points"]] == [0.001, 0.01, 0.1]
         for point, (tags, right) in zip(block["working_points"], counted, strict=True):
@@ -214,9 +214,9 @@ def test_file_without_truth(tmp_path, capsys):
     code, printed = run(capsys, path, "--format", "json")
     result = json.loads(printed.out)
     assert code == 0 and result["has_truth"] is False and result["mbc_of_correct_tags"] is None
-    for kind, counted in COUNTED.items():
-        assert "per_event_type" not in result[kind]
-        for point, (tags, _) in zip(result[kind]["working_points"], counted, strict=True):
+    for b_type, counted in COUNTED.items():
+        assert "per_event_type" not in result[b_type]
+        for point, (tags, _) in zip(result[b_type]["working_points"], counted, strict=True):
             assert point["tagging_efficiency"]["value"] == pytest.approx(tags / 10)
             assert point["tag_side_efficiency"] is None and point["purity"] is None
     code, printed = run(capsys, path)
@@ -240,8 +240,8 @@ def test_no_event_at_all():
     columns, _ = table_of()
     nothing = {"n_events": 0, "sum_of_weights": 0.0, "sum_of_squared_weights": 0.0, "event_types": {}}
     result = evaluate_tags({name: values[:0] for name, values in columns.items()}, nothing)
-    for kind in COUNTED:
-        for point in result[kind]["working_points"]:
+    for b_type in COUNTED:
+        for point in result[b_type]["working_points"]:
             assert point["tagging_efficiency"]["value"] is None and point["purity"]["value"] is None
 
 

@@ -7,9 +7,7 @@ import pytest
 from scipy.stats import norm
 
 import fei_lite
-from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.simulation.simulate import simulate_file
-from fei_lite.validation.features import (
+from fei_lite.performance.feature_shifts import (
     NUMBER,
     PROBABILITY,
     Collected,
@@ -18,7 +16,9 @@ from fei_lite.validation.features import (
     probability_ranges,
     quantiles,
 )
-from fei_lite.validation.two_sample import Sample
+from fei_lite.performance.two_sample import Sample
+from fei_lite.production.simulate import simulate_file
+from fei_lite.reconstruction.engine import reconstruct
 
 
 def events(rng, n_events, *, shift=0.0, scale=1.0, mean=5.0, undefined=0.0):

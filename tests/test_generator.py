@@ -12,22 +12,22 @@ from scipy.stats import kstest
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.errors import SimulationError
 from fei_lite.events.schema import STATUS
-from fei_lite.particles import charge
-from fei_lite.simulation.beams import Beams, boost
-from fei_lite.simulation.decay_table import belle2_table, fragments
-from fei_lite.simulation.fragmentation import accepted_shares, parton_modes
-from fei_lite.simulation.generator import generate
-from fei_lite.simulation.processes import CHI_D, DELTA_M_D, TAU_B0
-from fei_lite.simulation.pythia import COPIES, INCLUSIVE, left_out, relabel
-from fei_lite.simulation.records import conjugated
-from fei_lite.simulation.sources import mixed_fraction
-from fei_lite.simulation.validation import (
+from fei_lite.generator.beams import Beams, boost
+from fei_lite.generator.decay_table import belle2_table, fragments
+from fei_lite.generator.fragmentation import accepted_shares, parton_modes
+from fei_lite.generator.generate import generate
+from fei_lite.generator.pair_sources import mixed_fraction
+from fei_lite.generator.processes import CHI_D, DELTA_M_D, TAU_B0
+from fei_lite.generator.pythia import COPIES, INCLUSIVE, left_out, relabel
+from fei_lite.generator.records import conjugated
+from fei_lite.generator.validation import (
     MULTIPLICITIES,
     DecayCounter,
     compare_multiplicities,
     count_particles,
     kl_products,
 )
+from fei_lite.particles import charge
 
 N_EVENTS = 100_000  # of each kind: 200 000 decays of B+ and of B0
 KINDS = {"charged": 521, "mixed": 511}

@@ -13,34 +13,34 @@ import pytest
 from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 
-from fei_lite.analyses.classifier import load_classifier, train_folds
-from fei_lite.analyses.hta.analysis import Inputs, analyse, bin_variances, efficiency_in_q2, q2_resolution, with_floor
-from fei_lite.analyses.hta.candidates import best_pairs, hta_candidates
-from fei_lite.analyses.hta.driver import (
+from fei_lite.analyses.analysis import Inputs, analyse, bin_variances, efficiency_in_q2, q2_resolution, with_floor
+from fei_lite.analyses.candidate_files import (
     VERSION,
     make_candidates,
     merge_candidates,
     read_candidates,
     simulate_candidates,
 )
-from fei_lite.analyses.hta.recipe import load_recipe
-from fei_lite.analyses.hta.systematics import Systematic, check_samples, load_systematics
+from fei_lite.analyses.classifier import load_classifier, train_folds
+from fei_lite.analyses.k_nunu.candidates import best_pairs, hta_candidates
 from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
+from fei_lite.analyses.recipe import load_recipe
 from fei_lite.analyses.samples import Normalisation, Source
 from fei_lite.analyses.selection import NamedCut, cut_flow, read_cuts
+from fei_lite.analyses.systematics import Systematic, check_samples, load_systematics
 from fei_lite.classifiers.quality import weighted_auc
 from fei_lite.cli import main
 from fei_lite.cli.analyse import workspace_of
 from fei_lite.errors import AnalysisError, UnknownNameError
 from fei_lite.events.files import EventWriter, read_events
+from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe import masked_objects, rest_of_event
-from fei_lite.simulation.simulate import simulate_file
-from fei_lite.sources import everything
 from fei_lite.statistics.fits import expected_data
 from fei_lite.statistics.workspaces import open_likelihood
 from fei_lite.templates import Template
+from fei_lite.used_objects import everything
 
 RECIPE = load_recipe()
 N = 150
@@ -87,8 +87,8 @@ def test_the_most_probable_pair(tags, sides):
 
 def test_tag_signal_and_rest_partition_the_event(batch, sides):
     """Would catch an object on two sides or on none."""
-    tag, kaon = sides.of("tag", "source"), sides.of("kaon", "source")
-    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).source
+    tag, kaon = sides.of("tag", "used"), sides.of("kaon", "used")
+    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).used
     assert not (tag & kaon).any() and not (tag & rest).any() and not (kaon & rest).any()
     np.testing.assert_array_equal(tag | kaon | rest, everything(batch)[sides.event])
     assert kaon.any(axis=1).all() and tag.any(axis=1).all()
@@ -115,8 +115,8 @@ def test_variables_by_hand(batch, sides, columns):
     hta = find_mask("hta")
     for i in range(0, len(sides), 3):
         e, beam = int(sides.event[i]), batch.events["beam_p4"][sides.event[i]]
-        used = naive_roe.of_bits(batch, e, sides.of("tag", "source")[i])
-        kaon = naive_roe.of_bits(batch, e, sides.of("kaon", "source")[i])
+        used = naive_roe.of_bits(batch, e, sides.of("tag", "used")[i])
+        kaon = naive_roe.of_bits(batch, e, sides.of("kaon", "used")[i])
         left = naive_roe.rest(batch, e, used | kaon, hta)
         rest = left["tracks"] + left["photons"]
         assert columns["roeEextra"][i] == pytest.approx(sum(p[3] for p in left["photons"]))
@@ -327,7 +327,7 @@ def test_workspace_is_the_histograms(result):
 
 def test_efficiency_in_q2(result):
     """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
-    from fei_lite.analyses.spectrum import fractions
+    from fei_lite.analyses.k_nunu.spectrum import fractions
 
     values, errors = efficiency_in_q2(result)
     inside = result.columns["q2_generated"][result.sample == "signal"] < RECIPE.q2_edges[-1]
@@ -404,7 +404,7 @@ def test_weight_line_in_closed_form():
 
 def test_form_factor_keeps_the_rate():
     """Would catch a form factor that changes the branching fraction: its mean over the spectrum is 1."""
-    from fei_lite.analyses.spectrum import Q2_MAX, spectrum
+    from fei_lite.analyses.k_nunu.spectrum import Q2_MAX, spectrum
 
     q2 = np.append(np.linspace(0, Q2_MAX, 4001)[:-1], np.nan)
     for k in range(3):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fei_lite.analyses.classifier import load_classifier
-from fei_lite.analyses.density import density_from_json
-from fei_lite.analyses.hta.recipe import load_recipe
+from fei_lite.analyses.k_nunu.density import density_from_json
 from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.recipe import load_recipe
 from fei_lite.cli import main
 
 FOLDER = Path(__file__).resolve().parents[1] / "trained" / "hta"

@@ -16,10 +16,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: A module imports only modules that stand before it. A name ending in a dot
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
-    "errors", "constants", "particles", "outputs", "templates", "parallel", "kernels.", "event_shape.", "events.",
-    "channels.", "simulation.", "sources", "candidates", "classifiers.", "reconstruction.", "training.", "tagging.",
-    "roe.", "analyses.", "evaluation", "validation.", "corrections.", "benchmarks.", "statistics.", "plots.",
-    "report.", "cli.",
+    "errors", "constants", "renamed", "particles", "outputs", "templates", "parallel", "kernels.", "event_shape.",
+    "events.", "channels.", "generator.", "detector.", "used_objects", "candidates", "classifiers.",
+    "reconstruction.", "training.", "tagging.", "production.", "roe.", "analyses.", "performance.", "corrections.",
+    "benchmarks.", "statistics.", "plots.", "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.
@@ -90,7 +90,7 @@ def test_no_circles():
 def test_heavy_packages_are_imported_late(module):
     """Would catch ``import fei_lite`` (or a channel file check) loading a plotting library or a generator."""
     top = {name.partition(".")[0] for name in imports(MODULES[module], top_only=True)}
-    if place(module) < ORDER.index("simulation."):
+    if place(module) < ORDER.index("generator."):
         assert not top & HEAVY
     assert "matplotlib" not in top or place(module) >= ORDER.index("plots")
 

@@ -102,23 +102,23 @@ def test_manifest_tells_the_origin(folder: Path, fitted: FittedChannel) -> None:
 
 
 def test_digest_follows_what_decides(folder: Path, fitted: FittedChannel, tmp_path: Path) -> None:
-    """Would catch a digest that misses a channel set, a model or the last classifier, or depends on the date."""
+    """Would catch a digest that misses a channel set, a model or the tag classifier, or depends on the date."""
     def digest(name: str, *, date: str = "1 January", cut: float = 1.7, channels: int = 1, last: bool = False,
-               in_bb: bool = False) -> str:
+               given_bb: bool = False) -> str:
         writer = open_writer(tmp_path / name, channel_set_hash=channel_set(cut=cut).hash, date=date)
         for i in range(channels):
             writer.add(f"D0_{i}", fitted, stage=0)
         if last:
-            writer.add_deciding(fitted, fitted if in_bb else None)
+            writer.add_tag_classifier(fitted, fitted if given_bb else None)
         return load_model_set(tmp_path / name).digest
 
     one = digest("a")
     assert len(one) == 64 and one == digest("b", date="2 January")
     assert len({one, digest("c", cut=1.8), digest("d", channels=2), digest("e", last=True),
-                digest("f", last=True, in_bb=True)}) == 5
+                digest("f", last=True, given_bb=True)}) == 5
     (tmp_path / "f" / "manifest.json").write_text(
-        (tmp_path / "f" / "manifest.json").read_text().replace('"deciding": {', '"decided": {'))
-    with pytest.raises(ModelSetError, match="in_bb: needs a last classifier"):
+        (tmp_path / "f" / "manifest.json").read_text().replace('"tag_classifier": {', '"decided": {'))
+    with pytest.raises(ModelSetError, match="given_bb: needs a tag classifier"):
         load_model_set(tmp_path / "f")
 
 

@@ -24,7 +24,7 @@ from fei_lite.classifiers.fitting import FEI_DEFAULT, fit_channel
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.parallel import ordered_map
-from fei_lite.simulation.simulate import simulate_file
+from fei_lite.production.simulate import simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 

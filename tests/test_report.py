@@ -20,24 +20,24 @@ from fei_lite.classifiers.model_set import ChannelModel, load_model_set
 from fei_lite.classifiers.text import pack
 from fei_lite.cli import main
 from fei_lite.errors import ModelSetError
-from fei_lite.evaluation import CONFIDENCE
 from fei_lite.events import EventWriter
 from fei_lite.events.reading import open_events
 from fei_lite.particles import pdg_code
+from fei_lite.performance.working_points import CONFIDENCE
+from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.report.channels import pull
 from fei_lite.report.importance import gains, read_forest, split_counts
 from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Sets, observe_files
 from fei_lite.report.page import render
-from fei_lite.report.tags import KindOfTag, gain
+from fei_lite.report.tags import TagsOfBType, gain
 from fei_lite.report.text import overtraining_table
 from fei_lite.report.training import load_training
-from fei_lite.simulation.simulate import simulate_file
-from fei_lite.sources import source_indices
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, train
+from fei_lite.used_objects import object_indices
 
 TAIL = 0.5 * (1.0 - CONFIDENCE)
 
@@ -212,7 +212,7 @@ def test_combinations_before_the_cuts(numbers, events):
     result = events[0]
     batch = result.batch
     pions, kaons = result.tables["pi+"], result.tables["K+"]
-    truth = {name: source_indices(batch, t["source"], t.event_index, "tracks")[1] for name, t in
+    truth = {name: object_indices(batch, t["used"], t.event_index, "tracks")[1] for name, t in
              (("pi+", pions), ("K+", kaons))}
     n = inside = true = true_inside = 0
     for event in range(batch.n_events):
@@ -365,9 +365,9 @@ def test_page_of_the_manifest_alone(folder, tmp_path):
     assert page.numbers["tags"] is None and page.numbers["cutflow"] is None and page.numbers["coverage"] is None
     assert page.text.count("--events FILE...") >= 4
     manifest = json.loads((folder / "models" / "manifest.json").read_text())
-    last = page.numbers["deciding"]
-    assert last["reason"] == manifest["undecided"] if "undecided" in manifest else (
-        last["held_out"] == manifest["deciding"]["validation"])
+    last = page.numbers["tag_classifier"]
+    assert last["reason"] == manifest["no_tag_classifier"] if "no_tag_classifier" in manifest else (
+        last["held_out"] == manifest["tag_classifier"]["validation"])
     gained = page.numbers["channels"]["K+_FSP"]
     assert gained["importance_source"] == "gain in the training" and gained["importance"][0][0] == "kaonID"
     before = (tmp_path / "page.html").read_bytes()
@@ -459,7 +459,7 @@ def toy_tags(n, right, rng):
     """Tags of n events in a row, of which the first ``right`` are right and more probable."""
     correct = np.arange(n) < right
     probability = np.sort(rng.random(n))[::-1]
-    return KindOfTag(probability, np.ones(n), correct, rng.permutation(n), float(n), float(n))
+    return TagsOfBType(probability, np.ones(n), correct, rng.permutation(n), float(n), float(n))
 
 
 def test_gain_of_twice_the_tags():

@@ -14,6 +14,7 @@ from fei_lite.errors import MaskError, MomentaError, UnknownNameError
 from fei_lite.events import concatenate
 from fei_lite.events.schema import STATUS
 from fei_lite.particles import mass
+from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
 from fei_lite.roe import (
@@ -32,9 +33,8 @@ from fei_lite.roe import (
     tag_side,
 )
 from fei_lite.roe.objects import displaced_pairs
-from fei_lite.simulation.simulate import simulate
-from fei_lite.sources import everything, source_bits
 from fei_lite.tagging.best import select_tags
+from fei_lite.used_objects import everything, object_bits
 
 #: One B to K nu nubar, one to a lepton and one neutrino; the other B generic.
 DECAYS = """
@@ -79,7 +79,7 @@ class Truth:
             found |= np.where(self.mother >= 0, found[self.mother], False)
         return found
 
-    def source(self, ancestors):
+    def used(self, ancestors):
         """Bit sets (n_events, n_words) of the objects of the descendants of ``ancestors``."""
         wanted = self.from_(ancestors)
         words = np.zeros_like(everything(self.batch))
@@ -88,7 +88,7 @@ class Truth:
             index = objects["mc_index"]
             row = index + self.batch.generated.offsets[:-1][objects.event_index]
             rows = np.flatnonzero((index >= 0) & wanted[row])
-            np.bitwise_or.at(words, objects.event_index[rows], source_bits(self.batch, kind, rows))
+            np.bitwise_or.at(words, objects.event_index[rows], object_bits(self.batch, kind, rows))
         return words
 
 
@@ -100,7 +100,7 @@ def truth(batch):
 @pytest.fixture(scope="module")
 def sides(batch, truth):
     """True tag and signal: events, bit sets of each."""
-    return np.arange(batch.n_events), truth.source(truth.tag), truth.source(truth.signal)
+    return np.arange(batch.n_events), truth.used(truth.tag), truth.used(truth.signal)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_rest_against_the_twin(batch, poor_sides, name):
     for e in range(batch.n_events):
         used = naive.of_bits(batch, e, tag[e] | signal[e])
         wanted = naive.rest(batch, e, used, mask)
-        assert naive.of_bits(batch, e, rest.source[e]) == wanted["left"]
+        assert naive.of_bits(batch, e, rest.used[e]) == wanted["left"]
         assert counts["tracks"][e] == len(wanted["tracks"]) and counts["photons"][e] == len(wanted["photons"])
         found = momenta.p4[momenta.offsets[e]:momenta.offsets[e + 1]]
         p4 = np.array(wanted["tracks"] + wanted["photons"]).reshape(-1, 4)
@@ -145,7 +145,7 @@ def test_v0s_of_unused_tracks(batch, poor_sides):
     for name, code in (("K_S0", 310), ("Lambda0", 3122)):
         table, of = objects.composites[name], np.arange(batch.n_events)
         assert np.all(np.abs(table["M"] - mass(name)) < 0.011)
-        pairs = [naive.of_bits(batch, e, bits) for e, bits in zip(table.event_index, table["source"], strict=True)]
+        pairs = [naive.of_bits(batch, e, bits) for e, bits in zip(table.event_index, table["used"], strict=True)]
         assert len({(e, s, *sorted(p)) for e, s, p in zip(table.event_index, table["sign"], pairs, strict=True)}) \
             == len(table)
         for e, row, sign, pair in zip(table.event_index, table["object"], table["sign"], pairs, strict=True):
@@ -168,7 +168,7 @@ def test_pairs_add_to_the_v0s(batch, truth):
     good = []
     for k in pairs:
         e = table.event_index[k]
-        tracks = [batch.tracks.offsets[e] + i for _, i in naive.of_bits(batch, e, table["source"][k])]
+        tracks = [batch.tracks.offsets[e] + i for _, i in naive.of_bits(batch, e, table["used"][k])]
         index = batch.tracks["mc_index"][tracks]
         mothers = {truth.mother[batch.generated.offsets[e] + i] if i >= 0 else -1 for i in index}
         good.append(len(mothers) == 1 and truth.pdg[mothers.pop()] == 310)
@@ -183,7 +183,7 @@ def test_conjugate_pairs_have_conjugate_masses(batch):
     for k in pairs:
         e = table.event_index[k]
         total = np.zeros(4)
-        for _, i in naive.of_bits(batch, e, table["source"][k]):
+        for _, i in naive.of_bits(batch, e, table["used"][k]):
             p = naive.track(batch, e, i)[0][:3]
             is_proton = batch.tracks["charge"][batch.tracks.offsets[e] + i] == table["sign"][k]
             total += np.append(p, np.sqrt(p @ p + mass("p+" if is_proton else "pi+")**2))
@@ -197,7 +197,7 @@ def test_masks_only_take_away(batch, poor_sides):
     for name in ("hta", "skim", "ita"):
         masked = rest_of_event(masked_objects(batch, name), event, tag=tag, signal=signal)
         assert np.all(masked.extra_energy() <= plain.extra_energy())
-        assert np.array_equal(masked.source, plain.source)
+        assert np.array_equal(masked.used, plain.used)
         for kind in ("tracks", "photons"):
             assert np.all(masked.count(kind) <= plain.count(kind))
             assert 0 < masked.count(kind).sum() < plain.count(kind).sum()
@@ -207,10 +207,10 @@ def test_partition_and_visible_momentum(batch, sides):
     """Would catch an object of two sides or of none: bits and four-momenta of all sides are the event's."""
     event, tag, signal = sides
     rest = rest_of_event(masked_objects(batch, "all"), event, tag=tag, signal=signal)
-    assert not (tag & signal).any() and not (tag & rest.source).any() and not (signal & rest.source).any()
-    assert np.array_equal(tag | signal | rest.source, everything(batch))
-    assert tag.any(axis=1).all() and rest.source.any(axis=1).all()
-    parts = [side_momenta_cms(batch, event, side).sum() for side in (tag, signal, rest.source)]
+    assert not (tag & signal).any() and not (tag & rest.used).any() and not (signal & rest.used).any()
+    assert np.array_equal(tag | signal | rest.used, everything(batch))
+    assert tag.any(axis=1).all() and rest.used.any(axis=1).all()
+    parts = [side_momenta_cms(batch, event, side).sum() for side in (tag, signal, rest.used)]
     whole = side_momenta_cms(batch, event, everything(batch)).sum()
     np.testing.assert_allclose(sum(parts), whole, atol=1e-10)
     np.testing.assert_allclose(parts[2], to_cms(rest.p4_lab(), rest.beam_p4), atol=1e-10)
@@ -236,14 +236,14 @@ def test_partition_with_reconstructed_tags(tmp_path):
     assert len(side) == np.count_nonzero(tags.columns["best"]) > 30
     every = tag_side(result, tags, best=False)
     assert len(every) == len(tags) > 2 * len(side)
-    rest = rest_of_event(masked_objects(batch, "hta"), every.event, tag=every.source)
-    assert not (rest.source & every.source).any()
-    assert np.array_equal(rest.source | every.source, everything(batch)[every.event])
+    rest = rest_of_event(masked_objects(batch, "hta"), every.event, tag=every.used)
+    assert not (rest.used & every.used).any()
+    assert np.array_equal(rest.used | every.used, everything(batch)[every.event])
     for a, name in enumerate(("px", "py", "pz", "E")):
         np.testing.assert_array_equal(every.p4[:, a], tags.columns[name])
     tracks, rows = tags.columns["track_index"]
     for k in range(0, len(every), 7):
-        bits = naive.of_bits(batch, every.event[k], every.source[k])
+        bits = naive.of_bits(batch, every.event[k], every.used[k])
         assert {i for kind, i in bits if kind == "tracks"} == set(rows[tracks[k]:tracks[k + 1]].tolist())
     columns = rest_variables(rest, every.p4)
     np.testing.assert_allclose(columns["missing_p4_lab"] + columns["roe_p4_lab"] + every.p4, rest.beam_p4, atol=1e-12)
@@ -350,7 +350,7 @@ def test_no_candidates_and_no_objects(batch, sides):
     rest = rest_of_event(objects, np.array([3]), tag=everything(batch)[[3]])
     columns = rest_variables(rest, rest.beam_p4)
     assert columns["roeEextra"][0] == 0 and columns["nROE_Tracks"][0] == 0 and columns["missing_mass2"][0] == 0
-    assert not rest.source.any()
+    assert not rest.used.any()
 
 
 def test_track_hypotheses(batch):
@@ -407,7 +407,7 @@ def test_masks_name_every_defect(tmp_path):
 
 
 def test_every_number_of_the_masks_has_an_origin():
-    """Would catch a number without a source."""
+    """Would catch a number without a used."""
     for mask in load_masks().values():
         assert mask.origin
         for cuts in mask.cuts.values():

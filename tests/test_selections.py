@@ -9,11 +9,10 @@ from scipy.stats import ks_2samp
 from fei_lite.analyses.samples import source_of
 from fei_lite.errors import SimulationError
 from fei_lite.events.files import read_events
+from fei_lite.generator.generate import generate
+from fei_lite.generator.recombination import recombined, sides_of
 from fei_lite.particles import charge
-from fei_lite.reconstruction.frames import to_cms
-from fei_lite.simulation.generator import generate
-from fei_lite.simulation.recombination import recombined, sides_of
-from fei_lite.simulation.selections import (
+from fei_lite.production.selections import (
     Selection,
     Selector,
     Stratum,
@@ -22,7 +21,8 @@ from fei_lite.simulation.selections import (
     load_selections,
     selected,
 )
-from fei_lite.simulation.simulate import simulate_file
+from fei_lite.production.simulate import simulate_file
+from fei_lite.reconstruction.frames import to_cms
 
 N = 800
 

@@ -16,10 +16,10 @@ from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set, shipped_model_sets
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.cli import main
-from fei_lite.evaluation import KINDS
 from fei_lite.events import count_events
 from fei_lite.events.reading import open_events
 from fei_lite.particles import mass
+from fei_lite.performance.working_points import B_TYPES
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.output import read_tags
 
@@ -80,11 +80,11 @@ def test_loaded_in_a_second(name):
 
 
 def test_baseline_is_the_feis():
-    """Would catch a baseline with other settings than the FEI's, or with the last classifier that the FEI lacks."""
+    """Would catch a baseline with other settings than the FEI's, or with the tag classifier that the FEI lacks."""
     models = load_model_set("fei_default")
     parameters = models.manifest["parameters"]
     assert [parameters[k] for k in ("n_trees", "max_depth", "learning_rate", "bagging_fraction")] == [400, 3, 0.1, 0.5]
-    assert "search" not in models.manifest and models.deciding is None
+    assert "search" not in models.manifest and models.tag_classifier is None
     assert models.manifest["sample"]["files"] == load_model_set("extended").manifest["sample"]["files"]
 
 
@@ -113,7 +113,7 @@ def test_mbc_of_true_best_tags(evaluated):
 
 def test_working_points(evaluated):
     """Would catch a probability that does not order tags, and shares out of their intervals."""
-    for name in KINDS:
+    for name in B_TYPES:
         points = evaluated[name]["working_points"]
         assert [p["min_signal_probability"] for p in points] == [0.001, 0.01, 0.1]
         purity = [p["purity"]["value"] for p in points]

@@ -13,7 +13,7 @@ from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
 from fei_lite.reconstruction.features import likelihood_ratios
 from fei_lite.reconstruction.kinematics import impact_parameters
-from fei_lite.sources import everything
+from fei_lite.used_objects import everything
 
 SET = load_channel_set("k_nunu")
 N = 150
@@ -63,7 +63,7 @@ def test_pairs_by_hand(batch, result):
     wanted = set()
     for i, e in enumerate(tag.event_index):
         for j in range(kaon.offsets[e], kaon.offsets[e + 1]):
-            if tag["sign"][i] == -kaon["sign"][j] and not (tag["source"][i] & kaon["source"][j]).any():
+            if tag["sign"][i] == -kaon["sign"][j] and not (tag["used"][i] & kaon["used"][j]).any():
                 wanted.add((i, int(kaon["object"][j])))
     sides = result.tables["B+:sig"]
     of_kaon = kaon["object"][sides["daughters"][:, 0]]
@@ -76,10 +76,10 @@ def test_pairs_by_hand(batch, result):
 def test_nothing_shared(batch, result):
     """Would catch a signal side that uses what the tag uses: the bits of the pair are the sum of both."""
     both = result.tables["Upsilon(4S)"]
-    tag, side = (result.tables[n]["source"][both["daughters"][:, j]] for j, n in enumerate(("B+:tag", "B+:sig")))
+    tag, side = (result.tables[n]["used"][both["daughters"][:, j]] for j, n in enumerate(("B+:tag", "B+:sig")))
     assert not (tag & side).any()
-    np.testing.assert_array_equal(both["source"], tag | side)
-    assert not (both["source"] & ~everything(batch)[both.event_index]).any()
+    np.testing.assert_array_equal(both["used"], tag | side)
+    assert not (both["used"] & ~everything(batch)[both.event_index]).any()
     np.testing.assert_array_equal(np.bitwise_count(side).sum(axis=1), 1)
 
 

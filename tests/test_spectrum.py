@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from scipy.stats import chi2
 from signal_events import NEUTRINOS, Truth
 
-from fei_lite.analyses.generated import generated_q2
-from fei_lite.analyses.spectrum import (
+from fei_lite.analyses.k_nunu.generated import generated_q2
+from fei_lite.analyses.k_nunu.spectrum import (
     M_B,
     M_K,
     Q2_MAX,
@@ -25,9 +25,9 @@ from fei_lite.analyses.spectrum import (
     spectrum,
     weight,
 )
+from fei_lite.generator.decay_file import shipped_decays
+from fei_lite.generator.generate import generate
 from fei_lite.particles import mass
-from fei_lite.simulation.generator import generate
-from fei_lite.simulation.signal import shipped_decays
 
 N = 4000
 

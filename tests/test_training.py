@@ -21,14 +21,14 @@ from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.reading import open_events, origin_of
-from fei_lite.reconstruction.deciding import FEATURES
+from fei_lite.production.simulate import simulate, simulate_file
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.simulation.simulate import simulate, simulate_file
+from fei_lite.reconstruction.tag_classifier import FEATURES
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, _factors, thin, train
 from fei_lite.training.mixture import luminosity_factors
-from fei_lite.training.renewal import renew_deciding
+from fei_lite.training.renewal import renew_tag_classifier
 from fei_lite.training.sampling import VALIDATION_EVERY
 from fei_lite.training.search import CHOICES, fewer
 
@@ -155,7 +155,7 @@ def test_sampled_candidates_are_those_of_a_full_reconstruction(trained, channels
 
 def test_early_stages_use_a_share_of_the_events(trained, channels, folder, samples, settings, tmp_path):
     """Would catch a share that reaches the B's stage, or is not in the manifest and command."""
-    few = train(samples, tmp_path / "few", settings=replace(settings, early_share=0.5, deciding=False), date=DATE)
+    few = train(samples, tmp_path / "few", settings=replace(settings, early_share=0.5, tag_classifier=False), date=DATE)
     every = load_model_set(folder / "models").manifest["channels"]
     for identifier in ("pi+_FSP", "pi0_gamma_gamma"):
         ratio = few.manifest["channels"][identifier]["training"]["n_signal"] / every[identifier]["training"]["n_signal"]
@@ -173,7 +173,7 @@ def test_early_stages_use_a_share_of_the_events(trained, channels, folder, sampl
 def test_events_for_the_last_stage_alone(trained, channels, folder, samples, settings, tmp_path):
     """Would catch events that reach an earlier stage, held-out events that change, a file that passes for unseen."""
     more = folder / "test_rich.root"
-    several = train(samples, tmp_path / "several", settings=replace(settings, deciding=False), date=DATE,
+    several = train(samples, tmp_path / "several", settings=replace(settings, tag_classifier=False), date=DATE,
                     last_stage_samples=[more])
     last = len(channels.stages) - 1
     entries = several.manifest["channels"]
@@ -188,7 +188,8 @@ def test_events_for_the_last_stage_alone(trained, channels, folder, samples, set
     assert several.manifest["sample"]["last_stage"] == [more.name]
     assert "--last-stage-events test_rich.root" in several.manifest["command"]
     with pytest.raises(ModelSetError, match=r"test_rich.root: was trained on"):
-        renew_deciding(str(tmp_path / "several"), [more], tmp_path / "new", settings=settings, date=DATE, command="")
+        renew_tag_classifier(str(tmp_path / "several"), [more], tmp_path / "new", settings=settings, date=DATE,
+                             command="")
 
 
 def test_the_weighted_prior_is_kept(trained, channels, folder, samples):
@@ -271,7 +272,7 @@ def test_processes_and_batches_do_not_matter(trained, folder, samples, settings,
 def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder, samples, settings, tmp_path):
     """Would catch the events of the channels used again, more events left out, and a manifest silent about them."""
     more = [folder / "test_rich.root", folder / "test_generic.root"]
-    whole = train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more)
+    whole = train(samples, tmp_path / "models", settings=settings, date=DATE, tag_classifier_samples=more)
 
     def true_tags(paths):
         """Numbers of the events of true tag candidates, over all files."""
@@ -288,70 +289,75 @@ def test_last_classifier_learns_from_events_that_no_channel_saw(channels, folder
     training = (np.count_nonzero((fifth // VALIDATION_EVERY) % VALIDATION_EVERY != VALIDATION_EVERY - 1)
                 + np.count_nonzero(others % VALIDATION_EVERY != VALIDATION_EVERY - 1))
     assert training > 30
-    assert whole.manifest["deciding"]["training"]["n_signal"] == training
-    assert whole.deciding is not None and whole.deciding.features == FEATURES
-    assert [file["name"] for file in whole.manifest["sample"]["deciding"]] == [path.name for path in more]
-    assert whole.manifest["command"].endswith("--deciding-events test_rich.root test_generic.root -o small")
+    assert whole.manifest["tag_classifier"]["training"]["n_signal"] == training
+    assert whole.tag_classifier is not None and whole.tag_classifier.features == FEATURES
+    assert [file["name"] for file in whole.manifest["sample"]["tag_classifier"]] == [path.name for path in more]
+    assert whole.manifest["command"].endswith("--tag-classifier-events test_rich.root test_generic.root -o small")
     with pytest.raises(ModelSetError, match="another sample"):
-        train(samples, tmp_path / "models", settings=settings, date=DATE, deciding_samples=more[:1])
+        train(samples, tmp_path / "models", settings=settings, date=DATE, tag_classifier_samples=more[:1])
     with pytest.raises(FeiLiteError, match="leave one of the two out"):
-        train(samples, tmp_path / "other", settings=replace(settings, deciding=False), date=DATE, deciding_samples=more)
+        train(samples, tmp_path / "other", settings=replace(settings, tag_classifier=False), date=DATE,
+              tag_classifier_samples=more)
 
 
 def test_a_new_last_classifier(folder, samples, settings, trained, tmp_path, monkeypatch):
-    """Would catch the old last classifier among the features of the new one, channels that change, a silent manifest,
+    """Would catch the old tag classifier among the features of the new one, channels that change, a silent manifest,
     and a new one that learns from what the channels know by heart."""
     more = [folder / "test_rich.root", folder / "test_generic.root"]
 
     def renew(name, *, models=folder / "models", events=more, **changes):
-        return renew_deciding(str(models), events, tmp_path / name, settings=replace(settings, **changes), date=DATE,
+        return renew_tag_classifier(str(models), events, tmp_path / name, settings=replace(settings, **changes),
+                                    date=DATE,
                               command=f"make {name}")
 
     new = renew("new")
     again = renew("again", models=tmp_path / "new")
-    assert new.deciding.packed == again.deciding.packed and new.in_bb is None and "undecided" not in new.manifest
+    assert new.tag_classifier.packed == again.tag_classifier.packed and new.given_bb is None
+    assert "no_tag_classifier" not in new.manifest
     assert {name: model.packed for name, model in new.models.items()} == {
         name: model.packed for name, model in trained.models.items()}
     simulate_file("ccbar", tmp_path / "ccbar.root", n=2000, seed=9)
     calibrated = []  # on which candidates
-    monkeypatch.setattr("fei_lite.training.deciding._calibrated",
+    monkeypatch.setattr("fei_lite.training.tag_classifier._calibrated",
                         lambda fitted, measured: calibrated.append(measured) or fitted)
     mixture = renew("mixture", events=[*more, tmp_path / "ccbar.root"])
     with_continuum, of_bb = (np.concatenate([rows.is_bb for rows in measured]) for measured in calibrated)
     assert np.all(of_bb) and len(of_bb) == np.count_nonzero(with_continuum) < len(with_continuum)
     assert all(np.all(rows.measures) for rows in calibrated[0])
-    assert mixture.in_bb.packed == new.deciding.packed != mixture.deciding.packed  # fitted on the B Bbar events alone
+    # fitted on the B Bbar events alone
+    assert mixture.given_bb.packed == new.tag_classifier.packed != mixture.tag_classifier.packed
     assert mixture.digest != new.digest
-    origin = new.manifest["deciding"]["origin"]
+    origin = new.manifest["tag_classifier"]["origin"]
     assert (origin["command"], origin["date"]) == ("make new", DATE)
     assert new.manifest["command"] == trained.manifest["command"]
     assert [file["name"] for file in origin["sample"]["files"]] == [path.name for path in more]
-    with pytest.raises(ModelSetError, match=r"train_rich.root: was trained on .* cannot teach its last classifier"):
+    with pytest.raises(ModelSetError, match=r"train_rich.root: was trained on .* cannot teach its tag classifier"):
         renew("own", events=samples)
     with pytest.raises(OutputError, match="exists already"):
         renew("new")
-    with pytest.raises(ModelSetError, match=r"the last classifier: only .* Give more events"):
+    with pytest.raises(ModelSetError, match=r"the tag classifier: only .* Give more events"):
         renew("few", min_entries=10**6)
     assert not (tmp_path / "own").exists() and not (tmp_path / "few").exists()
 
 
 def test_a_missing_forest_for_bb_says_why(trained, folder, samples, settings, tmp_path, monkeypatch):
-    """Would catch a probabilityInBB that silently falls back because B Bbar events were too few."""
+    """Would catch a SignalProbabilityGivenBB that silently falls back because B Bbar events were too few."""
     from fei_lite.training import renewal
 
     def few_in_bb(*arguments, **options):
-        fitted, _ = fit_deciding(*arguments, **options)
+        fitted, _ = fit_tag_classifier(*arguments, **options)
         return fitted, replace(fitted, text="", reason="only 3 signal entries, fewer than 5")
 
-    fit_deciding = renewal.fit_deciding
-    monkeypatch.setattr(renewal, "fit_deciding", few_in_bb)
-    models = renew_deciding(str(folder / "models"), [folder / "test_rich.root"], tmp_path / "few_bb",
+    fit_tag_classifier = renewal.fit_tag_classifier
+    monkeypatch.setattr(renewal, "fit_tag_classifier", few_in_bb)
+    models = renew_tag_classifier(str(folder / "models"), [folder / "test_rich.root"], tmp_path / "few_bb",
                             settings=settings, date=DATE, command="make few_bb")
-    assert models.in_bb is None and models.manifest["undecided_in_bb"] == "only 3 signal entries, fewer than 5"
-    monkeypatch.setattr(renewal, "fit_deciding", fit_deciding)
-    again = renew_deciding(str(tmp_path / "few_bb"), [folder / "test_rich.root"], tmp_path / "again_bb",
+    assert models.given_bb is None
+    assert models.manifest["no_tag_classifier_given_bb"] == "only 3 signal entries, fewer than 5"
+    monkeypatch.setattr(renewal, "fit_tag_classifier", fit_tag_classifier)
+    again = renew_tag_classifier(str(tmp_path / "few_bb"), [folder / "test_rich.root"], tmp_path / "again_bb",
                            settings=settings, date=DATE, command="make again_bb")
-    assert "undecided_in_bb" not in again.manifest
+    assert "no_tag_classifier_given_bb" not in again.manifest
 
 
 @pytest.mark.parametrize("option", ["--max-entries", "--early-share", "--last-stage-events"])
@@ -365,7 +371,7 @@ def test_settings_of_the_channels_do_not_go_with_renew(samples, tmp_path, capsys
 
 def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     """Would catch a mixture in which a small file of continuum counts as much continuum as it has events."""
-    short = replace(settings, max_events=250, min_entries=10**6, deciding=False)
+    short = replace(settings, max_events=250, min_entries=10**6, tag_classifier=False)
     charged, ccbar = tmp_path / "charged.root", tmp_path / "ccbar.root"
     for path, process, n in ((charged, "charged", 100), (ccbar, "ccbar", 60)):
         simulate_file(process, path, n=n, seed=7)

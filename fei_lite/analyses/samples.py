@@ -10,7 +10,7 @@ from typing import Any
 from fei_lite.errors import AnalysisError
 from fei_lite.events.files import PathLike
 from fei_lite.events.reading import count_events, kind_of_file, origin_of
-from fei_lite.simulation.processes import F_CHARGED, F_NEUTRAL, find_process
+from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, find_process
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.events.ranges import entry_ranges, read_range
+from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.reconstruction.timing import Stopwatch
-from fei_lite.simulation.simulate import simulate_file
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.output import TagWriter
 

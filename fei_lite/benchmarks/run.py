@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.benchmarks.awkward_twin import combination_speeds
+from fei_lite.benchmarks.awkward_combination import combination_speeds
 from fei_lite.benchmarks.fits import vertex_fit_us
 from fei_lite.benchmarks.forests import classifier_speed
 from fei_lite.benchmarks.growth import growth_with_events, growth_with_objects, memory_with_events, worker_speeds
@@ -24,7 +24,7 @@ from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.events import concatenate
 from fei_lite.events.reading import open_events
-from fei_lite.simulation.simulate import simulate_file
+from fei_lite.production.simulate import simulate_file
 
 SEED = 20_260
 WARM_UP_EVENTS = 200

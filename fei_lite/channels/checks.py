@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fei_lite.channels import features
+from fei_lite.channels import feature_names
 from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft
 from fei_lite.channels.graph import decay_graph, find_cycles, resolve
 from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, same_final_state
@@ -70,8 +70,9 @@ def _check_particle(draft: ParticleDraft, drafts: Sequence[ParticleDraft], findi
             findings.error(f"{where}: particle", f"'{draft.name}' is already made by {other.where}. "
                            "One file makes a particle and its charge conjugate.")
             return False
-    if draft.target not in features.TARGETS:
-        findings.error(f"{where}: target", f"unknown target '{draft.target}'.{nearest(draft.target, features.TARGETS)}")
+    if draft.target not in feature_names.TARGETS:
+        findings.error(f"{where}: target",
+                       f"unknown target '{draft.target}'.{nearest(draft.target, feature_names.TARGETS)}")
     leaves = {leaf_of(c.daughters) is not None for c in draft.channels}
     if draft.rank_by:
         _check_variable(draft.rank_by, f"{where}: rank.by", composite=False in leaves, findings=findings)
@@ -82,12 +83,12 @@ def _check_particle(draft: ParticleDraft, drafts: Sequence[ParticleDraft], findi
 def _check_variable(name: str, where: str, *, composite: bool, findings: Findings) -> None:
     """A cut or ranking variable: combinations know fewer than leaves."""
     if composite:
-        if name not in features.COMBINATION_VARIABLES:
+        if name not in feature_names.COMBINATION_VARIABLES:
             findings.error(where, f"'{name}' is not known before the vertex fit."
-                           f"{nearest(name, features.COMBINATION_VARIABLES)}")
+                           f"{nearest(name, feature_names.COMBINATION_VARIABLES)}")
         return
     try:
-        features.check(name, 0)
+        feature_names.check(name, 0)
     except UnknownNameError as error:
         findings.error(where, str(error))
 
@@ -132,12 +133,12 @@ def _check_features(draft: ParticleDraft, channel: ChannelDraft, findings: Findi
     at = f"{channel.where}.features" if own else f"{draft.where}: features"
     seen: dict[str, int] = {}
     for i, pattern in enumerate(patterns):
-        for name in features.expand([pattern], n):
+        for name in feature_names.expand([pattern], n):
             if name in seen:
                 findings.error(f"{at}[{i}]", f"'{name}' is there already, from features[{seen[name]}].")
             seen[name] = i
             try:
-                features.check(name, n)
+                feature_names.check(name, n)
             except UnknownNameError as error:
                 # a particle's features are shared by its channels: one finding is enough
                 if (line := f"{at}[{i}]: {error}") not in findings.errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fei_lite.channels import features
+from fei_lite.channels import feature_names
 from fei_lite.channels.checks import check_drafts, leaf_of, n_feature_daughters
 from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft, find_channel_set, read_drafts
 from fei_lite.channels.graph import decay_graph, ordered_stages, stage_numbers
@@ -54,7 +54,7 @@ def _channel(draft: ParticleDraft, channel: ChannelDraft, index: int) -> Channel
     return Channel(
         particle=draft.name, index=index, daughters=daughters, leaf=leaf, invisible=tuple(channel.invisible),
         cuts=tuple(draft.cuts if channel.cuts is None else channel.cuts),
-        features=features.expand(patterns, n_feature_daughters(channel)),
+        features=feature_names.expand(patterns, n_feature_daughters(channel)),
         fit=_fit(channel.fit or draft.fit, daughters, leaf),
         unflavoured=leaf is None and not is_self_conjugate(draft.name)
         and same_final_state(daughters, conjugate_daughters(daughters)))

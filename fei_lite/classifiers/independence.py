@@ -10,7 +10,7 @@ from fei_lite.errors import ModelSetError
 
 def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, Any]], *, purpose: str,
                       last_classifier: bool = False) -> None:
-    """Raise :class:`ModelSetError` if a channel of the set, or its last classifier as well, knows some of the events.
+    """Raise :class:`ModelSetError` if a channel of the set, or its tag classifier as well, knows some of the events.
 
     ``files`` are descriptions with ``name``, ``sha256`` and ``origin``. The same file,
     or the same process, decay file and seed: a longer sample begins with the events of
@@ -29,10 +29,10 @@ def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, 
 
 
 def _trained_on(manifest: Mapping[str, Any], last_classifier: bool) -> list[Mapping[str, Any]]:
-    """Descriptions of the files that the channels were fitted on, and the last classifier."""
+    """Descriptions of the files that the channels were fitted on, and the tag classifier."""
     sample = manifest["sample"]
     files = list(sample.get("files", ()))
     if last_classifier:
-        files += sample.get("deciding", ())
-        files += manifest.get("deciding", {}).get("origin", {}).get("sample", {}).get("files", ())
+        files += sample.get("tag_classifier", ())
+        files += manifest.get("tag_classifier", {}).get("origin", {}).get("sample", {}).get("files", ())
     return files

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fei_lite.errors import ModelSetError, nearest
+from fei_lite.renamed import with_current_keys
 
 MANIFEST = "manifest.json"
 FORMAT = "fei-lite model set"
@@ -23,9 +24,9 @@ TOP: dict[str, type | tuple[type, ...]] = {
 TRAINED: dict[str, type | tuple[type, ...]] = {
     "stage": int, "file": str, "sha256": str, "features": list, "n_trees": int, "seed": int,
     "training": dict, "validation": (dict, type(None))}
-#: The last classifier, which sees all tag candidates of an event, and its forest for B Bbar events; a set may
+#: The tag classifier, which sees all tag candidates of an event, and its forest for B Bbar events; a set may
 #: have neither.
-DECIDING = {key: kind for key, kind in TRAINED.items() if key != "stage"}
+TAG_CLASSIFIER = {key: kind for key, kind in TRAINED.items() if key != "stage"}
 UNTRAINED: dict[str, type | tuple[type, ...]] = {"stage": int, "reason": str, "features": list, "training": dict}
 
 
@@ -43,13 +44,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if content.get("format_version") != FORMAT_VERSION:
         raise ModelSetError(f"{path}: format_version: got {content.get('format_version')}, this fei-lite "
                             f"reads {FORMAT_VERSION}. Train the set again, or use the fei-lite that wrote it.")
+    content = with_current_keys("manifest", content, str(path))
     _check_keys(content, TOP, str(path))
+    content["sample"] = with_current_keys("manifest", content["sample"], f"{path}: sample")
     for key, expected in (("channels", TRAINED), ("untrained", UNTRAINED)):
         for identifier, entry in content[key].items():
             _check_keys(entry, expected, f"{path}: {key}['{identifier}']")
-    for key in ("deciding", "in_bb"):
+    for key in ("tag_classifier", "given_bb"):
         if key in content:
-            _check_keys(content[key], DECIDING, f"{path}: {key}")
+            _check_keys(content[key], TAG_CLASSIFIER, f"{path}: {key}")
     both = content["channels"].keys() & content["untrained"].keys()
     if both:
         raise ModelSetError(f"{path}: both trained and untrained: {', '.join(sorted(both))}.")

@@ -66,10 +66,10 @@ class ModelSet:
     models: Mapping[str, ChannelModel]
     manifest: Mapping[str, Any] = field(repr=False)
     source: str = ""
-    #: The last classifier, which sees all tag candidates of an event.
-    deciding: ChannelModel | None = None
+    #: The tag classifier, which sees all tag candidates of an event.
+    tag_classifier: ChannelModel | None = None
     #: Its second forest, of the same features: the probability given that the event is B Bbar.
-    in_bb: ChannelModel | None = None
+    given_bb: ChannelModel | None = None
 
     @property
     def untrained(self) -> dict[str, str]:
@@ -78,10 +78,10 @@ class ModelSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides the probabilities: channel set, model files, last classifier."""
+        """SHA-256 of what decides the probabilities: channel set, model files, tag classifier."""
         parts = [str(self.manifest["channel_set"]["hash"]),
                  *(f"{name} {model.entry['sha256']}" for name, model in sorted(self.models.items()))]
-        parts += [str(model.entry["sha256"]) for model in (self.deciding, self.in_bb) if model is not None]
+        parts += [str(model.entry["sha256"]) for model in (self.tag_classifier, self.given_bb) if model is not None]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def has_model(self, identifier: str) -> bool:
@@ -164,13 +164,13 @@ def load_model_set(name_or_path: str | Path) -> ModelSet:
     manifest = read_manifest(folder)
     models = {identifier: _load_channel(folder, identifier, entry)
               for identifier, entry in manifest["channels"].items()}
-    deciding, in_bb = (None if (entry := manifest.get(key)) is None else _load_channel(folder, what, entry)
-                       for key, what in (("deciding", "the last classifier"),
-                                         ("in_bb", "the last classifier, in B Bbar events")))
-    if in_bb is not None and (deciding is None or in_bb.features != deciding.features):
-        raise ModelSetError(f"{folder / MANIFEST}: in_bb: needs a last classifier ('deciding') of the same "
+    tag_classifier, given_bb = (None if (entry := manifest.get(key)) is None else _load_channel(folder, what, entry)
+                       for key, what in (("tag_classifier", "the tag classifier"),
+                                         ("given_bb", "the tag classifier, in B Bbar events")))
+    if given_bb is not None and (tag_classifier is None or given_bb.features != tag_classifier.features):
+        raise ModelSetError(f"{folder / MANIFEST}: given_bb: needs a tag classifier ('tag_classifier') of the same "
                             "features. Train it again (fei-lite train --renew).")
-    return ModelSet(manifest["name"], models, manifest, str(folder), deciding, in_bb)
+    return ModelSet(manifest["name"], models, manifest, str(folder), tag_classifier, given_bb)
 
 
 def find_model_set(name_or_path: str | Path) -> Path:

@@ -87,15 +87,15 @@ class ModelSetWriter:
 
     @property
     def decided(self) -> bool:
-        """Whether the last classifier has been tried."""
-        return "deciding" in self._content or "undecided" in self._content
+        """Whether the tag classifier has been tried."""
+        return "tag_classifier" in self._content or "no_tag_classifier" in self._content
 
-    def add_deciding(self, fitted: FittedChannel, in_bb: FittedChannel | None = None) -> None:
-        """Write the last classifier, with its forest for B Bbar events if it has one, or note why not."""
+    def add_tag_classifier(self, fitted: FittedChannel, given_bb: FittedChannel | None = None) -> None:
+        """Write the tag classifier, with its forest for B Bbar events if it has one, or note why not."""
         if not fitted.trained:
-            self._content["undecided"] = fitted.reason
+            self._content["no_tag_classifier"] = fitted.reason
         else:
-            self._content |= _write_deciding(self.folder, fitted, in_bb)
+            self._content |= _write_tag_classifier(self.folder, fitted, given_bb)
         self._write_manifest()
 
     def searched(self, stage: int) -> Mapping[str, Any] | None:
@@ -114,8 +114,8 @@ class ModelSetWriter:
         if differing:
             raise ModelSetError(f"{self.folder / MANIFEST}: belongs to a training with another "
                                 f"{', '.join(differing)}. Resume with the same, or choose another folder.")
-        for key in ("channels", "untrained", "date", "search", "deciding", "in_bb", "undecided",
-                    "undecided_in_bb"):
+        for key in ("channels", "untrained", "date", "search", "tag_classifier", "given_bb", "no_tag_classifier",
+                    "no_tag_classifier_given_bb"):
             if key in old:
                 self._content[key] = old[key]
 
@@ -133,10 +133,10 @@ class ModelSetWriter:
         return name
 
 
-def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | None) -> dict[str, Any]:
-    """Write the model files of a last classifier; returns its parts of the manifest."""
+def _write_tag_classifier(folder: Path, fitted: FittedChannel, given_bb: FittedChannel | None) -> dict[str, Any]:
+    """Write the model files of a tag classifier; returns its parts of the manifest."""
     parts: dict[str, Any] = {}
-    for key, model in (("deciding", fitted), ("in_bb", in_bb)):
+    for key, model in (("tag_classifier", fitted), ("given_bb", given_bb)):
         if model is not None and model.trained:
             packed = pack(model.text)
             file = f"models/{key}.txt.gz"
@@ -147,29 +147,30 @@ def _write_deciding(folder: Path, fitted: FittedChannel, in_bb: FittedChannel | 
                 "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
                 "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None}
             parts[key] |= {"calibration": dict(model.calibration)} if model.calibration else {}
-    if in_bb is not None and not in_bb.trained:
-        parts["undecided_in_bb"] = in_bb.reason
+    if given_bb is not None and not given_bb.trained:
+        parts["no_tag_classifier_given_bb"] = given_bb.reason
     return parts
 
 
-def write_with_deciding(models: ModelSet, folder: Path, fitted: FittedChannel, in_bb: FittedChannel | None, *,
+def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChannel, given_bb: FittedChannel | None, *,
                         name: str, origin: Mapping[str, Any]) -> None:
-    """Write a copy of a model set with another last classifier to a new folder, the manifest at last.
+    """Write a copy of a model set with another tag classifier to a new folder, the manifest at last.
 
-    ``origin`` (command, date, sample) becomes part of the last classifier's entry.
+    ``origin`` (command, date, sample) becomes part of the tag classifier's entry.
     Raises :class:`ModelSetError` if it has no model.
     """
     if not fitted.trained:
-        raise ModelSetError(f"the last classifier: {fitted.reason}. Give more events.")
+        raise ModelSetError(f"the tag classifier: {fitted.reason}. Give more events.")
     (folder / "models").mkdir(parents=True)
     for entry in models.manifest["channels"].values():
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
-               if key not in ("undecided", "undecided_in_bb", "deciding", "in_bb")} | {"name": name}
+               if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb")}
+    content["name"] = name
     content["sample"] = {key: value for key, value in content["sample"].items()
-                         if key not in ("deciding", "deciding_factors")}
-    content |= _write_deciding(folder, fitted, in_bb)
-    content["deciding"]["origin"] = dict(origin)
+                         if key not in ("tag_classifier", "tag_classifier_factors")}
+    content |= _write_tag_classifier(folder, fitted, given_bb)
+    content["tag_classifier"]["origin"] = dict(origin)
     with atomic_output(folder / MANIFEST, force=True) as temporary:
         temporary.write_text(dump_manifest(content), encoding="utf-8")
 

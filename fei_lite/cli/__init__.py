@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 
+from fei_lite.renamed import renamed
+
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
 COMMANDS = ("channels", "simulate", "train", "reconstruct", "evaluate", "analyse", "fit", "report", "benchmark")
@@ -33,6 +35,18 @@ def build_parser() -> argparse.ArgumentParser:
         module.configure(sub)
         sub.set_defaults(run=module.run)
     return parser
+
+
+def _current_options(arguments: Sequence[str]) -> list[str]:
+    """Arguments with renamed options under their present names, and a notice for each."""
+    found = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        new = renamed("options").get(option) if option.startswith("--") else None
+        if new is not None:
+            print(f"fei-lite: {option} is called {new} now; the old name goes with the next version.", file=sys.stderr)
+        found.append(argument if new is None else f"{new}{equals}{value}")
+    return found
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
@@ -56,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     from fei_lite.errors import FeiLiteError
 
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
     try:
         with _termination_as_interrupt():
             return int(options.run(options))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fei_lite.constants import DEFAULT_MODELS
 
 if TYPE_CHECKING:
-    from fei_lite.analyses.hta.analysis import Result
+    from fei_lite.analyses.analysis import Result
 
 HELP = "run an analysis from the Btag to a workspace"
 
@@ -53,10 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite analyse``."""
-    from fei_lite.analyses.hta.analysis import analyse
-    from fei_lite.analyses.hta.driver import Clock, candidate_files, merge_candidates, read_candidates
-    from fei_lite.analyses.hta.recipe import load_recipe
-    from fei_lite.analyses.hta.systematics import check_samples, load_systematics
+    from fei_lite.analyses.analysis import analyse
+    from fei_lite.analyses.candidate_files import Clock, candidate_files, merge_candidates, read_candidates
+    from fei_lite.analyses.recipe import load_recipe
+    from fei_lite.analyses.systematics import check_samples, load_systematics
 
     recipe, systematics = load_recipe(arguments.recipe), load_systematics(arguments.systematics)
     check_samples(systematics, list(recipe.samples))
@@ -143,9 +143,9 @@ def workspace_of(result: Result) -> dict[str, Any]:
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
     """Write everything but the figures; returns the tables."""
+    from fei_lite.analyses import tables
+    from fei_lite.analyses.analysis import summary
     from fei_lite.analyses.classifier import save_classifier
-    from fei_lite.analyses.hta import tables
-    from fei_lite.analyses.hta.analysis import summary
     from fei_lite.analyses.ntuple import write_ntuple
     from fei_lite.statistics.workspaces import save_workspace
 
@@ -195,7 +195,7 @@ def _samples_table(content: dict[str, Any]) -> str:
 def _draw(result: Result, folder: Path, published: dict[str, Any] | None) -> None:
     import numpy as np
 
-    from fei_lite.analyses.hta.analysis import efficiency_in_q2
+    from fei_lite.analyses.analysis import efficiency_in_q2
     from fei_lite.plots import hta as plots
 
     recipe, drawn = result.recipe, folder / "plots"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fei_lite.corrections.factors import CorrectionFactors
-    from fei_lite.validation.best_tags import BestTags
+    from fei_lite.performance.best_tags import BestTags
 
 
 def correct(arguments: argparse.Namespace) -> str:
@@ -18,9 +18,9 @@ def correct(arguments: argparse.Namespace) -> str:
 
     from fei_lite.corrections.factors import derive_factors
     from fei_lite.corrections.samples import Options, control_tags
-    from fei_lite.validation.best_tags import read_best_tags
-    from fei_lite.validation.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
-    from fei_lite.validation.plain import as_plain
+    from fei_lite.performance.best_tags import read_best_tags
+    from fei_lite.performance.origin import NEARLY_RIGHT, foreign_energy, read_best_objects
+    from fei_lite.performance.plain import as_plain
 
     data = read_best_tags(arguments.btags[0], choose=arguments.choose, truth=False)
     simulation = read_best_tags(arguments.simulation, choose=arguments.choose)
@@ -47,11 +47,11 @@ def correct(arguments: argparse.Namespace) -> str:
 def mode_names(tags: BestTags) -> dict[str, str]:
     """Text of each B decay mode by ``"B+ 3"``, from the channel set that the file names."""
     from fei_lite.channels import load_channel_set
-    from fei_lite.evaluation import KINDS
+    from fei_lite.performance.working_points import B_TYPES
 
     particles = load_channel_set(str(tags.metadata["channel_set"])).particles
-    return {f"{kind} {channel.index}": channel.text for kind in KINDS if kind in particles
-            for channel in particles[kind].channels}
+    return {f"{b_type} {channel.index}": channel.text for b_type in B_TYPES if b_type in particles
+            for channel in particles[b_type].channels}
 
 
 def table(found: CorrectionFactors, names: Mapping[str, str]) -> str:
@@ -67,13 +67,13 @@ def table(found: CorrectionFactors, names: Mapping[str, str]) -> str:
              f"{'':44} {'data':>9} {'simulation':>10} {'closure':>7} {'factor':>8} {'error':>7}  of which "
              + " ".join(f"{name:>12}" for name in parts)]
     for i, mode in enumerate(found.modes):
-        lines.append(f"{mode_label(mode.kind, mode.modes, names):44} {mode.yields[0]:9.1f} {mode.yields[1]:10.1f} "
+        lines.append(f"{mode_label(mode.b_type, mode.modes, names):44} {mode.yields[0]:9.1f} {mode.yields[1]:10.1f} "
                      f"{mode.closure:7.3f} "
                      f"{mode.factor:8.3f} {mode.error:7.3f}           "
                      + " ".join(f"{part[i]:12.4f}" for part in parts.values()))
     for mode in found.modes:
         if mode.pooled:
-            pooled = ", ".join(mode_label(mode.kind, (m,), names) for m in mode.modes)
+            pooled = ", ".join(mode_label(mode.b_type, (m,), names) for m in mode.modes)
             lines += ["", f"pooled, one factor (too few events each): {pooled}"]
     if found.left_out:
         lines += ["", *(f"no factor: {names.get(key, key)}: {why}" for key, why in found.left_out.items())]

@@ -1,6 +1,6 @@
 """Tagging efficiency, tag-side efficiency and purity of a Btag file, and its cut-flow; or sets compared.
 
-N events in all, T with a best Btag of the kind above the working point, C of
+N events in all, T with a best Btag of the B type above the working point, C of
 them correct: tagging efficiency T/N, tag-side efficiency C/N, purity C/T, with
 68.3 % intervals. Exit code 1 if the cut-flow does not account for every event.
 Example:
@@ -37,11 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     several = parser.add_argument_group("efficiency against purity (several files, or one with an option of these)")
     several.add_argument("--purities", type=float, nargs="+", metavar="P", help="compare there (default: 0.1 0.5)")
-    several.add_argument("--choose", choices=("event", "kind"), default="event",
+    several.add_argument("--choose", choices=("event", "type"), default="event",
                          help="the best Btag of each event, or of each list, B+ and B0 (default: %(default)s)")
-    several.add_argument("--in-bb", action="store_true",
-                         help="the events hold no continuum: order the Btags by probabilityInBB where a set has it")
-    several.add_argument("--ceiling", type=Path, nargs="*", metavar="EVENTS",
+    several.add_argument("--given-bb", action="store_true",
+                         help="the events hold no continuum: order the Btags by SignalProbabilityGivenBB where "
+                              "a set has it")
+    several.add_argument("--reconstructible", type=Path, nargs="*", metavar="EVENTS",
                          help="count, in these event files (default: those the Btag files name), the events in which "
                               "a B of the channel list is generated")
     several.add_argument("--replicas", type=int, default=400, help="of the bootstrap (default: %(default)s)")
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         text, accounted = correct(arguments), True
     elif len(arguments.btags) > 1 or any(x is not None for x in (
-            arguments.purities, arguments.ceiling, arguments.figure)):
+            arguments.purities, arguments.reconstructible, arguments.figure)):
         from fei_lite.cli.comparison import compare
 
         text, accounted = compare(arguments), True
@@ -89,7 +90,7 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     """The result of a single file, and whether its cut-flow accounts for every event."""
     import json
 
-    from fei_lite.evaluation import WORKING_POINTS, evaluate_tags
+    from fei_lite.performance.working_points import WORKING_POINTS, evaluate_tags
     from fei_lite.tagging.output import read_tags
 
     _, cutflow, metadata = read_tags(arguments.btags[0], columns=())
@@ -127,15 +128,15 @@ def _table(result: dict[str, Any], channels: bool) -> str:
     lines = [f"{result['n_events']} events" + (", weighted" if result["weighted"] else ""), "",
              f"{'':4} {'P >':>6} {'tags':>8} {'tagging efficiency %':>26} {'tag-side efficiency %':>26} "
              f"{'purity %':>26}"]
-    for kind in ("B+", "B0"):
-        for point in result[kind]["working_points"]:
+    for b_type in ("B+", "B0"):
+        for point in result[b_type]["working_points"]:
             lines.append(
-                f"{kind:4} {point['min_signal_probability']:6g} {point['n_tagged']:8d} "
+                f"{b_type:4} {point['min_signal_probability']:6g} {point['n_tagged']:8d} "
                 f"{_percent(point['tagging_efficiency']):>26} {_percent(point['tag_side_efficiency']):>26} "
                 f"{_percent(point['purity']):>26}")
-        if block := result[kind].get("per_event_type"):
-            shares = ", ".join(_percent(m).strip() for m in block["tag_side_efficiency"])
-            lines.append(f"     of {block['event_type']} events alone: tag-side efficiency % {shares}")
+        if block := result[b_type].get("per_event_type"):
+            fractions = ", ".join(_percent(m).strip() for m in block["tag_side_efficiency"])
+            lines.append(f"     of {block['event_type']} events alone: tag-side efficiency % {fractions}")
     if not result["has_truth"]:
         lines.append("no truth in the file: tag-side efficiency and purity are unknown")
     elif (peak := result["mbc_of_correct_tags"]) and peak["median"] is not None:

@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--generate", type=int, default=5000, metavar="N",
-                        help="without --events: generate so many events of each B kind for the covered branching "
+                        help="without --events: generate so many events of each B type for the covered branching "
                         "fraction; 0 leaves it out (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of random subsets and toys (default: %(default)s)")
     parser.add_argument("--date", default=None, help="date on the page, ISO 8601 (default: today)")

@@ -53,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite simulate``."""
     from tqdm import tqdm
 
-    from fei_lite.simulation.processes import events_in
-    from fei_lite.simulation.pythia import left_out
-    from fei_lite.simulation.response import load_response
-    from fei_lite.simulation.simulate import simulate_file
+    from fei_lite.detector.response import load_response
+    from fei_lite.generator.processes import events_in
+    from fei_lite.generator.pythia import left_out
+    from fei_lite.production.simulate import simulate_file
 
     n = arguments.events if arguments.luminosity is None else events_in(arguments.process, arguments.luminosity)
     with tqdm(unit="event", desc="simulate", total=max(n, 0), file=sys.stderr,

@@ -39,17 +39,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--search", action="store_true",
                         help="search the classifiers' settings for each stage on held-out events, with no more trees "
                              "than do as well there as on the training events (default: the FEI's settings)")
-    parser.add_argument("--no-deciding", action="store_true",
-                        help="no last classifier, which judges all tag candidates of an event against each other: "
+    parser.add_argument("--no-tag-classifier", action="store_true",
+                        help="no tag classifier, which judges all tag candidates of an event against each other: "
                              "the channels' own probabilities choose, as in the FEI")
     parser.add_argument("--last-stage-events", nargs="+", type=Path, metavar="EVENTS", default=[],
                         help="more events with truth for the channels of the last stage, the B's, whose candidates are "
                              "rare")
-    parser.add_argument("--deciding-events", nargs="+", type=Path, metavar="EVENTS", default=[],
-                        help="more events with truth for the last classifier, which otherwise has the fifth of the "
+    parser.add_argument("--tag-classifier-events", nargs="+", type=Path, metavar="EVENTS", default=[],
+                        help="more events with truth for the tag classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
     parser.add_argument("--renew", metavar="SET", default=None,
-                        help="keep the channels' classifiers of this set, and fit its last classifier anew, on all of "
+                        help="keep the channels' classifiers of this set, and fit its tag classifier anew, on all of "
                              "EVENTS, which no channel may know")
     parser.add_argument("--same-luminosity", action="store_true",
                         help="weight events as if every process had the luminosity of the first; files of one process "
@@ -89,12 +89,13 @@ def run(arguments: argparse.Namespace) -> int:
         name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
         seed=arguments.seed, min_entries=arguments.min_entries, batch_size=arguments.batch_size,
         workers=arguments.workers, max_events=arguments.max_events, search=arguments.search,
-        deciding=not arguments.no_deciding, same_luminosity=arguments.same_luminosity, **given)
+        tag_classifier=not arguments.no_tag_classifier, same_luminosity=arguments.same_luminosity, **given)
     if arguments.renew is not None:
         models = _renew(arguments, settings, date, report)
     else:
         models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
-                       deciding_samples=arguments.deciding_events, date=date, settings=settings, report=report)
+                       tag_classifier_samples=arguments.tag_classifier_events, date=date, settings=settings,
+                       report=report)
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))
         return 0
@@ -107,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
               f"{training['auc']:7.4f} {held_text:>18}")
     for identifier, reason in models.untrained.items():
         print(f"{identifier:<48} no model: {reason}")
-    for key, what in (("undecided", "last classifier"), ("undecided_in_bb", "last classifier in B Bbar events")):
+    for key, what in (("no_tag_classifier", "tag classifier"),
+                      ("no_tag_classifier_given_bb", "tag classifier in B Bbar events")):
         if key in models.manifest:
             print(f"{what:<48} no model: {models.manifest[key]}")
     for stage, found in models.manifest.get("search", {}).items():
@@ -117,15 +119,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
            report: Callable[[str, int, int], None]) -> ModelSet:
-    """The set of ``--renew`` with a new last classifier."""
+    """The set of ``--renew`` with a new tag classifier."""
     from dataclasses import replace
 
     from fei_lite.classifiers.model_set import load_model_set
     from fei_lite.errors import FeiLiteError
-    from fei_lite.training.renewal import renew_deciding
+    from fei_lite.training.renewal import renew_tag_classifier
 
     for given, option in ((arguments.last_stage_events, "--last-stage-events"),
-                          (arguments.deciding_events, "--deciding-events"), (arguments.no_deciding, "--no-deciding"),
+                          (arguments.tag_classifier_events, "--tag-classifier-events"),
+                          (arguments.no_tag_classifier, "--no-tag-classifier"),
                           (arguments.search, "--search"), (arguments.max_entries is not None, "--max-entries"),
                           (arguments.early_share is not None, "--early-share")):
         if given:
@@ -140,5 +143,5 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
     words += ["--set", Path(settings.channel_set).name] if arguments.channel_set is not None else []
     words += ["--same-luminosity"] * settings.same_luminosity
     command = shlex.join(str(word) for word in [*words, "-o", settings.name])
-    return renew_deciding(arguments.renew, arguments.samples, arguments.output, settings=settings, date=date,
+    return renew_tag_classifier(arguments.renew, arguments.samples, arguments.output, settings=settings, date=date,
                           command=command, report=report)

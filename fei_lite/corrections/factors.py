@@ -23,7 +23,7 @@ endpoint                    kinematic endpoint of the background moved by its er
 scale                       relative error of ``scale``                                 fully
 ==========================  ==========================================================  ==============
 
-Modes with too few expected events are pooled, per kind of B, and share a
+Modes with too few expected events are pooled, per B type, and share a
 factor (:func:`fei_lite.corrections.samples.pool_modes`).
 """
 
@@ -40,7 +40,7 @@ from fei_lite.corrections.samples import Options, Rows, Tags, make_rows
 from fei_lite.corrections.shapes import FittedShape, SignalModel, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, Yields, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
-from fei_lite.evaluation import KINDS
+from fei_lite.performance.working_points import B_TYPES
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class Mode:
     fitted over its true yield.
     """
 
-    kind: str
+    b_type: str
     modes: tuple[int, ...]
     factor: float
     error: float
@@ -89,14 +89,14 @@ class CorrectionFactors:
         """The factors (n,)."""
         return np.array([mode.factor for mode in self.modes])
 
-    def weights(self, kind: NDArray[Any], mode: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
-        """Factor and row of the result for Btags of ``kind`` (521 or 511, any sign) and decayModeID ``mode``.
+    def weights(self, b_type: NDArray[Any], mode: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
+        """Factor and row of the result for Btags of ``b_type`` (521 or 511, any sign) and decayModeID ``mode``.
 
         NaN and -1 where there is no factor.
         """
-        row = np.full(len(kind), -1, dtype=np.int64)
+        row = np.full(len(b_type), -1, dtype=np.int64)
         for i, found in enumerate(self.modes):
-            row[(np.abs(kind) == KINDS[found.kind][0]) & np.isin(mode, found.modes)] = i
+            row[(np.abs(b_type) == B_TYPES[found.b_type][0]) & np.isin(mode, found.modes)] = i
         factor: Floats = np.append(self.factors, np.nan)[row]
         return factor, row
 
@@ -190,7 +190,7 @@ def _fit(rows: Rows, options: Options, model: str) -> _Fitted:
     """Shapes from simulation, then the yields of simulation and of data."""
     signal = find_model(model)
     shapes = _shapes(rows, options, signal)
-    parameters = np.zeros((len(rows.kinds), 4))
+    parameters = np.zeros((len(rows.b_types), 4))
     for shape, members in shapes:
         parameters[members] = shape.parameters
     problem = Problem(rows.simulation, options.edges, signal, parameters, options.endpoint)
@@ -198,38 +198,38 @@ def _fit(rows: Rows, options: Options, model: str) -> _Fitted:
     simulation = fit_yields(problem, variance_of_bins=rows.squares)
     data = fit_yields(replace(problem, counts=rows.data))
     if not np.all(simulation.signal > 0.0):
-        bad = [f"{k} {m}" for k, m, y in zip(rows.kinds, rows.modes, simulation.signal, strict=True) if not y > 0.0]
+        bad = [f"{k} {m}" for k, m, y in zip(rows.b_types, rows.modes, simulation.signal, strict=True) if not y > 0.0]
         raise FitError(f"no signal in the simulation's fit of {', '.join(bad)}: pool more modes (--min-expected).")
     return _Fitted(data, simulation, shapes)
 
 
 def _shapes(rows: Rows, options: Options, model: SignalModel) -> list[tuple[FittedShape, NDArray[np.intp]]]:
-    """A shape per row with enough simulated signal; the others of a kind share one, of the whole kind."""
+    """A shape per row with enough simulated signal; the others of a B type share one, of the whole B type."""
     own = rows.effective >= options.min_shape
     groups = [(np.array([i]), np.array([i])) for i in np.flatnonzero(own)]
-    for kind in dict.fromkeys(rows.kinds):
-        of_kind = np.array([k == kind for k in rows.kinds])
-        if np.any(of_kind & ~own):
-            groups.append((np.flatnonzero(of_kind & ~own), np.flatnonzero(of_kind)))
+    for b_type in dict.fromkeys(rows.b_types):
+        of_b_type = np.array([k == b_type for k in rows.b_types])
+        if np.any(of_b_type & ~own):
+            groups.append((np.flatnonzero(of_b_type & ~own), np.flatnonzero(of_b_type)))
     return [(fit_shape(model, rows.peak[source].sum(axis=0), rows.peak_squares[source].sum(axis=0), options.edges),
              members) for members, source in groups]
 
 
 def _modes(rows: Rows, fitted: _Fitted, factors: Floats, covariance: Floats, min_shape: float) -> list[Mode]:
     errors = [np.sqrt(np.diag(fit.covariance)) for fit in (fitted.data, fitted.simulation)]
-    return [Mode(kind, modes, float(factors[i]), float(np.sqrt(covariance[i, i])),
+    return [Mode(b_type, modes, float(factors[i]), float(np.sqrt(covariance[i, i])),
                  (float(fitted.data.signal[i]), float(fitted.simulation.signal[i])),
                  (float(errors[0][i]), float(errors[1][i])),
                  float(fitted.simulation.signal[i] / rows.peak[i].sum()), bool(rows.effective[i] >= min_shape))
-            for i, (kind, modes) in enumerate(zip(rows.kinds, rows.modes, strict=True))]
+            for i, (b_type, modes) in enumerate(zip(rows.b_types, rows.modes, strict=True))]
 
 
 def factors_from_plain(plain: Mapping[str, Any]) -> CorrectionFactors:
-    """Correction factors from their JSON (as :func:`fei_lite.validation.plain.as_plain` makes it; without fits)."""
+    """Correction factors from their JSON (as :func:`fei_lite.performance.plain.as_plain` makes it; without fits)."""
     def pair(value: Sequence[float]) -> tuple[float, float]:
         return float(value[0]), float(value[1])
 
-    modes = [Mode(m["kind"], tuple(m["modes"]), m["factor"], m["error"], pair(m["yields"]), pair(m["errors"]),
+    modes = [Mode(m["b_type"], tuple(m["modes"]), m["factor"], m["error"], pair(m["yields"]), pair(m["errors"]),
                   m["closure"], m["own_shape"]) for m in plain["modes"]]
     return CorrectionFactors(modes, np.array(plain["covariance"], dtype=np.float64),
                              {k: np.array(v, dtype=np.float64) for k, v in plain["parts"].items()},

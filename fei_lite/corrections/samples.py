@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
-from fei_lite.evaluation import KINDS
-from fei_lite.validation.best_tags import BestTags
+from fei_lite.performance.best_tags import BestTags
+from fei_lite.performance.working_points import B_TYPES
 
 Floats = NDArray[np.float64]
 
@@ -47,11 +47,11 @@ class Options:
 class Tags:
     """Best Btags of a control sample: arrays (n,).
 
-    ``kind`` (521 or 511), ``mode`` (decayModeID), ``mbc`` (GeV), ``weight``, and
+    ``b_type`` (521 or 511), ``mode`` (decayModeID), ``mbc`` (GeV), ``weight``, and
     whether the candidate belongs to the peak (simulation alone; None for data).
     """
 
-    kind: NDArray[np.int32]
+    b_type: NDArray[np.int32]
     mode: NDArray[np.int32]
     mbc: Floats
     weight: Floats
@@ -65,11 +65,11 @@ def control_tags(tags: BestTags, *, min_signal_probability: float = 0.01,
     Correct ones peak, and ``nearly_right`` ones (n,; default: those whose parts all come from one B).
     """
     if nearly_right is None:
-        nearly_right = np.isin(tags.ancestor, [code for code, _ in KINDS.values()])
+        nearly_right = np.isin(tags.ancestor, [code for code, _ in B_TYPES.values()])
     above = tags.probability > min_signal_probability
     peaking = (tags.correct | nearly_right)[above] if tags.has_truth else None
     tags = tags.select(above)
-    return Tags(tags.kind, tags.mode, tags.mbc, tags.weight, peaking)
+    return Tags(tags.b_type, tags.mode, tags.mbc, tags.weight, peaking)
 
 
 def pool_modes(expected: Mapping[int, float], min_expected: float) -> list[tuple[int, ...]]:
@@ -97,7 +97,7 @@ def pool_modes(expected: Mapping[int, float], min_expected: float) -> list[tuple
 class Rows:
     """Histograms of the rows (n_rows, n_bins): data, simulation, its squares, its peak and that one's squares."""
 
-    kinds: list[str]
+    b_types: list[str]
     modes: list[tuple[int, ...]]
     data: Floats
     simulation: Floats
@@ -119,29 +119,30 @@ def make_rows(data: Tags, simulation: Tags, options: Options) -> tuple[Rows, dic
     Raises :class:`FitError` if there is no row at all.
     """
     assert simulation.peaking is not None
-    kinds: list[str] = []
+    b_types: list[str] = []
     modes: list[tuple[int, ...]] = []
     left_out: dict[str, str] = {}
     inside = (simulation.mbc >= options.low) & (simulation.mbc <= options.high) & simulation.peaking
-    for kind, (code, _) in KINDS.items():
-        known = np.unique(np.concatenate([t.mode[t.kind == code] for t in (data, simulation)]))
-        expected = {int(m): options.scale * float(simulation.weight[inside & (simulation.kind == code)
+    for b_type, (code, _) in B_TYPES.items():
+        known = np.unique(np.concatenate([t.mode[t.b_type == code] for t in (data, simulation)]))
+        expected = {int(m): options.scale * float(simulation.weight[inside & (simulation.b_type == code)
                                                                     & (simulation.mode == m)].sum()) for m in known}
         found = pool_modes(expected, options.min_expected)
-        kinds += [kind] * len(found)
+        b_types += [b_type] * len(found)
         modes += found
         for mode in set(expected) - {m for row in found for m in row}:
-            left_out[f"{kind} {mode}"] = f"{expected[mode]:.1f} events expected, with all others of its kind too few"
+            left_out[f"{b_type} {mode}"] = (f"{expected[mode]:.1f} events expected, with all others of its B type "
+                                            "too few")
     if not modes:
         raise FitError(f"no mode has the {options.min_expected:g} expected signal events that a factor needs.")
 
     def histograms(tags: Tags, of: NDArray[np.bool_] | None = None, power: int = 1) -> Floats:
         use = np.ones(len(tags.mbc), dtype=bool) if of is None else of
         counts = []
-        for kind, row in zip(kinds, modes, strict=True):
-            chosen = use & (tags.kind == KINDS[kind][0]) & np.isin(tags.mode, row)
+        for b_type, row in zip(b_types, modes, strict=True):
+            chosen = use & (tags.b_type == B_TYPES[b_type][0]) & np.isin(tags.mode, row)
             counts.append(np.histogram(tags.mbc[chosen], options.edges, weights=tags.weight[chosen] ** power)[0])
         return np.array(counts, dtype=np.float64)
 
-    return Rows(kinds, modes, histograms(data), histograms(simulation), histograms(simulation, power=2),
+    return Rows(b_types, modes, histograms(data), histograms(simulation), histograms(simulation, power=2),
                  histograms(simulation, simulation.peaking), histograms(simulation, simulation.peaking, 2)), left_out

@@ -151,7 +151,7 @@ def _clash(first, second):
 
 @kernel
 def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
-            pool_offsets, p4_cms, sign, mass, probability, source, sqrt_s,
+            pool_offsets, p4_cms, sign, mass, probability, used, sqrt_s,
             cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
             prune, out_event, out_sign, out_rank, out_rows, n_passed):
     """Combine ``k`` slots in every event; keep the best ``best_n`` per mother sign.
@@ -164,7 +164,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled. Returns
     the number of rows written to ``out_*``.
     """
-    k, n_words = slot_table.shape[0], source.shape[1]
+    k, n_words = slot_table.shape[0], used.shape[1]
     n_events = pool_offsets.shape[1] - 1
     longest = 1
     for j in range(k):
@@ -173,7 +173,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     lists = np.empty((k, longest), np.int64)
     length, index, chosen = np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
     part, part_mass, part_product = np.zeros((k + 1, 4)), np.zeros(k + 1), np.ones(k + 1)
-    part_source = np.zeros((k + 1, n_words), np.uint64)
+    part_used = np.zeros((k + 1, n_words), np.uint64)
     rest_low, rest_high, rest_mass = np.zeros(k + 1), np.zeros(k + 1), np.zeros(k + 1)
     best_value, best_rows = np.empty(best_n), np.empty((best_n, k), np.int64)
     n_out = 0
@@ -191,7 +191,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                     continue
                 row = lists[level, index[level]]
                 index[level] += 1
-                if _clash(part_source[level], source[row]):
+                if _clash(part_used[level], used[row]):
                     continue
                 other = opposite_of[level]
                 if other >= 0 and sign[row] == 0 and sign[chosen[other]] == 0 and row < chosen[other]:
@@ -207,7 +207,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                                            rest_mass[deep]):
                         continue
                     for w in range(n_words):
-                        part_source[deep, w] = part_source[level, w] | source[row, w]
+                        part_used[deep, w] = part_used[level, w] | used[row, w]
                     index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
                     level = deep
                 elif _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
@@ -261,12 +261,12 @@ def rank_rows(offsets, sign, value, highest, best_n, keep, rank):
 
 
 @kernel
-def mark_duplicates(offsets, sign, source, value, duplicate):
+def mark_duplicates(offsets, sign, used, value, duplicate):
     """Mark all but the best of the rows of an event that share sign and sources.
 
     The best has the highest ``value``; equal values keep the first row.
     """
-    n_words = source.shape[1]
+    n_words = used.shape[1]
     for e in range(offsets.shape[0] - 1):
         for i in range(offsets[e], offsets[e + 1]):
             duplicate[i] = False
@@ -278,7 +278,7 @@ def mark_duplicates(offsets, sign, source, value, duplicate):
                     continue
                 same = True
                 for w in range(n_words):
-                    if source[i, w] != source[j, w]:
+                    if used[i, w] != used[j, w]:
                         same = False
                         break
                 if same:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.density import Density
-from fei_lite.analyses.spectrum import Q2_MAX, Couplings, fractions, phase_space, spectrum
+from fei_lite.analyses.k_nunu.density import Density
+from fei_lite.analyses.k_nunu.spectrum import Q2_MAX, Couplings, fractions, phase_space, spectrum
 from fei_lite.plots.canvas import INK, PathLike, new_figure, save
 from fei_lite.templates import Template
 
@@ -56,12 +56,12 @@ def plot_inputs(columns: Mapping[str, Floats], sample: NDArray[np.str_], feature
         if good.sum() > 1:
             low, high = np.quantile(values[good], [0.005, 0.995])
             bins = np.linspace(low, high if high > low else low + 1.0, 26)
-            for kind, chosen in (("signal", sample == "signal"), ("bbbar", sample != "signal")):
+            for b_type, chosen in (("signal", sample == "signal"), ("bbbar", sample != "signal")):
                 part = good & chosen
                 if part.any() and weight[part].sum() > 0.0:
                     counts = np.histogram(values[part].clip(bins[0], bins[-1]), bins, weights=weight[part])[0]
-                    axes.stairs(counts / weight[part].sum(), bins, color=COLOURS[kind], linewidth=1.4,
-                                label="signal" if kind == "signal" else "background")
+                    axes.stairs(counts / weight[part].sum(), bins, color=COLOURS[b_type], linewidth=1.4,
+                                label="signal" if b_type == "signal" else "background")
         axes.set_xlabel(name, fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0.0)

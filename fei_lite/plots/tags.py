@@ -113,7 +113,7 @@ def plot_reliability(
     panels: Mapping[str, Reliability], path: PathLike, *, columns: int = 5, rows: int = 6, title: str = "",
     force: bool = True,
 ) -> list[Path]:
-    """Predicted probability against the share of signal, a panel per classifier.
+    """Predicted probability against the fraction of signal, a panel per classifier.
 
     ``panels`` maps names to :func:`fei_lite.classifiers.quality.reliability` of
     entries that were not trained on. The band is one standard deviation about

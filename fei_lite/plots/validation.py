@@ -1,4 +1,4 @@
-"""Figures of what :mod:`fei_lite.validation` and :mod:`fei_lite.corrections` found.
+"""Figures of what :mod:`fei_lite.performance` and :mod:`fei_lite.corrections` found.
 
 Each function draws numbers that were found elsewhere into a file (.png, .pdf, .svg
 by suffix), whole or not at all. matplotlib is imported inside.
@@ -13,12 +13,12 @@ import numpy as np
 
 from fei_lite.corrections.factors import CorrectionFactors
 from fei_lite.corrections.yields import Yields
-from fei_lite.evaluation import Measured
+from fei_lite.performance.calibration import Calibration
+from fei_lite.performance.efficiency import Comparison
+from fei_lite.performance.reconstructible import Reconstructible, of_same_channels
+from fei_lite.performance.sculpting import SIGNAL_WINDOW, Sculpting
+from fei_lite.performance.working_points import Measured
 from fei_lite.plots.canvas import COLOURS, INK, PathLike, new_figure, save
-from fei_lite.validation.calibration import Calibration
-from fei_lite.validation.ceiling import Ceiling, of_same_channels
-from fei_lite.validation.efficiency import Comparison
-from fei_lite.validation.sculpting import SIGNAL_WINDOW, Sculpting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,20 +29,22 @@ _TITLES = {"B+": "$B^{+}$", "B0": "$B^{0}$"}
 
 
 def draw_comparison(comparison: Comparison, path: PathLike, *,
-                    ceilings: Mapping[str, Mapping[str, Ceiling]] | None = None, force: bool = True) -> None:
-    """Tag-side efficiency against purity, a panel per kind, a curve per set with its 68.3 % band.
+                    reconstructible: Mapping[str, Mapping[str, Reconstructible]] | None = None,
+                    force: bool = True) -> None:
+    """Tag-side efficiency against purity, a panel per B type, a curve per set with its 68.3 % band.
 
-    ``ceilings`` (name of the set, kind) stand as text in the panel of their kind.
+    ``reconstructible`` (name of the set, b_type) stand as text in the panel of their b_type.
     """
     figure = new_figure(1, len(comparison.sets), size=_SIZE)
-    for axes, (kind, sets) in zip(figure.axes, comparison.sets.items(), strict=True):
+    for axes, (b_type, sets) in zip(figure.axes, comparison.sets.items(), strict=True):
         for colour, (name, found) in zip(COLOURS, sets.items()):
             _draw_curve(axes, found.curve.purity, found.curve.efficiency, colour,
                         f"{name}: at most {_percent(found.maximum)} %")
-        notes = [f"ceiling ({names}): {_percent(ceiling.covered)} %, inside the acceptance "
-                 f"{_percent(ceiling.in_acceptance)} %" for names, ceiling in of_same_channels(ceilings or {}, kind)]
+        notes = [f"reconstructible ({names}): {_percent(fraction.covered)} %, inside the acceptance "
+                 f"{_percent(fraction.in_acceptance)} %"
+                 for names, fraction in of_same_channels(reconstructible or {}, b_type)]
         axes.text(0.03, 0.03, "\n".join(notes), transform=axes.transAxes, fontsize=7, color=INK)
-        axes.set(xlabel="purity", ylabel="tag-side efficiency [%]", xlim=(0, 1), title=_TITLES[kind])
+        axes.set(xlabel="purity", ylabel="tag-side efficiency [%]", xlim=(0, 1), title=_TITLES[b_type])
         axes.set_ylim(bottom=0.0, top=1.25 * axes.get_ylim()[1])
         axes.legend(fontsize=8, loc="upper right", frameon=False)
     save(figure, path, force=force)
@@ -60,19 +62,19 @@ def _draw_curve(axes: Axes, x: list[Measured], y: list[Measured], colour: str, l
 
 
 def draw_sculpting(sculpting: Sculpting, path: PathLike, *, force: bool = True) -> None:
-    """Mbc of the background in slices of SignalProbability, each with area 1; a panel per kind and background."""
-    kinds = list(sculpting.slices)
-    figure = new_figure(len(kinds), 2, size=(5.6, 3.6))
-    panels = [(kind, background) for kind in kinds for background in sculpting.slices[kind]]
+    """Mbc of the background in slices of SignalProbability, each with area 1; a panel per B type and background."""
+    b_types = list(sculpting.slices)
+    figure = new_figure(len(b_types), 2, size=(5.6, 3.6))
+    panels = [(b_type, background) for b_type in b_types for background in sculpting.slices[b_type]]
     width = 1000 * float(sculpting.edges[1] - sculpting.edges[0])
-    for axes, (kind, background) in zip(figure.axes, panels, strict=True):
-        for colour, part in zip(COLOURS, sculpting.slices[kind][background]):
+    for axes, (b_type, background) in zip(figure.axes, panels, strict=True):
+        for colour, part in zip(COLOURS, sculpting.slices[b_type][background]):
             total = part.histogram.sum()
             if total > 0.0:
                 axes.stairs(part.histogram / total, sculpting.edges, color=colour, linewidth=1.1,
                             label=f"{part.low:g} to {part.high:g}: {part.n}" + _test(part.p_value))
         axes.axvspan(*SIGNAL_WINDOW, color=INK, alpha=0.08, linewidth=0)
-        axes.set(xlabel=r"$M_{bc}$ [GeV]", ylabel=f"share / {width:.3g} MeV", title=f"{_TITLES[kind]}: {background}",
+        axes.set(xlabel=r"$M_{bc}$ [GeV]", ylabel=f"share / {width:.3g} MeV", title=f"{_TITLES[b_type]}: {background}",
                  xlim=(sculpting.edges[0], sculpting.edges[-1]))
         axes.set_ylim(bottom=0.0, top=1.45 * axes.get_ylim()[1])
         if axes.patches[:-1]:
@@ -113,7 +115,7 @@ def draw_corrections(found: CorrectionFactors, path: PathLike, *, names: Mapping
     from matplotlib.figure import Figure
 
     assert found.fits is not None, "factors read from a file have no fits"
-    labels = [mode_label(mode.kind, mode.modes, names or {}) for mode in found.modes]
+    labels = [mode_label(mode.b_type, mode.modes, names or {}) for mode in found.modes]
     rows = -(-len(labels) // 4)
     figure = Figure(figsize=(16.0, 4.0 + 2.9 * rows), layout="constrained")
     grid = figure.add_gridspec(1 + rows, 4, height_ratios=[4.0, *[2.9] * rows])
@@ -148,8 +150,8 @@ def _draw_mode(axes: Axes, fit: Yields, i: int) -> None:
     axes.tick_params(labelsize=6)
 
 
-def mode_label(kind: str, modes: tuple[int, ...], names: Mapping[str, str]) -> str:
+def mode_label(b_type: str, modes: tuple[int, ...], names: Mapping[str, str]) -> str:
     """Text of a row of the factors: the decay, or how many modes share it."""
     if len(modes) > 1:
-        return f"{kind}: {len(modes)} other modes"
-    return names.get(f"{kind} {modes[0]}", f"{kind} mode {modes[0]}")
+        return f"{b_type}: {len(modes)} other modes"
+    return names.get(f"{b_type} {modes[0]}", f"{b_type} mode {modes[0]}")

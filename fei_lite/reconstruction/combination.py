@@ -73,7 +73,7 @@ def combine_channel(
     No candidate uses a track or cluster twice, none appears twice under a
     permutation; both charge conjugates are made. ``prune`` stops partial
     combinations that no remaining daughter can bring inside the cuts; it never
-    changes the result. Returns the table (columns sign, daughters, source,
+    changes the result. Returns the table (columns sign, daughters, used,
     preCut_rank, decayModeID, p4 as plain sums come with the fit), the particle
     tables of the daughters, and how many combinations of each event passed the cuts (n_events,).
     """
@@ -95,20 +95,20 @@ def combine_channel(
     nominal_q = config.mass - sum(mass(d) for d in channel.daughters)
     n = kernels.combine(
         slots.table, slots.sign, slots.same_as, slots.opposite_of, mother_signs,
-        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.source, pool.sqrt_s,
+        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.used, pool.sqrt_s,
         codes, low.astype(np.float64), high.astype(np.float64), _code(config.rank_by, where), config.rank_highest,
         config.best_pre, config.mass, nominal_q, prune, event, sign, rank, rows, passed)
     rows = rows[:n].copy()
-    source = pool.source.take(rows[:, 0], axis=0)  # take and |= are 20 times as fast as indexing and reduce
+    used = pool.used.take(rows[:, 0], axis=0)  # take and |= are 20 times as fast as indexing and reduce
     for j in range(1, k):
-        source |= pool.source.take(rows[:, j], axis=0)
+        used |= pool.used.take(rows[:, j], axis=0)
     if channel.unflavoured:
         sign[:n] = 0
     counts = np.bincount(event[:n], minlength=n_events)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
     columns: dict[str, NDArray] = {
-        "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "source": source,
+        "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "used": used,
         "daughters": rows - start, "decayModeID": np.full(n, channel.index, dtype=np.int16),
         "object": np.full(n, -1, dtype=np.int32),
     }

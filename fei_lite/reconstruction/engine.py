@@ -20,12 +20,12 @@ from fei_lite.events import EventBatch
 from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
-from fei_lite.reconstruction.deciding import tag_features, with_probability
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates
+from fei_lite.reconstruction.tag_classifier import tag_features, with_probability
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
 
@@ -62,8 +62,8 @@ class NoClassifiers:
         raise NotImplementedError(identifier)
 
 
-class Decider(Protocol):
-    """A forest of the last classifier of tag candidates (:mod:`fei_lite.reconstruction.deciding`)."""
+class TagForest(Protocol):
+    """A forest of the tag classifier (:mod:`fei_lite.reconstruction.tag_classifier`)."""
 
     @property
     def features(self) -> Sequence[str]:
@@ -109,7 +109,7 @@ def reconstruct(
     is a pure function of the arguments. Where the model set has a last
     classifier, it sees all tag candidates of an event in the end, and its
     probability is their SignalProbability (the channel's: ``channelProbability``;
-    given that the event is B Bbar: ``probabilityInBB``, if it knows continuum).
+    given that the event is B Bbar: ``SignalProbabilityGivenBB``, if it knows continuum).
 
     ``btags`` are tables of an earlier reconstruction of the same batch, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
@@ -135,21 +135,22 @@ def reconstruct(
             pool.add(finished)
         for table in finished:
             result.tables[table.particle] = table
-    _decide(result, getattr(models, "deciding", None), getattr(models, "in_bb", None), watch)
+    _classify_tags(result, getattr(models, "tag_classifier", None), getattr(models, "given_bb", None), watch)
     return result
 
 
-def _decide(result: Reconstruction, decider: Decider | None, in_bb: Decider | None, watch: Stopwatch) -> None:
-    """Let the last classifier judge the tag candidates of an event against each other, if there is one."""
+def _classify_tags(result: Reconstruction, tag_classifier: TagForest | None, given_bb: TagForest | None,
+                   watch: Stopwatch) -> None:
+    """Let the tag classifier judge the tag candidates of an event against each other, if there is one."""
     tags = [name for name in result.channel_set.tags if name in result.tables]
-    if decider is None or not tags or len(tags) < len(result.channel_set.tags):
+    if tag_classifier is None or not tags or len(tags) < len(result.channel_set.tags):
         return
     with watch("classify"):
         tables = [result.tables[name] for name in tags]
-        features = tag_features(tables, result.tables, result.channel_set, result.batch, decider.features)
+        features = tag_features(tables, result.tables, result.channel_set, result.batch, tag_classifier.features)
         for name, table, X in zip(tags, tables, features, strict=True):
-            given_bb = None if in_bb is None else in_bb.predict(X)
-            result.tables[name] = with_probability(table, decider.predict(X), given_bb)
+            probability_given_bb = None if given_bb is None else given_bb.predict(X)
+            result.tables[name] = with_probability(table, tag_classifier.predict(X), probability_given_bb)
 
 
 @dataclass
@@ -177,7 +178,7 @@ class _Stage:
         if not tables:
             tables = [self._empty(config)]
         with self.watch("rank and merge"):
-            table = choose_candidates(tables, ("sign", "source", "SignalProbability"),
+            table = choose_candidates(tables, ("sign", "used", "SignalProbability"),
                                       lambda merged: self._best(merged, config))
             per_event = np.diff(table.offsets)
             self.count(config.name, "events with a candidate", int(np.count_nonzero(per_event)))
@@ -283,7 +284,7 @@ class _Stage:
         n_events = self.result.batch.n_events
         columns: dict[str, NDArray] = {
             "sign": np.empty(0, np.int8), "preCut_rank": np.empty(0, np.int16),
-            "source": self.pool.source[:0], "daughters": np.empty((0, 0), np.int32),
+            "used": self.pool.used[:0], "daughters": np.empty((0, 0), np.int32),
             "decayModeID": np.empty(0, np.int16), "object": np.empty(0, np.int32), "p4": np.empty((0, 4)),
             "vertex": np.empty((0, 3)), "cov": np.empty((0, 7, 7)), "chiProb": np.empty(0), "M": np.empty(0),
             "SignalProbability": np.empty(0),

@@ -18,7 +18,7 @@ from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
 from fei_lite.reconstruction.ranking import concatenate_tables
 from fei_lite.reconstruction.vertexing import fit_vertices
-from fei_lite.sources import source_bits
+from fei_lite.used_objects import object_bits
 
 #: Codes of ``region`` in a cut, as in basf2's clusterReg.
 REGIONS = {"forward": 1, "barrel": 2, "backward": 3}
@@ -87,7 +87,7 @@ def track_candidates(name: str, batch: EventBatch) -> CandidateTable:
     n = len(tracks)
     return CandidateTable(name, tracks.offsets, {
         "sign": tracks["charge"].astype(np.int8), "p4": p4, "vertex": vertex, "cov": cov,
-        "source": source_bits(batch, "tracks", np.arange(n)),
+        "used": object_bits(batch, "tracks", np.arange(n)),
         "object": np.arange(n, dtype=np.int32), "M": np.full(n, mass(name)),
         "chiProb": tracks["p_value"].astype(np.float64), "daughters": np.empty((n, 0), dtype=np.int32),
     })
@@ -107,7 +107,7 @@ def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
     n = len(rows)
     return CandidateTable(name, _offsets(clusters.offsets, keep), {
         "sign": np.ones(n, dtype=np.int8), "p4": p4, "vertex": vertex, "cov": cov,
-        "source": source_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
+        "used": object_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
         "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
     })
 
@@ -140,7 +140,7 @@ def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str)
     counts = np.bincount(event, minlength=batch.n_events)
     return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
         "sign": np.full(n, 1 if side == "positive" else -1, dtype=np.int8), "p4": p4, "vertex": vertex,
-        "cov": cov, "source": source_bits(batch, "tracks", index), "object": index.astype(np.int32),
+        "cov": cov, "used": object_bits(batch, "tracks", index), "object": index.astype(np.int32),
         "M": np.full(n, mass(name)), "chiProb": np.full(n, np.nan),
     })
 
@@ -163,7 +163,7 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
         table = CandidateTable(name, pair[0].offsets, {
             "sign": np.full(n, sign, dtype=np.int8),
             "daughters": np.tile(np.arange(n, dtype=np.int32)[:, None], (1, 2)),
-            "source": pair[0]["source"] | pair[1]["source"], "object": rows.astype(np.int32),
+            "used": pair[0]["used"] | pair[1]["used"], "object": rows.astype(np.int32),
         })
         fit = fit_vertices(table, pair, batch)
         table.columns |= {

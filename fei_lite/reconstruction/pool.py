@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fei_lite.candidates import CandidateTable
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
-from fei_lite.sources import n_words
+from fei_lite.used_objects import n_words
 
 
 class Pool:
@@ -29,7 +29,7 @@ class Pool:
         self.sign = np.zeros(0, dtype=np.int8)
         self.mass = np.zeros(0)
         self.probability = np.zeros(0)
-        self.source: NDArray[np.uint64] = np.zeros((0, n_words(batch)), dtype=np.uint64)
+        self.used: NDArray[np.uint64] = np.zeros((0, n_words(batch)), dtype=np.uint64)
 
     def add(self, tables: list[CandidateTable]) -> None:
         """Append finished tables (one stage's)."""
@@ -46,4 +46,4 @@ class Pool:
         self.mass = np.concatenate([self.mass, *(invariant_mass(p4) for p4 in parts_p4[1:])])
         self.sign = np.concatenate([self.sign, *(t["sign"] for t in tables)])
         self.probability = np.concatenate([self.probability, *(t["SignalProbability"] for t in tables)])
-        self.source = np.concatenate([self.source, *(t["source"] for t in tables)])
+        self.used = np.concatenate([self.used, *(t["used"] for t in tables)])

@@ -34,7 +34,7 @@ def drop_duplicates(table: CandidateTable) -> CandidateTable:
     list and from two pions); only one of them may go on.
     """
     duplicate = np.zeros(len(table), dtype=np.bool_)
-    kernels.mark_duplicates(table.offsets, table["sign"], table["source"],
+    kernels.mark_duplicates(table.offsets, table["sign"], table["used"],
                             table["SignalProbability"], duplicate)
     return table.select(~duplicate)
 

@@ -30,8 +30,8 @@ from fei_lite.channels import ChannelSet
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.events import EventBatch
 from fei_lite.particles import conjugate, mass, pdg_code
+from fei_lite.reconstruction.competing import log_odds
 from fei_lite.reconstruction.frames import to_cms
-from fei_lite.reconstruction.rivals import log_odds
 
 Floats = NDArray[np.float64]
 

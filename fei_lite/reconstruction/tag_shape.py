@@ -25,7 +25,7 @@ from fei_lite.event_shape import Momenta, cos_between, fox_wolfram, fox_wolfram_
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.final_state import photon_candidates, track_candidates
 from fei_lite.reconstruction.frames import to_cms
-from fei_lite.sources import source_indices
+from fei_lite.used_objects import object_indices
 
 Floats = NDArray[np.float64]
 
@@ -33,29 +33,29 @@ SHAPE = ("absCosTheta", "cosTBz", "thrustBm", "R2Tag")
 
 
 def tag_shape(tags: CandidateTable, batch: EventBatch) -> dict[str, Floats]:
-    """:data:`SHAPE` of tag candidates, each (n,); only ``p4`` and ``source`` of the table are used."""
+    """:data:`SHAPE` of tag candidates, each (n,); only ``p4`` and ``used`` of the table are used."""
     event = tags.event_index
     own = to_cms(tags["p4"], batch.events["beam_p4"][event])
-    momenta = objects_cms(tags["source"], event, batch)
+    momenta = objects_cms(tags["used"], event, batch)
     axis, value = thrust(momenta)
     return {"absCosTheta": np.abs(own[:, 2]) / np.linalg.norm(own[:, :3], axis=1),
             "cosTBz": cos_between(axis, (0.0, 0.0, 1.0)), "thrustBm": value,
             "R2Tag": fox_wolfram_ratios(fox_wolfram(momenta, l_max=2))[:, 2]}
 
 
-def objects_cms(source: NDArray[np.uint64], event: NDArray[np.integer], batch: EventBatch) -> Momenta:
+def objects_cms(used: NDArray[np.uint64], event: NDArray[np.integer], batch: EventBatch) -> Momenta:
     """The tracks and photons of bit sets (n, words) in the frame of e+e-, one row per set."""
     tracks, photons = track_candidates("pi+", batch), photon_candidates("gamma", batch)
     of_cluster = np.full((len(batch.clusters), 4), np.nan)
     of_cluster[photons["object"]] = photons["p4"]
     rows, p4 = [], []
     for kind, objects, values in (("tracks", batch.tracks, tracks["p4"]), ("clusters", batch.clusters, of_cluster)):
-        offsets, index = source_indices(batch, source, event, kind)
-        row = np.repeat(np.arange(len(source)), np.diff(offsets))
+        offsets, index = object_indices(batch, used, event, kind)
+        row = np.repeat(np.arange(len(used)), np.diff(offsets))
         rows.append(row)
         p4.append(to_cms(values[objects.offsets[event[row]] + index], batch.events["beam_p4"][event[row]]))
     row = np.concatenate(rows)
     order = np.argsort(row, kind="stable")
-    ends = np.cumsum(np.bincount(row, minlength=len(source)))
+    ends = np.cumsum(np.bincount(row, minlength=len(used)))
     return Momenta(np.concatenate([[0], ends]).astype(np.int64), np.concatenate(p4)[order],
                    np.zeros(len(row), dtype=np.int8))

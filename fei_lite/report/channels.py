@@ -19,7 +19,7 @@ import numpy as np
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import Cut
 from fei_lite.classifiers.quality import Reliability, reliability, weighted_auc
-from fei_lite.evaluation import UNDEFINED, share
+from fei_lite.performance.working_points import UNDEFINED, fraction
 from fei_lite.report.importance import gains, ordered_shares, read_forest, split_counts
 from fei_lite.report.observed import Featured, Observed, Scored
 from fei_lite.report.steps import STEPS, Counts, Tally
@@ -109,14 +109,14 @@ def channel_numbers(training: Training, channel: Channel, observed: Observed | N
     return row
 
 
-def deciding_numbers(training: Training) -> dict[str, Any] | None:
-    """The last classifier, which judges the tag candidates of an event against each other; None in a set without."""
+def tag_classifier_numbers(training: Training) -> dict[str, Any] | None:
+    """The tag classifier, which judges the tag candidates of an event against each other; None in a set without."""
     manifest = training.models.manifest
-    if "undecided" in manifest:
-        return {"reason": manifest["undecided"]}
-    if "deciding" not in manifest:
+    if "no_tag_classifier" in manifest:
+        return {"reason": manifest["no_tag_classifier"]}
+    if "tag_classifier" not in manifest:
         return None
-    entry = manifest["deciding"]
+    entry = manifest["tag_classifier"]
     held = entry["validation"]
     return {"reason": None, "n_trees": entry["n_trees"], "features": list(entry["features"]),
             "training": entry["training"], "held_out": held,
@@ -137,10 +137,10 @@ def _counted(counts: Counts) -> dict[str, Any]:
 
 
 def _ratio(part: Tally, whole: Tally | None) -> dict[str, float | None]:
-    """A share with its interval; undefined without a whole."""
+    """A fraction with its interval; undefined without a whole."""
     if whole is None:
         return UNDEFINED.to_json()
-    return share(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
+    return fraction(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
 
 
 def _importance(training: Training, identifier: str, featured: Featured | None) -> dict[str, Any]:

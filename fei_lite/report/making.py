@@ -14,7 +14,7 @@ from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import BATCH_SIZE
 from fei_lite.outputs import atomic_output
 from fei_lite.report.channels import reliability_of
-from fei_lite.report.coverage import generated_coverage
+from fei_lite.report.covered_decays import generated_coverage
 from fei_lite.report.figures import draw_channels
 from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Observed, Report, Sets, describe_events, observe_files
@@ -30,7 +30,7 @@ class Request:
     ``models``: a shipped set or a folder; ``channels`` its channel set (default:
     the one of its manifest); ``events`` independent event files with truth;
     ``baseline`` a second set for the same events. Without events ``generate``
-    decays of each B kind tell the covered branching fraction (0: none).
+    decays of each B type tell the covered branching fraction (0: none).
     """
 
     models: str

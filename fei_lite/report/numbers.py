@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import count_chains
-from fei_lite.evaluation import KINDS, share
-from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, deciding_numbers, particle_numbers
-from fei_lite.report.coverage import Coverage, Covered
+from fei_lite.performance.working_points import B_TYPES, fraction
+from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers, tag_classifier_numbers
+from fei_lite.report.covered_decays import Coverage, Covered
 from fei_lite.report.observed import Observed
-from fei_lite.report.tags import PURITIES, all_events, gain, kind_of_tag, measure_tags
+from fei_lite.report.tags import PURITIES, all_events, gain, measure_tags, tags_of_b_type
 from fei_lite.report.training import Training, folder_size
 
 FORMAT = "fei-lite report"
@@ -40,7 +40,7 @@ def report_numbers(
         "particles": [particle_numbers(training, config, chains[name], observed)
                       for name, config in training.channels.particles.items()],
         "coverage": None if coverage is None else coverage_numbers(coverage, chains),
-        "deciding": deciding_numbers(training), "overtraining": overtraining(rows),
+        "tag_classifier": tag_classifier_numbers(training), "overtraining": overtraining(rows),
         "events": None, "tags": None, "cutflow": None}
     if baseline is not None:
         theirs = numbers["baseline"] = set_numbers(baseline)
@@ -81,16 +81,16 @@ def event_numbers(observed: Observed, files: Sequence[Mapping[str, Any]]) -> dic
 
 def coverage_numbers(coverage: Coverage, chains: Mapping[str, int]) -> dict[str, Any]:
     """Covered branching fraction of every particle; share of the events with a covered B."""
-    def shares(counts: Covered) -> dict[str, Any]:
+    def fractions(counts: Covered) -> dict[str, Any]:
         whole = counts.all
         return {"n": whole.n, **{
-            name: share(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
+            name: fraction(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
             for name, part in (("covered", counts.covered), ("complete", counts.complete))}}
 
     return {"source": coverage.source,
-            "particles": [{"name": name, "chains": chains[name], **shares(counts)}
+            "particles": [{"name": name, "chains": chains[name], **fractions(counts)}
                           for name, counts in coverage.particles.items()],
-            "events": {name: shares(counts) for name, counts in coverage.events.items()}}
+            "events": {name: fractions(counts) for name, counts in coverage.events.items()}}
 
 
 def overtraining(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -118,8 +118,8 @@ def tag_numbers(observed: Observed, *, seed: int) -> dict[str, Any]:
     if {"set", "baseline"} <= observed.tags.keys():
         rng = np.random.default_rng(seed)
         result["gain"] = {}
-        for kind in KINDS:
-            ours, theirs = (kind_of_tag(observed.best_tags(which), kind, events) for which in ("set", "baseline"))
-            result["gain"][kind] = {str(p): gain(ours, theirs, p, n_events=len(events.weight), rng=rng).to_json()
+        for b_type in B_TYPES:
+            ours, theirs = (tags_of_b_type(observed.best_tags(which), b_type, events) for which in ("set", "baseline"))
+            result["gain"][b_type] = {str(p): gain(ours, theirs, p, n_events=len(events.weight), rng=rng).to_json()
                                     for p in PURITIES}
     return result

@@ -23,7 +23,7 @@ from fei_lite.events.types import event_types
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
-from fei_lite.report.coverage import Coverage
+from fei_lite.report.covered_decays import Coverage
 from fei_lite.report.steps import Counts, StepCounter
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import Totals
@@ -143,8 +143,8 @@ def observe_files(
     _loaded.cache_clear()  # the folders may have held other sets
     ranges = entry_ranges(paths, batch_size=batch_size, max_events=max_events)
     # every range may give its share, with room for ranges that hold less
-    shares = tuple(max(50, 3 * cap // max(1, len(ranges))) for cap in (CANDIDATES, ROWS))
-    work = partial(_observe_range, sets=sets, shares=shares, seed=seed)
+    fractions = tuple(max(50, 3 * cap // max(1, len(ranges))) for cap in (CANDIDATES, ROWS))
+    work = partial(_observe_range, sets=sets, fractions=fractions, seed=seed)
     observed, done = Observed(), 0
     total = sum(r.stop - r.start for r in ranges)
     for entries, part in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
@@ -174,7 +174,7 @@ def _loaded(models: str, channels: str) -> tuple[ChannelSet, ModelSet]:
     return load_channel_set(channels), load_model_set(models)
 
 
-def _observe_range(entries: EntryRange, *, sets: Sets, shares: tuple[int, ...], seed: int) -> Observed:
+def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...], seed: int) -> Observed:
     """What one range of events gives."""
     channels, models = _loaded(sets.models, sets.channels)
     observed = Observed()
@@ -191,7 +191,7 @@ def _observe_range(entries: EntryRange, *, sets: Sets, shares: tuple[int, ...], 
         # without the early exit every candidate has its own probability
         result = reconstruct(batch, channels, models, with_truth=True, observer=observe, early_exit=False,
                              last_stage=sets.last_stage)
-        _sample(observed, batch, seen, shares, rng, entries.first_entry)
+        _sample(observed, batch, seen, fractions, rng, entries.first_entry)
         weight = batch.events["weight"].astype(np.float64)
         modes = observed.coverage.add(channels, batch.generated, weight)
         counter = StepCounter(result, {key: table for key, (table, _) in seen.items()}, modes)
@@ -210,18 +210,18 @@ def _observe_range(entries: EntryRange, *, sets: Sets, shares: tuple[int, ...], 
 
 
 def _sample(observed: Observed, batch: EventBatch, seen: Mapping[str, tuple[CandidateTable, Floats]],
-            shares: tuple[int, ...], rng: np.random.Generator, first_entry: int) -> None:
+            fractions: tuple[int, ...], rng: np.random.Generator, first_entry: int) -> None:
     """Keep classified candidates, and the features of fewer."""
     event_weight = batch.events["weight"].astype(np.float64)
     for identifier, (table, X) in seen.items():
         if "SignalProbability" not in table.columns:
             continue
         event, truth = table.event_index, table["isSignal"]
-        rows, weight = thin(truth, event_weight[event], shares[0], rng)
+        rows, weight = thin(truth, event_weight[event], fractions[0], rng)
         observed.scored[identifier] = Scored(
             [truth[rows] == 1], [table["SignalProbability"][rows]], [weight],
             [event[rows] + first_entry])
-        few, weight = thin(truth, event_weight[event], shares[1], rng)
+        few, weight = thin(truth, event_weight[event], fractions[1], rng)
         with np.errstate(over="ignore", under="ignore"):  # beyond float32: infinite, or zero
             features = X[few].astype(np.float32)
         observed.featured[identifier] = Featured([features], [truth[few] == 1], [weight])

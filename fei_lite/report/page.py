@@ -11,8 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fei_lite.evaluation import KINDS, WORKING_POINTS
 from fei_lite.particles import pdg_code
+from fei_lite.performance.working_points import B_TYPES, WORKING_POINTS
 from fei_lite.report.steps import CHANNEL_STEPS
 from fei_lite.report.tags import PEAK, PURITIES
 
@@ -30,8 +30,8 @@ def render(numbers: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     embedded = json.dumps(numbers, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     rows_of = {row["name"]: [numbers["channels"][name] for name in row["channels"]] for row in numbers["particles"]}
     return _environment().get_template("report.html.j2").render(
-        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, kinds=list(KINDS), peak=PEAK,
-        event_types={kind: event_type for kind, (_, event_type) in KINDS.items()}, points=WORKING_POINTS,
+        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, b_types=list(B_TYPES), peak=PEAK,
+        event_types={b_type: event_type for b_type, (_, event_type) in B_TYPES.items()}, points=WORKING_POINTS,
         rows_of_points=_points(), channel_steps=CHANNEL_STEPS, purities=[str(p) for p in PURITIES],
         cutflow=cutflow_table(numbers["cutflow"] or []))
 
@@ -64,7 +64,7 @@ def count(value: int | None) -> str:
 
 
 def percent(value: float | None, digits: int = 3) -> str:
-    """A share in per cent.
+    """A fraction in per cent.
 
     >>> percent(0.012345), percent(0.5)
     ('1.23', '50')

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.evaluation import KINDS, WORKING_POINTS, share
+from fei_lite.performance.working_points import B_TYPES, WORKING_POINTS, fraction
 from fei_lite.plots import tags as plots
 from fei_lite.report.figures import INK, OURS, SERIES, THEIRS, as_svg, new_figure, png_of
 from fei_lite.report.observed import Observed
-from fei_lite.report.tags import SLICES, KindOfTag, all_events, kind_of_tag
+from fei_lite.report.tags import SLICES, TagsOfBType, all_events, tags_of_b_type
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +31,10 @@ def draw_tags(numbers: Mapping[str, Any], observed: Observed) -> dict[str, Any]:
     """The figures of the best Btags of a set, and of a baseline if there is one."""
     events = all_events(observed)
     tags = {which: observed.best_tags(which) for which in observed.tags}
-    kinds = {which: {kind: kind_of_tag(columns, kind, events) for kind in KINDS} for which, columns in tags.items()}
+    b_types = {which: {b_type: tags_of_b_type(columns, b_type, events) for b_type in B_TYPES}
+               for which, columns in tags.items()}
     names = {which: numbers[which]["label"] for which in tags}
-    figures: dict[str, Any] = {"curve": as_svg(draw_curves(kinds, names)), "mbc": {}, "delta_e": {}}
+    figures: dict[str, Any] = {"curve": as_svg(draw_curves(b_types, names)), "mbc": {}, "delta_e": {}}
     if "set" not in tags:
         return figures
     figures["promised"] = as_svg(draw_promised(numbers["tags"]))
@@ -47,15 +48,15 @@ def draw_tags(numbers: Mapping[str, Any], observed: Observed) -> dict[str, Any]:
     return figures
 
 
-def draw_curves(kinds: Mapping[str, Mapping[str, KindOfTag]], names: Mapping[str, str]) -> Figure:
-    """Tag-side efficiency against purity, a panel per kind, with bands of 68 % and the working points."""
-    figure = new_figure(len(KINDS), size=(5.2, 4.0))
-    for axes, kind in zip(figure.axes, KINDS, strict=True):
+def draw_curves(b_types: Mapping[str, Mapping[str, TagsOfBType]], names: Mapping[str, str]) -> Figure:
+    """Tag-side efficiency against purity, a panel per B type, with bands of 68 % and the working points."""
+    figure = new_figure(len(B_TYPES), size=(5.2, 4.0))
+    for axes, b_type in zip(figure.axes, B_TYPES, strict=True):
         for which, colour in (("baseline", THEIRS), ("set", OURS)):
-            if which in kinds:
-                _draw_curve(axes, kinds[which][kind], colour, names[which])
-        axes.set(title=_TITLES[kind], xlabel="purity of the best Btags [%]",
-                 ylabel=f"correct tags in {_EVENTS[kind]} events [%]", xlim=(0, 100))
+            if which in b_types:
+                _draw_curve(axes, b_types[which][b_type], colour, names[which])
+        axes.set(title=_TITLES[b_type], xlabel="purity of the best Btags [%]",
+                 ylabel=f"correct tags in {_EVENTS[b_type]} events [%]", xlim=(0, 100))
         axes.set_ylim(bottom=0.0)
         axes.grid(alpha=0.25, linewidth=0.5)
         if axes.get_legend_handles_labels()[0]:
@@ -67,7 +68,7 @@ def draw_curves(kinds: Mapping[str, Mapping[str, KindOfTag]], names: Mapping[str
     return figure
 
 
-def _draw_curve(axes: Axes, tag: KindOfTag, colour: str, label: str) -> None:
+def _draw_curve(axes: Axes, tag: TagsOfBType, colour: str, label: str) -> None:
     threshold, purity, efficiency = tag.curve
     tagged = np.searchsorted(-tag.probability, -threshold, side="right")
     good = np.flatnonzero(tagged >= _MIN_TAGS)
@@ -75,7 +76,7 @@ def _draw_curve(axes: Axes, tag: KindOfTag, colour: str, label: str) -> None:
         return
     axes.plot(100 * purity[good], 100 * efficiency[good], color=colour, linewidth=1.4, label=label)
     at = np.unique(np.geomspace(good[0] + 1, good[-1] + 1, _POINTS).astype(int) - 1)
-    bands = [share(e * tag.total, tag.total, n_effective=tag.n_total) for e in efficiency[at]]
+    bands = [fraction(e * tag.total, tag.total, n_effective=tag.n_total) for e in efficiency[at]]
     axes.fill_between(100 * purity[at], [100 * b.lower for b in bands], [100 * b.upper for b in bands], color=colour,
                       alpha=0.15, linewidth=0)
     for point, marker in zip(WORKING_POINTS, _MARKERS, strict=True):
@@ -91,12 +92,12 @@ def _draw_curve(axes: Axes, tag: KindOfTag, colour: str, label: str) -> None:
 
 
 def draw_promised(tags: Mapping[str, Any]) -> Figure:
-    """Mean SignalProbability of the best Btags against the share that is right, a panel per kind."""
-    figure = new_figure(len(KINDS), size=(4.2, 3.9))
-    for axes, kind in zip(figure.axes, KINDS, strict=True):
+    """Mean SignalProbability of the best Btags against the fraction that is right, a panel per B type."""
+    figure = new_figure(len(B_TYPES), size=(4.2, 3.9))
+    for axes, b_type in zip(figure.axes, B_TYPES, strict=True):
         axes.plot([1e-5, 1], [1e-5, 1], color=INK, linewidth=0.7)
         for which, colour in (("baseline", THEIRS), ("set", OURS)):
-            rows = tags.get(which, {}).get(kind, {}).get("calibration", {}).get("bins", [])
+            rows = tags.get(which, {}).get(b_type, {}).get("calibration", {}).get("bins", [])
             rows = [row for row in rows if row["right"]["value"] is not None and row["promised"] > 0.0]
             x, y, low, high = (np.array([f(row) for row in rows]) for f in (
                 lambda r: r["promised"], lambda r: r["right"]["value"], lambda r: r["right"]["lower"],
@@ -104,8 +105,8 @@ def draw_promised(tags: Mapping[str, Any]) -> Figure:
             if len(x):
                 axes.errorbar(x, np.maximum(y, 1e-5), yerr=[y - low, high - y], fmt="o", color=colour, markersize=4,
                               linewidth=0.9, label={"set": "set", "baseline": "baseline"}[which])
-        axes.set(xscale="log", yscale="log", xlim=(1e-4, 1.5), ylim=(1e-5, 1.5), title=_TITLES[kind], box_aspect=1,
-                 xlabel="promised: mean SignalProbability", ylabel="right: share of correct tags")
+        axes.set(xscale="log", yscale="log", xlim=(1e-4, 1.5), ylim=(1e-5, 1.5), title=_TITLES[b_type], box_aspect=1,
+                 xlabel="promised: mean SignalProbability", ylabel="right: fraction of correct tags")
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False, loc="upper left")
     return figure
@@ -116,8 +117,8 @@ def draw_sculpting(tags: Mapping[str, NDArray[Any]]) -> Figure:
     import mplhep
 
     edges = np.linspace(5.20, 5.29, 19)
-    figure = new_figure(len(KINDS), size=(5.2, 3.6))
-    for axes, (kind, (code, _)) in zip(figure.axes, KINDS.items(), strict=True):
+    figure = new_figure(len(B_TYPES), size=(5.2, 3.6))
+    for axes, (b_type, (code, _)) in zip(figure.axes, B_TYPES.items(), strict=True):
         false = (np.abs(tags["pdg"]) == code) & (tags["isSignal"] != 1)
         for low, high, colour in zip(SLICES[:-1], SLICES[1:], SERIES, strict=True):
             rows = false & (tags["SignalProbability"] > low) & (tags["SignalProbability"] <= high)
@@ -126,7 +127,7 @@ def draw_sculpting(tags: Mapping[str, NDArray[Any]]) -> Figure:
             if counts.sum() > 0.0:
                 mplhep.histplot(counts / counts.sum(), edges, ax=axes, yerr=np.sqrt(squares) / counts.sum(),
                                 color=colour, linewidth=1.1, label=f"{low:g} < P < {high:g} ({rows.sum()})")
-        axes.set(title=f"{_TITLES[kind]}, false best Btags", xlabel=r"$M_{bc}$ [GeV]", ylabel="share per 5 MeV",
+        axes.set(title=f"{_TITLES[b_type]}, false best Btags", xlabel=r"$M_{bc}$ [GeV]", ylabel="share per 5 MeV",
                  xlim=(5.20, 5.29))
         axes.set_ylim(bottom=0.0)
         if axes.get_legend_handles_labels()[0]:

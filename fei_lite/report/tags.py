@@ -1,7 +1,7 @@
 """The best Btags of a sample: efficiency against purity, gain over a baseline, calibration, and the shape of Mbc.
 
-Definitions as in :mod:`fei_lite.evaluation`, except that the tag-side
-efficiency of a kind refers to the events of that kind (correct B+ tags over
+Definitions as in :mod:`fei_lite.performance.working_points`, except that the tag-side
+efficiency of a B type refers to the events of that B type (correct B+ tags over
 B+B- events), and the purity to all events of the sample, whatever they are.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.classifiers.quality import reliability
-from fei_lite.evaluation import CONFIDENCE, KINDS, WORKING_POINTS, Measured, share
+from fei_lite.performance.working_points import B_TYPES, CONFIDENCE, WORKING_POINTS, Measured, fraction
 from fei_lite.report.observed import Observed
 
 Floats = NDArray[np.float64]
@@ -51,8 +51,8 @@ def all_events(observed: Observed) -> Events:
 
 
 @dataclass(frozen=True)
-class KindOfTag:
-    """The best Btags of one kind (B+ or B0), the most probable first."""
+class TagsOfBType:
+    """The best Btags of one B type (B+ or B0), the most probable first."""
 
     probability: Floats
     weight: Floats
@@ -76,8 +76,8 @@ class KindOfTag:
         weight, right = self.weight[chosen], chosen & self.correct
         good = float(self.weight[right].sum())
         return {"min_signal_probability": threshold, "n_tagged": int(chosen.sum()), "n_correct": int(right.sum()),
-                "tag_side_efficiency": share(good, self.total, n_effective=self.n_total).to_json(),
-                "purity": share(good, float(weight.sum()), n_effective=_effective(weight)).to_json()}
+                "tag_side_efficiency": fraction(good, self.total, n_effective=self.n_total).to_json(),
+                "purity": fraction(good, float(weight.sum()), n_effective=_effective(weight)).to_json()}
 
     def at_purity(self, purity: float) -> dict[str, Any] | None:
         """The working point with the most correct tags whose purity is not below; None if there is none."""
@@ -86,13 +86,13 @@ class KindOfTag:
         return self.above(float(threshold[good[-1]]), inclusive=True) if len(good) else None
 
 
-def kind_of_tag(tags: Mapping[str, NDArray[Any]], kind: str, events: Events) -> KindOfTag:
-    """The best Btags of a kind from their columns (``SignalProbability``, ``pdg``, ``isSignal``, ...)."""
-    code, event_type = KINDS[kind]
+def tags_of_b_type(tags: Mapping[str, NDArray[Any]], b_type: str, events: Events) -> TagsOfBType:
+    """The best Btags of a B type from their columns (``SignalProbability``, ``pdg``, ``isSignal``, ...)."""
+    code, event_type = B_TYPES[b_type]
     rows = np.flatnonzero(np.abs(tags["pdg"]) == code)
     rows = rows[np.argsort(-tags["SignalProbability"][rows], kind="stable")]
     of_type = events.types == event_type
-    return KindOfTag(tags["SignalProbability"][rows], tags["weight"][rows].astype(np.float64),
+    return TagsOfBType(tags["SignalProbability"][rows], tags["weight"][rows].astype(np.float64),
                      tags["isSignal"][rows] == 1, tags["entry"][rows], float(events.weight[of_type].sum()),
                      events.n_effective(of_type))
 
@@ -102,7 +102,7 @@ def _effective(weight: Floats) -> float:
     return float(weight.sum()) ** 2 / squares if squares > 0.0 else 0.0
 
 
-def gain(ours: KindOfTag, theirs: KindOfTag, purity: float, *, n_events: int,
+def gain(ours: TagsOfBType, theirs: TagsOfBType, purity: float, *, n_events: int,
          rng: np.random.Generator) -> Measured:
     """Ratio of the correct tags of two sets at a purity, on the same events.
 
@@ -110,7 +110,7 @@ def gain(ours: KindOfTag, theirs: KindOfTag, purity: float, *, n_events: int,
     weights, the same ones for both sets): their tags are not independent.
     NaN where one of the sets does not reach the purity.
     """
-    def correct(tag: KindOfTag, times: Floats) -> float:
+    def correct(tag: TagsOfBType, times: Floats) -> float:
         weight = tag.weight * times[tag.entry]
         right, tagged = np.cumsum(weight * tag.correct), np.cumsum(weight)
         good = np.flatnonzero((right >= purity * tagged) & (tagged > 0.0))
@@ -129,7 +129,7 @@ def gain(ours: KindOfTag, theirs: KindOfTag, purity: float, *, n_events: int,
     return Measured(value, float(lower), float(upper))
 
 
-def calibration(tag: KindOfTag) -> dict[str, Any]:
+def calibration(tag: TagsOfBType) -> dict[str, Any]:
     """What tags promise and how often they are right: bins, and the expected calibration error with its noise."""
     rows = []
     for low, high in pairwise(PROMISED):
@@ -140,7 +140,7 @@ def calibration(tag: KindOfTag) -> dict[str, Any]:
         rows.append({
             "low": low, "high": high, "n": int(inside.sum()),
             "promised": float(np.average(tag.probability[inside], weights=weight)),
-            "right": share(float(weight[tag.correct[inside]].sum()), float(weight.sum()),
+            "right": fraction(float(weight[tag.correct[inside]].sum()), float(weight.sum()),
                            n_effective=_effective(weight)).to_json()})
     bins = reliability(tag.correct, tag.probability, weight=tag.weight, n_bins=10)
     result: dict[str, Any] = {"bins": rows, "error": None, "expected_error": None}
@@ -150,13 +150,13 @@ def calibration(tag: KindOfTag) -> dict[str, Any]:
     return result
 
 
-def sculpting(tags: Mapping[str, NDArray[Any]], kind: str) -> list[dict[str, Any]]:
+def sculpting(tags: Mapping[str, NDArray[Any]], b_type: str) -> list[dict[str, Any]]:
     """Share of false tags in the peak region of Mbc, per slice of SignalProbability.
 
     Without sculpting it is the same in all slices, but for tags that miss or
     exchange a soft particle: these peak truly.
     """
-    code, _ = KINDS[kind]
+    code, _ = B_TYPES[b_type]
     false = (np.abs(tags["pdg"]) == code) & (tags["isSignal"] != 1) & np.isfinite(tags["Mbc"])
     rows = []
     for low, high in pairwise(SLICES):
@@ -164,19 +164,19 @@ def sculpting(tags: Mapping[str, NDArray[Any]], kind: str) -> list[dict[str, Any
         weight = tags["weight"][inside].astype(np.float64)
         peak = tags["Mbc"][inside] > PEAK
         rows.append({"low": low, "high": high, "n": int(inside.sum()),
-                     "in_peak": share(float(weight[peak].sum()), float(weight.sum()),
+                     "in_peak": fraction(float(weight[peak].sum()), float(weight.sum()),
                                       n_effective=_effective(weight)).to_json()})
     return rows
 
 
 def measure_tags(tags: Mapping[str, NDArray[Any]], events: Events, *,
                  points: Sequence[float] = WORKING_POINTS) -> dict[str, Any]:
-    """All numbers of one set's best Btags, by kind, as plain data."""
+    """All numbers of one set's best Btags, by B type, as plain data."""
     result = {}
-    for kind in KINDS:
-        tag = kind_of_tag(tags, kind, events)
-        result[kind] = {
+    for b_type in B_TYPES:
+        tag = tags_of_b_type(tags, b_type, events)
+        result[b_type] = {
             "working_points": [tag.above(p) for p in points], "all": tag.above(0.0, inclusive=True),
             "at_purity": {str(p): tag.at_purity(p) for p in PURITIES}, "calibration": calibration(tag),
-            "sculpting": sculpting(tags, kind)}
+            "sculpting": sculpting(tags, b_type)}
     return result

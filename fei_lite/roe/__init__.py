@@ -6,7 +6,7 @@ Once per batch, ``masked_objects`` applies a named mask (cuts as data); then
 
     tag = tag_side(result, select_tags(result))
     objects = masked_objects(batch, "hta")
-    rest = rest_of_event(objects, tag.event, tag=tag.source)
+    rest = rest_of_event(objects, tag.event, tag=tag.used)
     columns = rest_variables(rest, tag.p4)
 
 A signal side gives its bit sets and momenta to the last two (``signal=...``).
@@ -23,12 +23,12 @@ from fei_lite.roe.kinematics import (
 )
 from fei_lite.roe.masks import Mask, MaskCut, find_mask, load_masks
 from fei_lite.roe.objects import MaskedObjects, masked_objects
-from fei_lite.roe.rest import RestOfEvent, rest_of_event, side_momenta_cms, used_sources
+from fei_lite.roe.rest import RestOfEvent, rest_of_event, side_momenta_cms, used_objects_of
 from fei_lite.roe.sides import Side, tag_side
 from fei_lite.roe.variables import rest_variables
 
 __all__ = [
     "Mask", "MaskCut", "MaskedObjects", "Missing", "RestOfEvent", "Side", "find_mask", "load_masks", "mass_squared",
     "masked_objects", "missing", "momentum_transfer", "momentum_transfer_at_rest", "recoil", "rest_of_event",
-    "rest_variables", "side_momenta_cms", "signal_b_cms", "tag_side", "used_sources",
+    "rest_variables", "side_momenta_cms", "signal_b_cms", "tag_side", "used_objects_of",
 ]

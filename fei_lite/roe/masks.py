@@ -66,8 +66,8 @@ def load_masks(path: str | os.PathLike[str] | None = None) -> dict[str, Mask]:
     """
     where = "masks.toml" if path is None else str(path)
     try:
-        source = files("fei_lite.roe") / "masks.toml" if path is None else Path(path)
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
+        text = files("fei_lite.roe") / "masks.toml" if path is None else Path(path)
+        content = tomllib.loads(text.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MaskError(f"{where}: cannot be read as TOML: {error}") from None
     findings: list[str] = []

@@ -85,7 +85,7 @@ def photon_pairs(photons: CandidateTable) -> CandidateTable:
     offsets = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)]).astype(np.int64)
     return CandidateTable("pi0", offsets, {
         "sign": np.ones(len(p4), np.int8), "p4": p4, "M": invariant_mass(p4),
-        "source": photons["source"][first] | photons["source"][second],
+        "used": photons["used"][first] | photons["used"][second],
         "object": np.full(len(p4), -1, np.int32),
         "daughters": np.stack([first, second], axis=1).astype(np.int32),
     })
@@ -118,7 +118,7 @@ def _track_pairs(name: str, batch: EventBatch, sign: int) -> CandidateTable:
     counts = np.bincount(batch.tracks.event_index[first], minlength=batch.n_events)
     n = len(first)
     table = CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
-        "sign": np.full(n, sign, np.int8), "source": daughters[0]["source"][first] | daughters[1]["source"][second],
+        "sign": np.full(n, sign, np.int8), "used": daughters[0]["used"][first] | daughters[1]["used"][second],
         "object": np.full(n, -1, np.int32), "daughters": np.stack([first, second], axis=1).astype(np.int32),
     })
     fit = fit_vertices(table, daughters, batch)

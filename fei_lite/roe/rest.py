@@ -13,7 +13,7 @@ from fei_lite.event_shape.momenta import Momenta
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe.objects import MaskedObjects, masked_objects, rows_of_events
-from fei_lite.sources import everything, source_indices
+from fei_lite.used_objects import everything, object_indices
 
 Words = NDArray[np.uint64]
 Jagged = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -23,7 +23,7 @@ Jagged = tuple[NDArray[np.int64], NDArray[np.int64]]
 class RestOfEvent:
     """What is left of the event for each of n candidates (rows).
 
-    ``event`` (n,) is the row's event in the batch. ``source`` (n, n_words) is
+    ``event`` (n,) is the row's event in the batch. ``used`` (n, n_words) is
     the bit set of all unused objects, masked or not. ``tracks``, ``photons``
     and the entries of ``composites`` are jagged: offsets (n + 1,) and rows of
     the tables of ``objects``, which the mask has passed.
@@ -31,7 +31,7 @@ class RestOfEvent:
 
     objects: MaskedObjects
     event: NDArray[np.int64]
-    source: Words
+    used: Words
     tracks: Jagged
     photons: Jagged
     composites: dict[str, Jagged]
@@ -55,7 +55,7 @@ class RestOfEvent:
 
     def n_klm(self) -> NDArray[np.int64]:
         """Number of unused K_L clusters of each row, (n,); no mask applies."""
-        return np.asarray(np.diff(source_indices(self.objects.batch, self.source, self.event, "klm")[0]))
+        return np.asarray(np.diff(object_indices(self.objects.batch, self.used, self.event, "klm")[0]))
 
     def momenta_lab(self) -> Momenta:
         """Tracks, then photons, of the mask in each row; laboratory, GeV."""
@@ -83,7 +83,7 @@ class RestOfEvent:
         return np.asarray(np.rint(total), dtype=np.int64)
 
 
-def used_sources(tag: Words, signal: Words | None = None) -> Words:
+def used_objects_of(tag: Words, signal: Words | None = None) -> Words:
     """Bit set of what tag and signal side use (n, n_words).
 
     Raises :class:`MomentaError` if the two share an object or differ in shape:
@@ -111,7 +111,7 @@ def rest_of_event(objects: MaskedObjects, event: NDArray[np.integer], *, tag: Wo
     event does not have.
     """
     rows = event.astype(np.int64)
-    used = used_sources(tag, signal)
+    used = used_objects_of(tag, signal)
     available = everything(objects.batch)[rows]
     if used.shape != available.shape:
         raise MomentaError(f"used objects: bit sets of shape {used.shape}, expected {available.shape}.")
@@ -127,20 +127,20 @@ def rest_of_event(objects: MaskedObjects, event: NDArray[np.integer], *, tag: Wo
 def _unused(table: CandidateTable, event: NDArray[np.int64], used: Words) -> Jagged:
     """Candidates of ``table`` in each row's event that share nothing with ``used``."""
     which, row = rows_of_events(table, event)
-    free = ~(table["source"][row] & used[which]).any(axis=1)
+    free = ~(table["used"][row] & used[which]).any(axis=1)
     counts = np.bincount(which[free], minlength=len(event))
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), row[free]
 
 
-def side_momenta_cms(batch: EventBatch, event: NDArray[np.integer], source: Words) -> Momenta:
+def side_momenta_cms(batch: EventBatch, event: NDArray[np.integer], used: Words) -> Momenta:
     """Tracks and photons of a bit set (n, n_words), such as a Btag's; centre-of-mass frame, GeV.
 
     Tracks have the momentum of their perigee and the mass of their most likely
     hypothesis, whatever the candidate took them for: enough for event shapes.
     """
     objects = masked_objects(batch, "all")
-    rest = rest_of_event(objects, event, tag=everything(batch)[event] & ~source)
-    return replace(rest, source=source).momenta_cms()
+    rest = rest_of_event(objects, event, tag=everything(batch)[event] & ~used)
+    return replace(rest, used=used).momenta_cms()
 
 
 def _momenta(objects: MaskedObjects, tracks: Jagged, photons: Jagged) -> Momenta:

@@ -13,10 +13,10 @@ from fei_lite.tagging.best import Btags
 
 @dataclass(frozen=True)
 class Side:
-    """One side of n events: ``event`` (n,) in the batch, ``source`` (n, n_words), ``p4`` (n, 4) in the laboratory."""
+    """One side of n events: ``event`` (n,) in the batch, ``used`` (n, n_words), ``p4`` (n, 4) in the laboratory."""
 
     event: NDArray[np.int64]
-    source: NDArray[np.uint64]
+    used: NDArray[np.uint64]
     p4: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -28,10 +28,10 @@ def tag_side(result: Reconstruction, tags: Btags, *, best: bool = True) -> Side:
     keep = tags.columns["best"] == 1 if best else np.ones(len(tags), dtype=bool)
     rows = np.flatnonzero(np.asarray(keep))
     some = next(iter(result.tables.values()))
-    source = np.zeros((len(rows), some["source"].shape[1]), dtype=np.uint64)
+    used = np.zeros((len(rows), some["used"].shape[1]), dtype=np.uint64)
     p4 = np.full((len(rows), 4), np.nan)
     for particle in np.unique(tags.particle[rows]):
         of = tags.particle[rows] == particle
         table = result.tables[str(particle)]
-        source[of], p4[of] = table["source"][tags.row[rows[of]]], table["p4"][tags.row[rows[of]]]
-    return Side(tags.event[rows], source, p4)
+        used[of], p4[of] = table["used"][tags.row[rows[of]]], table["p4"][tags.row[rows[of]]]
+    return Side(tags.event[rows], used, p4)

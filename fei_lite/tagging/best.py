@@ -14,7 +14,7 @@ from fei_lite.particles import pdg_code
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
-from fei_lite.sources import source_indices
+from fei_lite.used_objects import object_indices
 
 #: Particles that make a Btag, in the order of the tie-break.
 TAG_PARTICLES = ("B+", "B0")
@@ -106,8 +106,8 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
     columns = {name: values[order] for name, values in columns.items()}
     columns["rank"] = rank.astype(np.int16)
     columns["best"] = (rank == 1).astype(np.int8)
-    source = join("source")[order]
-    lists = {f"{kind[:-1]}_index": source_indices(result.batch, source, event[order], kind)
+    used = join("used")[order]
+    lists = {f"{kind[:-1]}_index": object_indices(result.batch, used, event[order], kind)
              for kind in ("tracks", "clusters")}
     return Btags(columns | lists, event[order], np.array(present, dtype=str)[which[order]], row[order],
                  result.batch.n_events)
@@ -129,7 +129,7 @@ def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArra
         "SignalProbability": join("SignalProbability"), "Mbc": mbc, "deltaE": delta_e,
         "M": join("M"), "chiProb": join("chiProb"), "decayModeID": join("decayModeID").astype(np.int32),
     }
-    for name in ("channelProbability", "probabilityInBB"):
+    for name in ("channelProbability", "SignalProbabilityGivenBB"):
         if all(name in t.columns for t in tables):
             columns[name] = join(name)
     columns |= dict(zip(("px", "py", "pz", "E"), p4.T, strict=True))

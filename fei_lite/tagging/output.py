@@ -25,6 +25,7 @@ from fei_lite.events import parquetio
 from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
 from fei_lite.outputs import atomic_output
+from fei_lite.renamed import renamed, with_current_keys
 
 #: A column: flat (n,), or a list per candidate as (offsets (n + 1,), values).
 Column = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
@@ -223,14 +224,17 @@ def read_tags(path: str | os.PathLike[str], *, columns: Iterable[str] | None = N
     :class:`UnknownNameError` for a column that is not there.
     """
     wanted = None if columns is None else list(columns)
-    return _read_parquet(path, wanted) if is_parquet(path) else _read_root(path, wanted)
+    found, cutflow, metadata = _read_parquet(path, wanted) if is_parquet(path) else _read_root(path, wanted)
+    return with_current_keys("columns", found, str(path)), cutflow, metadata
 
 
 def _chosen(path: PathLike, wanted: list[str] | None, present: list[str]) -> list[str]:
+    """The columns to read, by their names in the file; an old file may have old names."""
+    stored = {renamed("columns").get(name, name): name for name in present}
     for name in wanted or []:
-        if name not in present:
-            raise UnknownNameError(f"{path}: no Btag column '{name}'.{nearest(name, present)}")
-    return present if wanted is None else wanted
+        if name not in stored:
+            raise UnknownNameError(f"{path}: no Btag column '{name}'.{nearest(name, stored)}")
+    return present if wanted is None else [stored[name] for name in wanted]
 
 
 def _metadata(path: PathLike, stored: str | None) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Training of a model set on event files, stage by stage: samples, settings, last classifier, calibration."""
+"""Training of a model set on event files, stage by stage: samples, settings, tag classifier, calibration."""

@@ -30,10 +30,10 @@ from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.parallel import ordered_map
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.training.deciding import fit_deciding
 from fei_lite.training.mixture import Factors, luminosity_factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 from fei_lite.training.search import search
+from fei_lite.training.tag_classifier import fit_tag_classifier
 
 #: Called as report(what, done, total).
 Report = Callable[[str, int, int], None]
@@ -47,7 +47,7 @@ class Settings:
     that the stages before the last use, which have more candidates than they need; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
-    ``deciding``: a last classifier as well; ``same_luminosity``: events are weighted
+    ``tag_classifier``: a tag classifier as well; ``same_luminosity``: events are weighted
     as if every process had the luminosity of the first.
     """
 
@@ -62,7 +62,7 @@ class Settings:
     early_share: float = 1.0
     parameters: Mapping[str, Any] | None = None
     search: bool = False
-    deciding: bool = True
+    tag_classifier: bool = True
     same_luminosity: bool = False
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Settings:
 
 
 def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
-          last_stage_samples: Sequence[Path] = (), deciding_samples: Sequence[Path] = (),
+          last_stage_samples: Sequence[Path] = (), tag_classifier_samples: Sequence[Path] = (),
           report: Report | None = None) -> ModelSet:
     """Train every channel of a set on event files with truth; returns the model set.
 
@@ -84,12 +84,12 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     the mixture that the probabilities refer to: give generic events, or stratified
     ones with their weights. The channels of the last stage, whose candidates are rare, have the events
     of ``last_stage_samples`` as well. Every fifth
-    event is held out; the last classifier is fitted on those, and on all events of
-    ``deciding_samples``, which no channel's classifier sees. ``date`` goes into the manifest. Calling it again with the
-    same arguments resumes.
+    event is held out; the tag classifier is fitted on those, and on all events of
+    ``tag_classifier_samples``, which no channel's classifier sees. ``date`` goes into the manifest.
+    Calling it again with the same arguments resumes.
     """
-    if deciding_samples and not settings.deciding:
-        raise FeiLiteError("events for the last classifier, but none is to be trained: leave one of the two out.")
+    if tag_classifier_samples and not settings.tag_classifier:
+        raise FeiLiteError("events for the tag classifier, but none is to be trained: leave one of the two out.")
     folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
     _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
@@ -99,18 +99,18 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries, "early_share": settings.early_share}
     parameters |= {"search": True} if settings.search else {}
-    factors = _factors(samples, last_stage_samples, deciding_samples) if settings.same_luminosity else {}
+    factors = _factors(samples, last_stage_samples, tag_classifier_samples) if settings.same_luminosity else {}
     sample = describe_samples(everything, settings)
     if last_stage_samples:
         sample["last_stage"] = [Path(path).name for path in last_stage_samples]
-    if deciding_samples:
-        sample["deciding"] = describe_samples(deciding_samples, settings)["files"]
+    if tag_classifier_samples:
+        sample["tag_classifier"] = describe_samples(tag_classifier_samples, settings)["files"]
     for part, values in factors.items():
         sample[f"{part}_factors"] = {Path(path).name: factor for path, factor in values.items()}
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=sample, date=date,
-        command=command_line(samples, settings, last_stage_samples, deciding_samples))
+        command=command_line(samples, settings, last_stage_samples, tag_classifier_samples))
     for stage, names in enumerate(channel_set.stages):
         channels = [c for name in names for c in channel_set.particles[name].channels if c.features]
         open_channels = [c for c in channels if c.identifier not in writer.finished]
@@ -130,11 +130,11 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             del collected[channel.identifier]
             if report is not None:
                 report(f"stage {stage}: fit", i + 1, len(open_channels))
-    if settings.deciding and not writer.decided:
-        writer.add_deciding(*fit_deciding(
-            ranges, entry_ranges(deciding_samples, batch_size=settings.batch_size), folder,
-            channel_set=settings.channel_set, seed=seed_of(settings.seed, "deciding"),
-            factors=factors.get("deciding", {}), workers=settings.workers, min_entries=settings.min_entries,
+    if settings.tag_classifier and not writer.decided:
+        writer.add_tag_classifier(*fit_tag_classifier(
+            ranges, entry_ranges(tag_classifier_samples, batch_size=settings.batch_size), folder,
+            channel_set=settings.channel_set, seed=seed_of(settings.seed, "tag_classifier"),
+            factors=factors.get("tag_classifier", {}), workers=settings.workers, min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
 
@@ -162,13 +162,13 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
 
 
 def _factors(samples: Sequence[Path], last_stage_samples: Sequence[Path],
-             deciding_samples: Sequence[Path]) -> dict[str, Factors]:
-    """Factors of the files for one luminosity: of the stages before the last, of the last, of the last classifier."""
+             tag_classifier_samples: Sequence[Path]) -> dict[str, Factors]:
+    """Factors of the files for one luminosity: of the stages before the last, of the last, of the tag classifier."""
     everything = [*samples, *last_stage_samples]
-    shares = [(path, 1.0 / VALIDATION_EVERY) for path in everything] + [(path, 1.0) for path in deciding_samples]
+    shares = [(path, 1.0 / VALIDATION_EVERY) for path in everything] + [(path, 1.0) for path in tag_classifier_samples]
     return {"early": luminosity_factors([(path, 1.0) for path in samples]),
             "last_stage": luminosity_factors([(path, 1.0) for path in everything]),
-            "deciding": luminosity_factors(shares)}
+            "tag_classifier": luminosity_factors(shares)}
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, A
 
 
 def command_line(samples: Sequence[Path], settings: Settings, last_stage_samples: Sequence[Path] = (),
-                 deciding_samples: Sequence[Path] = ()) -> str:
+                 tag_classifier_samples: Sequence[Path] = ()) -> str:
     """The command that trains this set, for the manifest: file names only, their folders are of no interest.
 
     >>> command_line([Path("a/b.root")], Settings("mine", seed=2))
@@ -198,9 +198,10 @@ def command_line(samples: Sequence[Path], settings: Settings, last_stage_samples
         words += ["--max-events", settings.max_events]
     if settings.early_share != 1.0:
         words += ["--early-share", settings.early_share]
-    words += (["--search"] * settings.search + ["--no-deciding"] * (not settings.deciding)
+    words += (["--search"] * settings.search + ["--no-tag-classifier"] * (not settings.tag_classifier)
               + ["--same-luminosity"] * settings.same_luminosity)
-    for option, paths in (("--last-stage-events", last_stage_samples), ("--deciding-events", deciding_samples)):
+    for option, paths in (("--last-stage-events", last_stage_samples),
+                          ("--tag-classifier-events", tag_classifier_samples)):
         words += [option, *(Path(path).name for path in paths)] if paths else []
     return shlex.join(str(word) for word in [*words, "-o", settings.name])
 

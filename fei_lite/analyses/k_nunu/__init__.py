@@ -1,0 +1,1 @@
+"""B -> K(*) nu nubar: the generated decay, its spectrum, and what other theories make of it."""

@@ -1,0 +1,1 @@
+"""The detector: a parametric response of tracking, particle identification, calorimeter and KLM."""

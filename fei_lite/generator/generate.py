@@ -1,0 +1,211 @@
+"""Generated events: Pythia's record as columns, in the laboratory frame.
+
+Laboratory four-momenta in GeV, vertices in cm, times in ns. ``mother`` counts
+within the event; the first particle is the Upsilon(4S) (300553) or the virtual
+photon (22, status virtual).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.constants import SPEED_OF_LIGHT
+from fei_lite.errors import SimulationError
+from fei_lite.events import Jagged
+from fei_lite.events.schema import STATUS
+from fei_lite.generator.beams import Beams, boost, rotation_to
+from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
+from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
+from fei_lite.generator.fragmentation import install_generic
+from fei_lite.generator.groups import Groups
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
+from fei_lite.generator.processes import Process, find_process
+from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
+from fei_lite.generator.records import blocks, retimed
+from fei_lite.generator.records import chosen as events_of
+
+
+@dataclass(frozen=True)
+class GeneratedBatch:
+    """Generated events: the event-level and ``generated`` columns of the event schema.
+
+    ``n_generated`` events were made for them: more than ``len(events["event"])``
+    where ``keep`` left some out.
+    """
+
+    events: dict[str, NDArray]
+    generated: Jagged
+    process: Process
+    n_generated: int
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.events["event"])
+
+    def slice(self, start: int, stop: int) -> GeneratedBatch:
+        """Events ``start`` to ``stop`` (excluded)."""
+        return GeneratedBatch({k: v[start:stop] for k, v in self.events.items()},
+                              self.generated.slice(start, stop), self.process, stop - start)
+
+
+#: Chooses events before the detector: (batch, rng) -> (mask (n,), weight (n,)).
+Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], NDArray[np.float64]]]
+
+
+def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, batch_size: int = 2000,
+             keep: Keep | None = None, enrichment: Enrichment | None = None,
+             beams: Beams | None = None) -> Iterator[GeneratedBatch]:
+    """Generate ``n`` events of a process in batches.
+
+    ``signal`` needs ``dec_file``: one B decays by it, the other generically.
+    The same seed gives the same events whatever ``batch_size`` is. ``keep``
+    drops events (all of a batch's events are offered to it at once) and weights
+    the others; ``n`` counts before. With ``enrichment`` (charged and mixed
+    only) rare decays are frequent, and the events have weights that undo it.
+    Raises :class:`SimulationError`.
+    """
+    chosen = find_process(process)
+    if n < 0:
+        raise SimulationError(f"number of events: got {n}, expected 0 or more.")
+    if (process == "signal") != (dec_file is not None):
+        raise SimulationError("a decay file (--dec) goes with the process 'signal', and with no other.")
+    if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
+        raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
+    beams = beams or Beams()
+    signal = read_signal_decay(dec_file) if dec_file is not None else None
+    rng = np.random.default_rng([seed, 1])
+    keep_rng = np.random.default_rng([seed, 2])
+    generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
+                                 enrichment=enrichment)
+
+    def in_laboratory() -> Iterator[GeneratedBatch]:
+        number = 0
+        for records in blocks(generator, n):
+            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
+            if enrichment is not None:
+                batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
+                                          * decay_weights(records, enrichment))
+            yield batch
+            number += len(records.counts)
+
+    for batch in _rebatched(in_laboratory(), batch_size):
+        if keep is not None:
+            mask, weight = keep(batch, keep_rng)
+            batch = select(batch, mask, batch.events["weight"] * weight)
+        yield batch
+
+
+def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
+             signal: SignalDecay | None,
+             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups]]:
+    """An initialised Pythia for a process, and the decay groups of its B's."""
+    groups: Mapping[int, Groups] = {}
+    if process.kind == "continuum":
+        generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
+    else:
+        generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
+        groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
+        code = process.code if signal is None else abs(signal.code)
+        pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
+        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng)
+    return initialised(generator), groups
+
+
+def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
+    """Events in batches of ``batch_size`` (the last one may be smaller)."""
+    waiting: list[GeneratedBatch] = []
+    n = 0
+    for block in blocks:
+        start = 0
+        while n + block.n_events - start >= batch_size:
+            stop = start + batch_size - n
+            yield joined([*waiting, block.slice(start, stop)])
+            waiting, n, start = [], 0, stop
+        if start < block.n_events:
+            waiting.append(block.slice(start, block.n_events))
+            n += block.n_events - start
+    if n:
+        yield joined(waiting)
+
+
+def joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
+    """One batch of the events of all."""
+    if len(parts) == 1:
+        return parts[0]
+    lists = [part.generated for part in parts]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([item.counts for item in lists]))]).astype(np.int64)
+    generated = Jagged(offsets, {k: np.concatenate([item[k] for item in lists]) for k in lists[0].columns})
+    events = {k: np.concatenate([part.events[k] for part in parts]) for k in parts[0].events}
+    return GeneratedBatch(events, generated, parts[0].process, sum(part.n_generated for part in parts))
+
+
+def b_rows(records: Jagged) -> NDArray[np.intp]:
+    """Rows (n, 2) of the two B's of each event: they follow the Upsilon(4S)."""
+    rows: NDArray[np.intp] = records.offsets[:-1, None] + np.array([1, 2])
+    return rows
+
+
+def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, *, first: int,
+                     copies: Mapping[int, int], signal: SignalDecay | None = None) -> GeneratedBatch:
+    """A block of records in the laboratory frame, ``copies`` named as what they stand for."""
+    n, event = len(records.counts), records.event_index
+    codes = relabel(records["pdg"], copies)
+    if signal is not None:
+        codes = signal.relabel(codes)
+    records = Jagged(records.offsets, {**records.columns, "pdg": codes})
+    if process.kind == "bb":
+        records = _mixed(records, rng)
+    mother = records["mother"]
+    root = mother < 0
+    if process.kind == "continuum":
+        codes = np.where(root, 22, codes)
+    rotation = rotation_to(beams.axis_cms)
+    frame, place = beams.smeared(n, rng), beams.vertices(n, rng)
+    p4, x4 = records["p4"].copy(), records["x4"] / 10.0  # mm -> cm
+    for vectors in (p4, x4):
+        vectors[:, :3] = vectors[:, :3] @ rotation.T
+    p4, x4 = boost(p4, frame[event]), boost(x4, frame[event])
+    bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
+    bits[records["status"] > 0] |= STATUS["stable"]
+    bits[records["radiated"]] |= STATUS["photos_photon"]
+    if process.kind == "continuum":
+        bits[root] |= STATUS["virtual"]
+    generated = Jagged(records.offsets, {
+        "pdg": codes.astype(np.int32), "mother": mother, "status": bits, "p4": p4,
+        "vertex": x4[:, :3] + place[event], "time": (x4[:, 3] / SPEED_OF_LIGHT).astype(np.float32)})
+    return GeneratedBatch(_event_columns(n, first, beams), generated, process, n)
+
+
+def _mixed(records: Jagged, rng: np.random.Generator) -> Jagged:
+    """B0 pairs with the decay times that belong to their flavours (the two particles after the Upsilon(4S))."""
+    rows = b_rows(records)
+    codes = records["pdg"][rows]
+    pairs = np.flatnonzero(np.all(np.abs(codes) == 511, axis=1))
+    if not len(pairs):
+        return records
+    times = mixing_times(codes[pairs, 0] == codes[pairs, 1], rng) * (SPEED_OF_LIGHT / 100.0)  # ps -> mm
+    x4 = retimed(records, rows[pairs].ravel(), times.ravel())
+    return Jagged(records.offsets, {**records.columns, "x4": x4})
+
+
+def _event_columns(n: int, first: int, beams: Beams) -> dict[str, NDArray]:
+    sx, sy, sz = beams.size
+    return {
+        "experiment": np.zeros(n, dtype=np.int32), "run": np.zeros(n, dtype=np.int32),
+        "event": np.arange(first, first + n, dtype=np.int64), "weight": np.ones(n),
+        "beam_p4": np.tile(beams.nominal, (n, 1)), "ip": np.zeros((n, 3)),
+        "ip_cov": np.tile([sx**2, 0.0, 0.0, sy**2, 0.0, sz**2], (n, 1)), "bz": np.full(n, beams.bz),
+    }
+
+
+def select(batch: GeneratedBatch, mask: NDArray[np.bool_], weight: NDArray[np.float64]) -> GeneratedBatch:
+    """The events of a mask, with weights."""
+    events = {name: values[mask] for name, values in batch.events.items()}
+    events["weight"] = weight[mask].astype(np.float64)
+    return replace(batch, events=events, generated=events_of(batch.generated, mask))

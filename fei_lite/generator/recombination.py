@@ -1,0 +1,149 @@
+"""Combinations of generated B decays: more events than were generated.
+
+Both B mesons of an Upsilon(4S) decay by themselves. So the decay of one B may
+be replaced by that of another B of the same species and flavour: n generated
+events are ``n reuse`` combinations of two decays. Each decay occurs in ``reuse``
+of them: their number is what luminosity counts, and whoever sums weights
+remembers that combinations of one decay are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.constants import SPEED_OF_LIGHT
+from fei_lite.errors import SimulationError
+from fei_lite.events.batch import Jagged
+from fei_lite.generator.beams import boost
+from fei_lite.generator.generate import GeneratedBatch
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two B mesons of each event: ``meson`` (n, 2) rows in ``generated``, ``code`` (n, 2) PDG codes.
+
+    ``side`` (particles,) is 0 or 1 for the mesons and their descendants, else -1; ``event`` their event.
+    """
+
+    meson: NDArray[np.int64]
+    code: NDArray[np.int64]
+    side: NDArray[np.int64]
+    event: NDArray[np.int64]
+
+    def partners(self, reuse: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """``reuse`` times, for each event, the event whose second B decay it takes: of the same code, none twice.
+
+        The events of a code stand in a circle of random order; the k-th time each takes the one k places on.
+        """
+        order = {int(code): rng.permutation(np.flatnonzero(self.code[:, 1] == code))
+                 for code in np.unique(self.code[:, 1])}
+        smallest = min((len(rows) for rows in order.values()), default=0)
+        if smallest < reuse:
+            raise SimulationError(f"reuse: {reuse} combinations of each B decay asked for, a block of events has only "
+                                  f"{smallest} decays of one kind. Simulate more events, or reuse them less often.")
+        for k in range(reuse):
+            partner = np.empty(len(self.code), dtype=np.int64)
+            for rows in order.values():
+                partner[rows] = np.roll(rows, -k)
+            yield partner
+
+
+def sides_of(batch: GeneratedBatch) -> Sides:
+    """Who comes from which B; raises :class:`SimulationError` for events without two."""
+    generated = batch.generated
+    event = generated.event_index
+    first = generated.offsets[:-1][event]
+    mother = np.where(generated["mother"] >= 0, generated["mother"] + first, -1)
+    root = generated.offsets[:-1]
+    from_root = np.flatnonzero((mother == first) & np.isin(np.abs(generated["pdg"]), (511, 521)))
+    if not np.array_equal(event[from_root], np.repeat(np.arange(len(root)), 2)):
+        raise SimulationError("reuse: events without two B mesons. It is for charged and mixed events only.")
+    side = np.full(len(event), -1, dtype=np.int64)
+    side[from_root] = np.tile([0, 1], len(root))
+    while True:  # mothers stand before their daughters: as many rounds as generations
+        inherited = np.where((side < 0) & (mother >= 0), side[mother], -1)
+        if not np.any(inherited >= 0):
+            break
+        side[inherited >= 0] = inherited[inherited >= 0]
+    meson = from_root.reshape(-1, 2)
+    return Sides(meson, generated["pdg"][meson].astype(np.int64), side, event)
+
+
+def recombined(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.int64],
+               partner: NDArray[np.int64]) -> GeneratedBatch:
+    """Events ``rows`` (m,) of a batch whose second B decays as that of the events ``partner`` (m,).
+
+    The decay is taken into the rest frame of its B and from there into that of
+    the event's own second B, places and times likewise: a B has no spin, so
+    every direction is as good as another.
+    """
+    generated = batch.generated
+    own = _jagged(generated, np.where(sides.side != 1, sides.event, -1), rows)
+    foreign = _jagged(generated, np.where((sides.side == 1), sides.event, -1), partner)
+    count_own, count_foreign = (np.diff(part[0]) for part in (own, foreign))
+    mesons = sides.meson[partner, 1], sides.meson[rows, 1]
+    which = np.repeat(np.arange(len(rows)), count_foreign)
+    p4 = _moved(generated["p4"][foreign[1]], generated["p4"][mesons[0]][which], generated["p4"][mesons[1]][which])
+    place = _place(generated)
+    x4 = _moved(place[foreign[1]] - place[mesons[0]][which], generated["p4"][mesons[0]][which],
+                generated["p4"][mesons[1]][which]) + place[mesons[1]][which]
+    order = np.argsort(np.concatenate([np.repeat(np.arange(len(rows)), count_own), which]), kind="stable")
+    old = np.concatenate([own[1], foreign[1]])
+    columns = {name: values[old].copy() for name, values in generated.columns.items()}
+    n_own = len(own[1])
+    columns["p4"][n_own:] = p4
+    columns["vertex"][n_own:] = x4[:, :3]
+    columns["time"][n_own:] = x4[:, 3] / SPEED_OF_LIGHT
+    columns["mother"] = _mothers(generated, sides, own, foreign, rows)
+    offsets = np.concatenate([[0], np.cumsum(count_own + count_foreign)]).astype(np.int64)
+    return GeneratedBatch({name: values[rows] for name, values in batch.events.items()},
+                          Jagged(offsets, {name: values[order] for name, values in columns.items()}),
+                          batch.process, len(rows))
+
+
+def _jagged(generated: Jagged, event: NDArray[np.int64],
+            wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Particles with ``event`` >= 0 of the events ``wanted``: offsets (m + 1,) and rows of ``generated``."""
+    members = np.flatnonzero(event >= 0)
+    first = np.concatenate([[0], np.cumsum(np.bincount(event[members], minlength=len(generated.counts)))])
+    counts = np.diff(first)[wanted]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+    return offsets, members[np.repeat(first[wanted], counts) + inside]
+
+
+def _moved(vectors: Array, before: Array, after: Array) -> Array:
+    """Four-vectors (n, 4) from the rest frame of ``before`` into that of ``after`` (n, 4), all in the laboratory."""
+    return boost(boost(vectors, before * np.array([-1.0, -1.0, -1.0, 1.0])), after)
+
+
+def _place(generated: Jagged) -> Array:
+    """Production vertices and times as four-vectors (n, 4), cm."""
+    return np.column_stack([generated["vertex"], generated["time"].astype(np.float64) * SPEED_OF_LIGHT])
+
+
+def _mothers(generated: Jagged, sides: Sides, own: tuple[NDArray[np.int64], NDArray[np.int64]],
+             foreign: tuple[NDArray[np.int64], NDArray[np.int64]], rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Mothers counted in the new events: own particles first, in their order, then those of the other decay."""
+    first = generated.offsets[:-1][sides.event]
+    absolute = np.where(generated["mother"] >= 0, generated["mother"] + first, -1)
+    position = np.full(len(absolute), -1, dtype=np.int64)  # place among the particles of its part of its event
+    of_second = sides.side == 1
+    for part in (of_second, ~of_second):
+        members = np.flatnonzero(part)
+        start = np.concatenate([[0], np.cumsum(np.bincount(sides.event[members], minlength=len(generated.counts)))])
+        position[members] = np.arange(len(members)) - start[sides.event[members]]
+    count_own = np.diff(own[0])
+    mine = absolute[own[1]]
+    mothers_own = np.where(mine >= 0, position[mine], -1)
+    theirs = absolute[foreign[1]]
+    shift = np.repeat(count_own, np.diff(foreign[0]))
+    in_part = of_second[theirs] & (theirs >= 0)
+    mothers_foreign = np.where(in_part, position[theirs] + shift, 0)  # the B itself comes from the Upsilon(4S), row 0
+    return np.concatenate([mothers_own, mothers_foreign]).astype(np.int32)

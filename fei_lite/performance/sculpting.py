@@ -1,0 +1,125 @@
+"""Is Mbc of the background the same at every SignalProbability?
+
+If the classifiers learned Mbc, background with a high probability would look like a
+peak, and a fit of Mbc would count it as signal. So the false best Btags (one per event,
+hence independent) are cut into slices of SignalProbability, and each slice is
+compared with the lowest: by Kolmogorov and Smirnov's test, and by the ratio
+of the number in the signal window to that in the sideband.
+
+Two backgrounds: ``nearly right`` Btags peak because their momentum is nearly right,
+in whatever slice; ``combinatorial`` are all others. Without more knowledge than the
+Btag file's, nearly right is what is made of one B alone, but wrong (a photon too
+few, a pion for a kaon). :mod:`fei_lite.performance.origin` knows from the events which
+have no more than a slow particle from elsewhere, and peak as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.performance.best_tags import BestTags
+from fei_lite.performance.two_sample import Sample, ks_independent
+from fei_lite.performance.working_points import B_TYPES, UNDEFINED, Measured, fraction
+
+Floats = NDArray[np.float64]
+
+#: Edges of the slices of SignalProbability; the lowest slice is the reference.
+SLICES = (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)
+#: GeV: where Mbc of correct Btags is, and where there are hardly any.
+SIGNAL_WINDOW, SIDEBAND = (5.272, 5.288), (5.22, 5.26)
+#: GeV: range of the test and of the figure, from the cut of the channel sets to the end of phase space.
+RANGE = (5.20, 5.29)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Background Mbc in a slice of SignalProbability (``low`` excluded, ``high`` included).
+
+    ``ratio``: number in the signal window over that in the sideband;
+    ``relative``: that over the reference slice's. ``distance`` and ``p_value``:
+    the two-sample test against the reference; NaN for the reference itself.
+    ``histogram`` (sums of weights) has the edges of :class:`Sculpting`.
+    """
+
+    low: float
+    high: float
+    n: int
+    ratio: Measured
+    relative: Measured
+    distance: float
+    p_value: float
+    histogram: Floats
+
+
+@dataclass(frozen=True)
+class Sculpting:
+    """Slices by B type of Btag and background (``combinatorial``, ``nearly right``); ``edges`` in GeV."""
+
+    edges: Floats
+    slices: dict[str, dict[str, list[Slice]]]
+
+
+def mbc_sculpting(tags: BestTags, *, nearly_right: NDArray[np.bool_] | None = None, slices: Sequence[float] = SLICES,
+                  n_bins: int = 30) -> Sculpting:
+    """Compare the background's Mbc in slices of SignalProbability; the first slice is the reference.
+
+    ``nearly_right`` (n,): which of the false Btags peak by nature (default: those of one B alone).
+    """
+    edges = np.linspace(*RANGE, n_bins + 1)
+    result: dict[str, dict[str, list[Slice]]] = {}
+    if nearly_right is None:
+        nearly_right = np.isin(tags.ancestor, [code for code, _ in B_TYPES.values()])
+    inside = (tags.mbc >= RANGE[0]) & (tags.mbc <= RANGE[1]) & ~tags.correct
+    for b_type, (code, _) in B_TYPES.items():
+        result[b_type] = {}
+        for background, chosen in (("combinatorial", ~nearly_right), ("nearly right", nearly_right)):
+            of_b_type = tags.select(inside & chosen & (tags.b_type == code))
+            result[b_type][background] = _slices(of_b_type, slices, edges)
+    return Sculpting(edges, result)
+
+
+def _slices(tags: BestTags, limits: Sequence[float], edges: Floats) -> list[Slice]:
+    found: list[Slice] = []
+    reference: tuple[Sample, Measured] | None = None
+    for low, high in pairwise(limits):
+        part = tags.select((tags.probability > low) & (tags.probability <= high))
+        sample, ratio = Sample.of(part.mbc, weight=part.weight), window_ratio(part.mbc, part.weight)
+        distance, p_value, relative = float("nan"), float("nan"), Measured(1.0, 1.0, 1.0)
+        if reference is not None:
+            distance, p_value = ks_independent(sample, reference[0])
+            relative = _quotient(ratio, reference[1])
+        else:
+            reference = sample, ratio
+        found.append(Slice(low, high, len(part), ratio, relative, distance, p_value,
+                           np.histogram(part.mbc, edges, weights=part.weight)[0].astype(np.float64)))
+    return found
+
+
+def window_ratio(mbc: Floats, weight: Floats) -> Measured:
+    """Weight in :data:`SIGNAL_WINDOW` over weight in :data:`SIDEBAND`, with its 68.3 % interval.
+
+    Given their sum, the number in the window is binomial (Clopper-Pearson, effective counts).
+    """
+    window, side = ((mbc > low) & (mbc < high) for low, high in (SIGNAL_WINDOW, SIDEBAND))
+    total = float(weight[window | side].sum())
+    squares = float((weight[window | side] ** 2).sum())
+    if not total > 0.0:
+        return UNDEFINED
+    part = fraction(float(weight[window].sum()), total, n_effective=total**2 / squares)
+    value, lower, upper = (x / (1.0 - x) if x < 1.0 else float("inf") for x in (part.value, part.lower, part.upper))
+    return Measured(value, lower, upper)
+
+
+def _quotient(a: Measured, b: Measured) -> Measured:
+    """a / b of independent numbers: relative errors of each side in quadrature."""
+    if not (a.value > 0.0 and b.lower > 0.0 and np.isfinite(a.value)):
+        return UNDEFINED
+    value = a.value / b.value
+    up = np.hypot(a.upper / a.value - 1.0, 1.0 - b.lower / b.value)
+    down = np.hypot(1.0 - a.lower / a.value, b.upper / b.value - 1.0)
+    return Measured(value, value * max(1.0 - float(down), 0.0), value * (1.0 + float(up)))

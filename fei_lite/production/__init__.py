@@ -1,0 +1,1 @@
+"""Production: events from generator to detector, and which of them are kept."""

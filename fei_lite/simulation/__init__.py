@@ -1,1 +1,0 @@
-"""Simulated events: Pythia with the Belle II decay table, a parametric detector, exact weights."""
