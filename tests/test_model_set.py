@@ -228,7 +228,7 @@ def test_damaged_files(folder: Path) -> None:
     with pytest.raises(ModelSetError, match="cannot be read"):
         load_model_set(folder)
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(ModelSetError, match="not readable as JSON"):
+    with pytest.raises(ModelSetError, match="cannot be read as JSON"):
         load_model_set(folder)
 
 
