@@ -18,7 +18,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels.model import REGIONS, Cut
 from fei_lite.errors import MaskError, UnknownNameError, nearest
 from fei_lite.events import EventBatch
-from fei_lite.kernels.feature_codes import known
+from fei_lite.variables.registry import known
 from fei_lite.reconstruction.final_state import passes
 
 #: What a mask may cut on.
