@@ -21,16 +21,17 @@ def _column(name: str) -> Provider:
 
 
 register("SignalProbability", unit="", meaning="output of the classifier: probability that the candidate is right",
-         nan="track of a V0", source="FEI, arXiv:1807.08680", known="after the classifier")(_column("SignalProbability"))
+         nan="track of a V0", source="FEI, arXiv:1807.08680", known="after the classifier")(
+    _column("SignalProbability"))
 register("preCut_rank", unit="", meaning="rank before the classifier in its channel, event and conjugate, 1 is best",
          nan="track of a V0", source="FEI", known="after the ranking")(_column("preCut_rank"))
 register("postCut_rank", unit="", meaning="rank by SignalProbability in its event and conjugate, 1 is best",
-         nan=": no column then", source="ours", known="after the classifier")(_column("postCut_rank"))
+         nan="never: without it there is no column", source="ours", known="after the classifier")(_column("postCut_rank"))
 register("channelProbability", unit="", meaning="output of the channel's classifier, where a tag classifier gives "
-         "SignalProbability", nan=": no column then", source="ours", known="after the classifier")(
+         "SignalProbability", nan="never: without it there is no column", source="ours", known="after the classifier")(
     _column("channelProbability"))
-register("SignalProbabilityGivenBB", unit="", meaning="SignalProbability if the event is B Bbar", nan=": no column then",
-         source="ours", known="after the classifier")(_column("SignalProbabilityGivenBB"))
+register("SignalProbabilityGivenBB", unit="", meaning="SignalProbability if the event is B Bbar",
+         nan="never: without it there is no column", source="ours", known="after the classifier")(_column("SignalProbabilityGivenBB"))
 
 
 @register("decayModeID", unit="", meaning="number of the channel in its particle's file, of a Btag that of the tagger",

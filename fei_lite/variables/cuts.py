@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fei_lite.errors import ExpressionError
 from fei_lite.variables.evaluation import Columns, Evaluated, condition
 from fei_lite.variables.grammar import fail
-from fei_lite.variables.registry import KNOWN, check, registered
+from fei_lite.variables.registry import KNOWN, check, known_of
 from fei_lite.variables.tree import CONDITIONS, Both, Call, Comparison, Name, Node, Number, canonical, children
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -73,7 +73,7 @@ class Cut:
         """The conditions that must all hold, each as a cut.
 
         >>> [str(part) for part in parse_cut("0.4 < M < 0.6 and [dr < 2 or E > 1]").conjuncts]
-        ['0.4<M<0.6', 'dr<2 or E>1']
+        ['0.4 < M < 0.6', 'dr < 2 or E > 1']
         """
         parts = self.node.parts if isinstance(self.node, Both) else () if self.node is None else (self.node,)
         return tuple(Cut(canonical(part), part) for part in parts)
@@ -90,7 +90,11 @@ class Cut:
     @property
     def known(self) -> str:
         """When a candidate has all that it looks at: one of :data:`~fei_lite.variables.registry.KNOWN`."""
-        return KNOWN[max((KNOWN.index(when) for when in _known(self.node)), default=0)]
+        return KNOWN[0] if self.node is None else known_of(self.node)
+
+
+#: The cut that passes everything.
+NO_CUT = Cut("")
 
 
 def parse_cut(text: str, where: str = "", *, columns: Iterable[str] | None = None) -> Cut:
@@ -161,27 +165,3 @@ def _variables(node: Node | None) -> Iterable[Node]:
     elif node is not None:
         for inner in children(node):
             yield from _variables(inner)
-
-
-def _known(node: Node | None) -> Iterable[str]:
-    """When each variable of the candidate itself is known; daughters are finished before it is made."""
-    if node is None:
-        return
-    if isinstance(node, Name | Call) and (found := registered(node.name)) is not None:
-        yield found.known
-        if found.of == "daughters":
-            return
-    for inner in children(node):
-        if not (isinstance(node, Call) and isinstance(inner, Name) and _is_word(node, inner)):
-            yield from _known(inner)
-
-
-def _is_word(call: Call, argument: Name) -> bool:
-    """Whether an argument is a word (a mask) and no variable."""
-    found = registered(call.name)
-    if found is None:
-        return False
-    place = next(i for i, node in enumerate(call.arguments) if node is argument)
-    return found.parameters[min(place, len(found.parameters) - 1)].type == "word"
-
-

@@ -12,7 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from fei_lite.errors import ExpressionError, FeiLiteError, UnknownNameError, nearest
 from fei_lite.variables.grammar import parse
 from fei_lite.variables.registry import check, registered
-from fei_lite.variables.tree import Arithmetic, Both, Call, Comparison, Either, Minus, Name, Node, Not, Number, canonical
+from fei_lite.variables.tree import (
+    Arithmetic,
+    Both,
+    Call,
+    Comparison,
+    Either,
+    Minus,
+    Name,
+    Node,
+    Not,
+    Number,
+    canonical,
+)
 
 Array: TypeAlias = NDArray[Any]
 

@@ -14,7 +14,7 @@ for: nothing that only asks for names imports what computes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -23,7 +23,18 @@ from typing import Any
 
 from fei_lite.errors import ExpressionError, FeiLiteError, UnknownNameError, nearest
 from fei_lite.variables.grammar import fail, parse
-from fei_lite.variables.tree import CONDITIONS, Arithmetic, Call, Comparison, Minus, Name, Node, Number, canonical, children
+from fei_lite.variables.tree import (
+    CONDITIONS,
+    Arithmetic,
+    Call,
+    Comparison,
+    Minus,
+    Name,
+    Node,
+    Number,
+    canonical,
+    children,
+)
 
 #: Modules that register the variables of the package.
 PROVIDERS = tuple(f"fei_lite.variables.{name}" for name in (
@@ -59,7 +70,8 @@ class Variable:
     """A quantity: ``provider(subject, *arguments)`` gives its values.
 
     ``unit`` ("" is none; ``"of x"``: that of its argument x), ``meaning`` and ``nan`` (when it is undefined) are for
-    people. ``known`` says when a candidate has it, one of :data:`KNOWN`. ``code`` is what the compiled kernel of features does for it (:mod:`fei_lite.kernels.feature_codes`).
+    people. ``known`` says when a candidate has it, one of :data:`KNOWN`. ``code`` is what the compiled kernel of
+    features does for it (:mod:`fei_lite.kernels.feature_codes`).
     """
 
     name: str
@@ -296,6 +308,31 @@ def needed_daughters(node: Node) -> int:
         if found.of == "daughters":
             return own
     return max([own, *(needed_daughters(inner) for inner in children(node))])
+
+
+def known_of(text: str | Node) -> str:
+    """When a candidate has all that an expression asks of it, one of :data:`KNOWN`; its daughters are finished before.
+
+    >>> known_of("E + chiProb"), known_of("daughter(0, chiProb)")
+    ('after the fit', 'always')
+    """
+    node = check(text) if isinstance(text, str) else text
+    return KNOWN[max(_known_of(node))]
+
+
+def _known_of(node: Node) -> Iterator[int]:
+    yield 0
+    found = registered(node.name) if isinstance(node, Name | Call) else None
+    if found is not None:
+        if found.name == "extraInfo" and isinstance(node, Call) and isinstance(node.arguments[0], Name) and (
+                column := registered(node.arguments[0].name)) is not None:
+            found = column
+        yield KNOWN.index(found.known)
+        if found.of == "daughters":
+            return
+    for i, inner in enumerate(children(node)):
+        if found is None or found.parameters[min(i, len(found.parameters) - 1)].type in ("expression", "condition"):
+            yield from _known_of(inner)
 
 
 def _check_argument(node: Node, parameter: Parameter, variable: Variable, place: _Place) -> None:
