@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
-from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.reconstruction.frames import sqrt_s
 from fei_lite.reconstruction.kinematics import photon_kinematics
 from fei_lite.roe import mass_squared
 from fei_lite.roe.objects import likely_tracks
@@ -81,12 +81,14 @@ def _cleaned_clusters(subject: Subject, cut: Node | None = None) -> NDArray[Any]
 
 
 def _all_clusters(subject: Subject) -> CandidateTable:
+    """Clusters with the photon hypothesis or of a track."""
     clusters, batch = subject.batch.clusters, subject.batch
     values = [clusters[name].astype(np.float64) for name in ("E", "theta", "phi", "r")]
     p4, vertex, _ = photon_kinematics(*values, np.zeros((len(clusters), 3)), batch.events["ip"][clusters.event_index])
-    return CandidateTable("gamma", clusters.offsets, {
+    table = CandidateTable("gamma", clusters.offsets, {
         "p4": p4, "vertex": vertex, "object": np.arange(len(clusters), dtype=np.int32), "M": np.zeros(len(clusters)),
         "sign": np.ones(len(clusters), np.int8), "daughters": np.empty((len(clusters), 0), np.int32)})
+    return table.select((clusters["is_photon"] == 1) | (clusters["is_track"] == 1))
 
 
 def _visible(subject: Subject, mask: str) -> Floats:
@@ -102,10 +104,14 @@ def _lost(subject: Subject, mask: str) -> Floats:
 @register("visibleEnergyOfEventCMS", unit="GeV", meaning="energy of all tracks and photons in the frame of e+e-",
           nan="never", source="basf2, Event Kinematics", of="event", parameters=_MASK)
 def _visible_energy(subject: Subject, mask: str = "") -> Floats:
-    return to_cms(_visible(subject, mask)[subject.event], subject.beam_p4)[:, 3]
+    def make() -> Floats:
+        return rest(Subject(None, surroundings=subject.around), mask).momenta_cms().sum()[:, 3]
+
+    return np.asarray(subject.around.once(f"visible energy {mask or 'all'}", make)[subject.event])
 
 
-@register("missingMass2OfEvent", unit="GeV^2", meaning="(beams - all tracks and photons)^2", nan="never", source="basf2, Event Kinematics", of="event", parameters=_MASK)
+@register("missingMass2OfEvent", unit="GeV^2", meaning="(beams - all tracks and photons)^2", nan="never",
+          source="basf2, Event Kinematics", of="event", parameters=_MASK)
 def _missing_mass(subject: Subject, mask: str = "") -> Floats:
     return mass_squared(_lost(subject, mask))
 

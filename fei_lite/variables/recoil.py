@@ -66,9 +66,12 @@ def _mass(subject: Subject) -> Floats:
     return np.sqrt(np.maximum(_mass_squared(subject), 0.0))
 
 
-register("missingMass2OfTagAndSignal", unit="GeV^2", meaning="(beams - tag - signal side)^2 of a tag-signal pair: "
-         "m2Recoil of the pair; the measured momentum of the tag", nan="never", source="ours", of="recoil")(
-    _mass_squared)
+@register("missingMass2OfTagAndSignal", unit="GeV^2", nan="not a pair", source="ours", of="recoil",
+          meaning="(beams - tag - signal side)^2 of a pair, from the tag's measured momentum: 0 where one neutrino is "
+          "missing, whatever else the event holds")
+def _of_both_sides(subject: Subject) -> Floats:
+    return subject.each(lambda part, daughters: part.undefined() if len(daughters) != 2 else momentum_transfer(
+        recoil(daughters[0].p4, part.beam_p4), daughters[1].p4))
 
 
 @register("m2RecoilSignalSide", unit="GeV^2", nan="not a pair", source=_SOURCE, of="recoil",

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import ExpressionError
 from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
-from fei_lite.roe import MaskedObjects, RestOfEvent, find_mask, load_masks, masked_objects, mass_squared, rest_of_event
+from fei_lite.roe import (
+    MaskedObjects,
+    RestOfEvent,
+    find_mask,
+    load_masks,
+    masked_objects,
+    mass_squared,
+    missing,
+    rest_of_event,
+)
 from fei_lite.tagging.best import beam_constrained
 from fei_lite.used_objects import everything
 from fei_lite.variables.kinematics import seen
@@ -103,8 +112,8 @@ def _component(which: int) -> Provider:
 
 for _which, _name in enumerate(("roePx", "roePy", "roePz", "roeE")):
     _part = "energy" if _name == "roeE" else f"{_name[-1]} component of the momentum"
-    register(_name, unit="GeV", meaning=f"{_part} of tracks and photons of the rest of the event", nan="never", source=_SOURCE, of="rest of event",
-             parameters=_MASK)(_component(_which))
+    register(_name, unit="GeV", meaning=f"{_part} of tracks and photons of the rest of the event", nan="never",
+             source=_SOURCE, of="rest of event", parameters=_MASK)(_component(_which))
 
 
 @register("roeP", unit="GeV", meaning="momentum of tracks and photons of the rest of the event", nan="never",
@@ -145,8 +154,9 @@ def missing_p4(subject: Subject, mask: str, option: int) -> Floats:
     if option not in (0, 2, 3, 5):
         raise ExpressionError(f"weMiss...({mask}, {option}): unknown option, expected 0, 2, 3 or 5.")
     beam = subject.beam_p4
-    if option == 5:
-        return np.asarray(beam - subject.p4 - roe_p4(subject, mask))
+    if option in (0, 5):
+        found = missing(subject.p4 + roe_p4(subject, mask), beam)
+        return found.p4_lab if option == 5 else found.p4_cms
     own, half = to_cms(subject.p4, beam), 0.5 * sqrt_s(beam)
     if option == 3:
         lost = -own
@@ -154,7 +164,7 @@ def missing_p4(subject: Subject, mask: str, option: int) -> Floats:
         return lost
     left = to_cms(roe_p4(subject, mask), beam)
     lost = -own - left
-    lost[:, 3] = (2.0 * half - own[:, 3] - left[:, 3]) if option == 0 else half - own[:, 3]
+    lost[:, 3] = half - own[:, 3]
     return lost
 
 
