@@ -19,7 +19,7 @@ from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import rank_candidates
 from fei_lite.variables.cuts import Cut, Interval, joined
-from fei_lite.variables.registry import check
+from fei_lite.variables.names import check
 from fei_lite.variables.subject import Result, Subject
 from fei_lite.variables.tree import canonical
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import ExpressionError
+from fei_lite.event_shape import Momenta, join
 from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
 from fei_lite.roe import (
     MaskedObjects,
@@ -55,6 +56,24 @@ def rest(subject: Subject, mask: str = "") -> RestOfEvent:
     """The rest of the event of each candidate under a mask."""
     made: RestOfEvent = subject.once(f"rest {mask or 'all'}", lambda: rest_of_event(
         objects_of(subject, mask), subject.event, tag=used_by(subject)))
+    return made
+
+
+def momenta_of(subject: Subject, used: NDArray[np.uint64]) -> Momenta:
+    """Tracks and photons of bit sets (n, words), whatever a mask says; centre-of-mass frame."""
+    available = everything(subject.batch)[subject.event]
+    return rest_of_event(objects_of(subject, "all"), subject.event, tag=available & ~used).momenta_cms()
+
+
+def others(subject: Subject, mask: str) -> Momenta:
+    """Tracks and photons of the rest of the event; of a daughter against all, its siblings', and those of the rest."""
+    def make() -> Momenta:
+        if subject.siblings is None:
+            return rest(subject, mask).momenta_cms()
+        left = rest_of_event(objects_of(subject, mask), subject.event, tag=used_by(subject) | subject.siblings)
+        return join(momenta_of(subject, subject.siblings), left.momenta_cms())
+
+    made: Momenta = subject.once(f"others {mask or 'all'}", make)
     return made
 
 
@@ -103,7 +122,7 @@ def roe_p4(subject: Subject, mask: str = "") -> Floats:
 @register("roeM", unit="GeV", meaning="mass of tracks and photons of the rest of the event", nan="never",
           source=_SOURCE, of="rest of event", parameters=_MASK)
 def _mass(subject: Subject, mask: str = "") -> Floats:
-    return invariant_mass(roe_p4(subject, mask))
+    return invariant_mass(roe_p4(subject, mask) if subject.siblings is None else others(subject, mask).sum())
 
 
 def _component(which: int) -> Provider:

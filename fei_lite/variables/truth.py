@@ -66,8 +66,8 @@ def _code(subject: Subject) -> NDArray[Any]:
     return np.where(mc >= 0, np.append(_generated(subject)["pdg"], 0)[mc], 0).astype(np.int64)
 
 
-@register("genMotherPDG", unit="", meaning="PDG code of the matched particle's mother, or i-th ancestor (0: mother); 0 where "
-          "there is none", nan="never", source=_SOURCE, of="truth", parameters=("i:index?",))
+@register("genMotherPDG", unit="", meaning="PDG code of the matched particle's mother, or i-th ancestor (0: mother); 0 "
+          "where there is none", nan="never", source=_SOURCE, of="truth", parameters=("i:index?",))
 def _mother(subject: Subject, i: int = 0) -> NDArray[Any]:
     generated, row = _generated(subject), _matched(subject, "mc").astype(np.int64)
     first = generated.offsets[:-1][generated.event_index]
