@@ -13,6 +13,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import EventBatch
 from fei_lite.kernels import combine as kernels
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.frames import invariant_mass
@@ -77,7 +78,7 @@ class _Combined:
 
 
 def combine_channel(
-    channel: Channel, config: ParticleConfig, *, pool: Pool, result: Result, prune: bool = True,
+    channel: Channel, config: ParticleConfig, *, pool: Pool, result: Result | None = None, prune: bool = True,
 ) -> tuple[CandidateTable, tuple[str, ...], NDArray[np.int64]]:
     """All combinations of a channel that pass its cuts, the best per event and conjugate.
 
@@ -85,7 +86,8 @@ def combine_channel(
     permutation; both charge conjugates are made. ``prune`` stops partial
     combinations that no remaining daughter can bring inside the cuts; it never
     changes the result. Intervals of what the kernel knows it cuts on itself; where there is more,
-    in the cuts or the ranking, all that it leaves are looked at. Returns the table (columns sign, daughters, used,
+    in the cuts or the ranking, all that it leaves are looked at (``result``: for daughters of
+    daughters). Returns the table (columns sign, daughters, used,
     preCut_rank, decayModeID, p4 as plain sums come with the fit), the particle
     tables of the daughters, and how many combinations of each event passed the cuts (n_events,).
     """
@@ -103,8 +105,8 @@ def combine_channel(
     every = int(passed.max(initial=0))
     passed[:] = 0
     table = _table(channel, config, slots, run(kernels.NOTHING, max(every, 1)), pool)
-    daughters = [result.tables[name] for name in slots.names]
-    return _chosen(table, rest, config, daughters, result, passed), slots.names, passed
+    daughters = [pool.candidates[name] for name in slots.names]
+    return _chosen(table, rest, config, daughters, pool.batch, result, passed), slots.names, passed
 
 
 def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, *, channel: Channel,
@@ -148,7 +150,7 @@ def _table(channel: Channel, config: ParticleConfig, slots: Slots, found: _Combi
 
 
 def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters: Sequence[CandidateTable],
-            result: Result, passed: NDArray[np.int64]) -> CandidateTable:
+            batch: EventBatch, result: Result | None, passed: NDArray[np.int64]) -> CandidateTable:
     """The combinations that pass the other cuts, and the best of them; ``passed`` becomes how many pass.
 
     Their momentum is the sum of their daughters': nothing is fitted yet.
@@ -156,7 +158,7 @@ def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters:
     def summed(some: CandidateTable) -> Subject:
         p4 = np.sum([t["p4"].take(some["daughters"][:, j], axis=0) for j, t in enumerate(daughters)], axis=0)
         full = CandidateTable(some.particle, some.offsets, some.columns | {"p4": p4, "M": invariant_mass(p4)})
-        return Subject(full, result=result, daughters=daughters)
+        return Subject(full, batch=batch, result=result, daughters=daughters)
 
     if rest:
         table = table.select(rest.passes(summed(table)))
