@@ -166,4 +166,4 @@ def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters:
     values = np.asarray(summed(table).value(config.rank_by), dtype=np.float64)
     chosen, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
     chosen.columns["preCut_rank"] = rank
-    return chosen
+    return chosen.select(np.lexsort((rank, -chosen["sign"], chosen.event_index)))  # the kernel's order
