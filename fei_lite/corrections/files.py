@@ -17,7 +17,7 @@ from fei_lite.performance.plain import as_plain
 
 @dataclass(frozen=True)
 class FileFactors:
-    """The factors of two Btag files, the scale (events in data over simulation), the text of each mode by ``"B+ 3"``."""
+    """The factors of two Btag files, the scale (events in data over simulation), and the text of ``"B+ 3"``."""
 
     factors: CorrectionFactors
     scale: float

@@ -29,7 +29,8 @@ class TagResults:
 
 def measure_tags(observed: Observed, *, seed: int) -> TagResults | None:
     """Measure the best Btags of the independent events; None if the sets make none. ``seed`` of the bootstrap."""
-    tags = {which: observed.best_tags(which) for which in ("baseline", "set") if which in observed.tags}
+    present = [which for which in ("baseline", "set") if which in observed.tags]
+    tags: dict[str, BestTags] = {which: observed.best_tags(which) for which in present}
     if not tags:
         return None
     rng = np.random.default_rng(seed)
