@@ -28,7 +28,8 @@ from fei_lite.performance.shift_tables import differences_table, ranges_table
 def main() -> int:
     """Parse the command line, reconstruct both samples, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS", help="of the mDST's processes, in equal parts")
+    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS",
+                        help="of the mDST's processes, in equal parts")
     parser.add_argument("--mdst", type=Path, default=Path(os.environ.get("FEI_LITE_TEST_DATA", ".")) / "basf2_mdst",
                         help="folder, or one file")
     parser.add_argument("--models", default="fei_default")

@@ -17,6 +17,7 @@ from fei_lite.performance.text import calibration_table
 from fei_lite.plots.tags import plot_delta_e, plot_mbc
 from fei_lite.tagging.output import read_tags
 
+
 def main() -> None:
     """Parse the command line, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,17 +14,24 @@ from fei_lite.channels import load_channel_set
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, UnknownNameError
 from fei_lite.events import EventWriter, open_events
-from fei_lite.performance.best_tags import Events, read_best_tags
-from fei_lite.performance.efficiency import compare_sets, scan_thresholds
+from fei_lite.fractions import CONFIDENCE, Sums, fraction
+from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.comparison import compare_sets
 from fei_lite.performance.reconstructible import find_reconstructible
-from fei_lite.performance.working_points import CONFIDENCE, fraction
+from fei_lite.performance.scan import OrderedTags
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.streaming import iterate_tags
 
 
-def ideal(rng, n, *, power, share_correct=0.3):
+def scan_thresholds(probability, weight, correct):
+    """The scan of Btags in the order of the file."""
+    entry = np.arange(len(probability))
+    return OrderedTags.of(toy_tags(entry, probability, correct, n_events=len(entry), weight=weight), entry).scan()
+
+
+def ideal(rng, n, *, power, correct_fraction=0.3):
     """Probabilities with density (1 + power) p^power for correct tags, uniform for the others."""
-    correct = rng.random(n) < share_correct
+    correct = rng.random(n) < correct_fraction
     return np.where(correct, rng.random(n) ** (1.0 / (1.0 + power)), rng.random(n)), correct
 
 
@@ -107,7 +114,7 @@ def test_curve_agrees_with_counts():
     tags = pair(np.random.default_rng(6), 20_000, found_both=0.02, found_first=0, found_second=0)["first"]
     curve = compare_sets({"a": tags}, replicas=2, rng=np.random.default_rng(1)).sets["B+"]["a"].curve
     assert len(curve.threshold) > 20
-    for threshold, efficiency, purity in zip(curve.threshold, curve.efficiency, curve.purity, strict=True):
+    for threshold, efficiency, purity in zip(curve.threshold, curve.tag_side_efficiency, curve.purity, strict=True):
         above = tags.probability >= threshold
         assert efficiency == fraction(float(tags.correct[above].sum()), 20_000.0)
         assert purity == fraction(float(tags.correct[above].sum()), float(above.sum()), n_effective=float(above.sum()))
@@ -167,7 +174,7 @@ def test_pieces_of_a_file(tmp_path, suffix, rows):
     assert len(of_b_type) == len(expected)
     for b_type, pdg in (("B+", 521), ("B0", 511)):
         listed = set(columns["entry"][(columns["isSignal"] == 1) & (np.abs(columns["pdg"]) == pdg)])
-        assert best.listed[b_type] == of_b_type.listed[b_type] == Events(len(listed), len(listed), len(listed))
+        assert best.listed[b_type] == of_b_type.listed[b_type] == Sums(len(listed), len(listed), len(listed))
     with pytest.raises(UnknownNameError, match="no Btag column 'Mbcc'"):
         list(iterate_tags(path, ["Mbcc"]))
 
@@ -211,8 +218,8 @@ def test_command(tmp_path, capsys):
     assert "at 50 % purity" in printed and "maximum" in printed and "B0, 100 events" in printed
 
 
-def test_reconstructible_counts_each_kind_alone(tmp_path):
-    """Would catch events of one b_type in the denominator of the other: generated particles without any B decay."""
+def test_reconstructible_counts_each_b_type_alone(tmp_path):
+    """Would catch events of one B type in the denominator of the other: generated particles without any B decay."""
     batch = toy_batch(30, seed=3)
     pdg = batch.generated["pdg"]
     pdg[:] = 211

@@ -14,10 +14,10 @@ from scipy.stats import argus, crystalball, norm
 from toy_tags import toy_tags
 
 from fei_lite.cli import main
-from fei_lite.cli.corrections import table
 from fei_lite.corrections.factors import derive_factors, factors_from_plain
 from fei_lite.corrections.samples import Options, control_tags, pool_modes
 from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shape
+from fei_lite.corrections.text import factors_table
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
 from fei_lite.performance.plain import as_plain
@@ -251,5 +251,5 @@ def test_command(tmp_path, capsys, derived):
     found = factors_from_plain(result)
     np.testing.assert_allclose(found.factors, derived[0].factors, rtol=1e-6)
     assert (tmp_path / "factors.png").stat().st_size > 20_000
-    printed = table(found, result["names"])
+    printed = factors_table(found, result["names"])
     assert "B+ -> anti-D0 pi+" in printed and "pooled, one factor" in printed and "B0: 3 other modes" in printed

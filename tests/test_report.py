@@ -22,8 +22,8 @@ from fei_lite.cli import main
 from fei_lite.errors import ModelSetError
 from fei_lite.events import EventWriter
 from fei_lite.events.reading import open_events
+from fei_lite.fractions import CONFIDENCE
 from fei_lite.particles import pdg_code
-from fei_lite.performance.working_points import CONFIDENCE
 from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.report.channels import pull
@@ -31,7 +31,6 @@ from fei_lite.report.importance import gains, read_forest, split_counts
 from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Sets, observe_files
 from fei_lite.report.page import render
-from fei_lite.report.tags import TagsOfBType, gain
 from fei_lite.report.text import overtraining_table
 from fei_lite.report.training import load_training
 from fei_lite.tagging.driver import tag_files
@@ -453,24 +452,6 @@ def test_gains_are_those_of_lightgbm():
     found = gains(forest, X, y, np.ones(3000))
     np.testing.assert_allclose(found, fitted.gain, rtol=2e-3)
     assert found.argmax() == 0 and split_counts(forest).sum() == sum(len(t.threshold) for t in forest.trees)
-
-
-def toy_tags(n, right, rng):
-    """Tags of n events in a row, of which the first ``right`` are right and more probable."""
-    correct = np.arange(n) < right
-    probability = np.sort(rng.random(n))[::-1]
-    return TagsOfBType(probability, np.ones(n), correct, rng.permutation(n), float(n), float(n))
-
-
-def test_gain_of_twice_the_tags():
-    """Twice the right tags at the same purity is a gain of two; its bootstrap width is that of two binomials."""
-    rng = np.random.default_rng(6)
-    ours, theirs = toy_tags(1000, 400, rng), toy_tags(1000, 200, rng)
-    found = gain(ours, theirs, 0.999, n_events=1000, rng=rng)
-    assert found.value == 2.0
-    expected = 2.0 * np.sqrt((1 - 0.4) / 400 + (1 - 0.2) / 200)  # independent sets of events
-    assert 0.5 * (found.upper - found.lower) == pytest.approx(expected, rel=0.2)
-    assert np.isnan(gain(ours, toy_tags(50, 0, rng), 0.5, n_events=1000, rng=rng).value)
 
 
 def test_pull_does_not_trust_a_handful():

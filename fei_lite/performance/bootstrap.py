@@ -19,7 +19,7 @@ def event_replicas(n_events: int, n_used: int, *, replicas: int,
     Of ``n_events`` draws only those that hit an event with an entry change anything; the others are not made.
     """
     for _ in range(replicas):
-        hits = rng.binomial(n_events, min(n_used / n_events, 1.0)) if n_events else 0
+        hits = rng.binomial(n_events, n_used / n_events) if n_used < n_events else n_events
         yield (np.bincount(rng.integers(n_used, size=hits), minlength=n_used) if n_used
                else np.zeros(0, dtype=np.int64))
 

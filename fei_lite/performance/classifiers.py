@@ -42,7 +42,8 @@ def check_classifiers(samples: Sequence[Path], models: str, *, workers: int = 1,
 
 def classifiers_table(checks: Sequence[ChannelCheck]) -> str:
     """A line per channel, and the median of calibration error over what fluctuations alone would give."""
-    lines = [f"{'channel':52s} {'candidates':>11s} {'true':>7s} {'AUC':>7s} {'calibration error':>18s} {'expected':>9s}"]
+    lines = [f"{'channel':52s} {'candidates':>11s} {'true':>7s} {'AUC':>7s} {'calibration error':>18s} "
+             f"{'expected':>9s}"]
     ratios = []
     for check in checks:
         bins = check.reliability

@@ -17,7 +17,7 @@ from fei_lite.performance.calibration import calibrate, event_calibration
 from fei_lite.performance.origin import foreign_energy, read_best_objects
 from fei_lite.performance.sculpting import mbc_sculpting, window_ratio
 from fei_lite.performance.two_sample import Sample, ks_distance, ks_events, ks_independent
-from fei_lite.plots.validation import draw_calibration, draw_sculpting
+from fei_lite.plots.performance import draw_calibration, draw_sculpting
 from fei_lite.tagging.output import TagWriter
 
 
@@ -142,7 +142,7 @@ def slow_foreign_energy(batch, event, tracks, clusters):
     return sum(sums.values()) - max((e for b, e in sums.items() if b is not None), default=0.0)
 
 
-def test_foreign_energy_against_its_slow_twin(tmp_path):
+def test_foreign_energy_against_a_plain_loop(tmp_path):
     """Would catch objects of another event, the mixed B0 counted as a third B, unmatched objects called right."""
     rng = np.random.default_rng(9)
     batch = toy_batch(12, seed=9)
@@ -168,7 +168,7 @@ def test_foreign_energy_against_its_slow_twin(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["root", "parquet"])
-@pytest.mark.parametrize("choose", ["event", "b_type"])
+@pytest.mark.parametrize("choose", ["event", "type"])
 def test_objects_of_best_tags(tmp_path, suffix, choose):
     """Would catch lists of other candidates where a file is read in pieces: each list tells its candidate."""
     rng = np.random.default_rng(10)
