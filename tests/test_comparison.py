@@ -16,6 +16,7 @@ from fei_lite.errors import EventFileError, FeiLiteError, UnknownNameError
 from fei_lite.events import EventWriter, open_events
 from fei_lite.fractions import CONFIDENCE, Sums, fraction
 from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.bootstrap import event_replicas
 from fei_lite.performance.comparison import compare_sets
 from fei_lite.performance.reconstructible import find_reconstructible
 from fei_lite.performance.scan import OrderedTags
@@ -65,6 +66,21 @@ def test_interpolation_by_hand():
     heavy = scan_thresholds(p, np.array([1.0, 1, 1, 1, 1, 10]), correct)
     # from 3 of 5 to 3 of 15: 3 = 0.5 (5 + 10 x), x = 0.1
     assert heavy.at_purity(0.5) == pytest.approx((3.0, 0.59))
+
+
+def test_replicas_are_drawn_with_replacement():
+    """Would catch Poisson or fixed numbers of draws: counts of n draws have mean 1, variance 1 - 1/n, covariance -1/n.
+
+    Of 50 events 20 are used: their total is binomial, of mean 20 and variance 50 x 0.4 x 0.6.
+    """
+    rng = np.random.default_rng(3)
+    counts = np.array(list(event_replicas(50, 20, replicas=20_000, rng=rng)))
+    assert counts.mean() == pytest.approx(1.0, abs=0.01)
+    covariance = np.cov(counts.T)
+    assert np.diag(covariance).mean() == pytest.approx(1.0 - 1 / 50, rel=0.01)
+    assert covariance[~np.eye(20, dtype=bool)].mean() == pytest.approx(-1 / 50, rel=0.2)
+    assert counts.sum(axis=1).var() == pytest.approx(50 * 0.4 * 0.6, rel=0.04)
+    assert {int(c.sum()) for c in event_replicas(7, 7, replicas=20, rng=rng)} == {7}  # of all events none is left out
 
 
 def pair(rng, n, *, found_both, found_first, found_second, false=0.02):

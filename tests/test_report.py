@@ -259,12 +259,13 @@ def test_tags_are_those_of_reconstruct(numbers, folder):
     """Would catch tags other than those of fei-lite reconstruct, an efficiency over all events, a shifted purity."""
     tag_files([folder / "events.root"], folder / "btag.root", models=str(folder / "models"),
               channel_set=str(folder / "small"))
-    columns, cutflow, _ = read_tags(folder / "btag.root")
+    columns, cutflow, metadata = read_tags(folder / "btag.root")
     best = columns["best"] == 1
     charged = best & (np.abs(columns["pdg"]) == 521)
     (batch,) = open_events([folder / "events.root"], batch_size=1000)
     total = batch.events["weight"].sum()  # every event is B+B-
     assert numbers["events"]["event_types"]["B+B-"]["n_events"] == batch.n_events == 120
+    assert metadata["event_types"]["B+B-"]["sum_of_squared_weights"] == (batch.events["weight"].astype(float)**2).sum()
     points = numbers["tags"]["set"]["B+"]["working_points"]
     for point in points:
         chosen = charged & (columns["SignalProbability"] > point["min_signal_probability"])

@@ -54,6 +54,9 @@ def comparison_figure(
             _draw_curve(axes, found.curve.purity, found.curve.tag_side_efficiency, colour,
                         f"{name}: at most {_percent(found.maximum)} %")
             _draw_points(axes, (working_points or {}).get(name, {}).get(b_type, ()), colour)
+        for marker, cut in zip(_MARKERS, sorted({p.min_signal_probability for of_set in (working_points or {}).values()
+                                                 for p in of_set[b_type]}), strict=False):
+            axes.plot([], [], marker, color=INK, markersize=5, label=f"P > {cut:g}")
         notes = [f"reconstructible ({names}): {_percent(fraction.covered)} %, inside the acceptance "
                  f"{_percent(fraction.in_acceptance)} %"
                  for names, fraction in of_same_channels(reconstructible or {}, b_type)]
@@ -72,7 +75,7 @@ def _draw_points(axes: Axes, points: Sequence[WorkingPoint], colour: str) -> Non
             x, y = point.purity, point.of_own_events
             axes.errorbar(x.value, 100 * y.value, xerr=[[x.value - x.lower], [x.upper - x.value]],
                           yerr=[[100 * (y.value - y.lower)], [100 * (y.upper - y.value)]], fmt=marker, color=colour,
-                          markersize=5, linewidth=0.8, label=f"P > {point.min_signal_probability:g}")
+                          markersize=5, linewidth=0.8)
 
 
 def _percent(measured: Measured) -> str:
@@ -132,9 +135,9 @@ def calibration_figure(sets: Mapping[str, Mapping[str, Sequence[Calibration]]], 
     panels = list(dict.fromkeys(name for groups in sets.values() for name in groups))
     figure = new_figure(1, max(len(panels), 1), size=(4.2, 4.2))
     for axes, panel in zip(figure.axes, panels, strict=False):
-        low = 1.0
+        low = min((_lowest(groups[panel][0]) for groups in sets.values()), default=0.1)
         for colour, (name, groups) in zip(colours, sets.items(), strict=False):
-            low = min(low, _draw_reliability(axes, groups[panel][0], colour, name))
+            _draw_reliability(axes, groups[panel][0], low, colour=colour, label=name)
         axes.plot([low, 1.0], [low, 1.0], color=INK, linewidth=0.7)
         notes = [f"P > {c.min_signal_probability:g}: error {c.error.value:.4f}, by chance {c.from_fluctuations:.4f}"
                  for c in next(iter(sets.values()))[panel] if c.n and len(sets) == 1]
@@ -146,12 +149,16 @@ def calibration_figure(sets: Mapping[str, Mapping[str, Sequence[Calibration]]], 
     return figure
 
 
-def _draw_reliability(axes: Axes, found: Calibration, colour: str, label: str) -> float:
-    """Points with their intervals; returns where the axes begin."""
+def _lowest(found: Calibration) -> float:
+    """Where the axes begin: the power of ten below all points, at least a millionth."""
+    seen = [p for b in found.bins for p in (b.predicted, b.observed.value) if p > 0.0]
+    return max(float(10.0 ** np.floor(np.log10(min(seen, default=0.1)))), 1e-6)
+
+
+def _draw_reliability(axes: Axes, found: Calibration, low: float, *, colour: str, label: str) -> None:
+    """Points with their intervals."""
     bins = [b for b in found.bins if b.predicted > 0.0]
     x = np.array([b.predicted for b in bins])
     value, lower, upper = (np.array([getattr(b.observed, side) for b in bins]) for side in _SIDES)
-    low = max(10.0 ** np.floor(np.log10(min([*x, *value[value > 0.0]], default=0.1))), 1e-6)
     axes.vlines(x, np.maximum(lower, low), upper, color=colour, linewidth=1.0)
     axes.plot(x[value > 0.0], value[value > 0.0], "o", color=colour, markersize=4, label=label)
-    return float(low)
