@@ -19,7 +19,7 @@ from fei_lite.cli import main
 from fei_lite.events import count_events
 from fei_lite.events.reading import open_events
 from fei_lite.particles import mass
-from fei_lite.performance.working_points import B_TYPES
+from fei_lite.performance.best_tags import B_TYPES
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.output import read_tags
 

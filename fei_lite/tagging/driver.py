@@ -41,9 +41,10 @@ class Totals:
         self.sum_of_weights += float(weight.sum())
         self.sum_of_squared_weights += float((weight**2).sum())
         for name in np.unique(types):
-            row = self.event_types.setdefault(str(name), {"n_events": 0, "sum_of_weights": 0.0})
-            row["n_events"] += int(np.count_nonzero(types == name))
-            row["sum_of_weights"] += float(weight[types == name].sum())
+            row, of_type = self._row(str(name)), weight[types == name]
+            row["n_events"] += len(of_type)
+            row["sum_of_weights"] += float(of_type.sum())
+            row["sum_of_squared_weights"] += float((of_type**2).sum())
 
     def merge(self, other: Totals) -> None:
         """Add the sums of another part."""
@@ -51,9 +52,13 @@ class Totals:
         self.sum_of_weights += other.sum_of_weights
         self.sum_of_squared_weights += other.sum_of_squared_weights
         for name, row in other.event_types.items():
-            mine = self.event_types.setdefault(name, {"n_events": 0, "sum_of_weights": 0.0})
+            mine = self._row(name)
             for key, value in row.items():
                 mine[key] += value
+
+    def _row(self, event_type: str) -> dict[str, float]:
+        return self.event_types.setdefault(
+            event_type, {"n_events": 0, "sum_of_weights": 0.0, "sum_of_squared_weights": 0.0})
 
 
 @dataclass(frozen=True)
