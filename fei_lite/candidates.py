@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import offsets_of
 
 
 @dataclass
@@ -70,6 +71,6 @@ class CandidateTable:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         event = self.event_index[rows]
         per_event = np.bincount(event, minlength=len(self.offsets) - 1)
-        offsets = np.concatenate([[0], np.cumsum(per_event)]).astype(np.int64)
+        offsets = offsets_of(per_event)
         # take: indexing is many times slower for columns of two dimensions
         return CandidateTable(self.particle, offsets, {k: v.take(rows, axis=0) for k, v in self.columns.items()})

@@ -10,10 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import schema
+
+
+def offsets_of(counts: ArrayLike) -> NDArray[np.int64]:
+    """First row of each of n runs of the given lengths, and the end of the last: (n + 1,).
+
+    >>> offsets_of([2, 0, 3]).tolist()
+    [0, 2, 2, 5]
+    """
+    counts = np.asarray(counts)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, dtype=np.int64, out=offsets[1:])
+    return offsets
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class Jagged:
 
     def select(self, events: NDArray[np.integer]) -> Jagged:
         """The objects of chosen events (rows of the batch, rising)."""
-        offsets = np.concatenate([[0], np.cumsum(self.counts[events])]).astype(np.int64)
+        offsets = offsets_of(self.counts[events])
         wanted = np.zeros(len(self.offsets) - 1, dtype=bool)
         wanted[events] = True
         rows = wanted[self.event_index]
@@ -106,7 +118,7 @@ def concatenate(batches: list[EventBatch]) -> EventBatch:
         if any(item is None for item in lists):
             return None
         counts = np.concatenate([item.counts for item in lists])
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        offsets = offsets_of(counts)
         return Jagged(offsets, {k: np.concatenate([item.columns[k] for item in lists]) for k in lists[0].columns})
 
     notes: dict[str, int] = {}

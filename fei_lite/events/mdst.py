@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError
-from fei_lite.events.batch import EventBatch, Jagged
+from fei_lite.events.batch import EventBatch, Jagged, offsets_of
 from fei_lite.events.checks import clean
 from fei_lite.events.files import BASKET, PathLike, entry_bounds
 from fei_lite.events.mdst_conditions import Conditions, conditions_of, field_of, generated_vectors
@@ -67,7 +67,7 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
 def _take(values: NDArray[Any], counts: NDArray[np.int64], event: NDArray[np.int64], index: NDArray[np.int64],
           missing: float) -> NDArray[Any]:
     """``values`` of objects by their index in their event; ``missing`` where the index is not in the event."""
-    first = np.concatenate([[0], np.cumsum(counts)])[event]
+    first = offsets_of(counts)[event]
     valid = (index >= 0) & (index < counts[event])
     taken = np.full((len(index), *values.shape[1:]), missing, dtype=np.result_type(values.dtype, type(missing)))
     taken[valid] = values[(first + index)[valid]]

@@ -11,6 +11,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import offsets_of
 from fei_lite.kernels import combine as kernels
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.pool import Pool
@@ -105,7 +106,7 @@ def combine_channel(
     if channel.unflavoured:
         sign[:n] = 0
     counts = np.bincount(event[:n], minlength=n_events)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
     columns: dict[str, NDArray] = {
         "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "used": used,

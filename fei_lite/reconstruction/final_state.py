@@ -11,7 +11,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, Cut, ParticleConfig
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.particles import mass, pdg_code
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.frames import invariant_mass
@@ -71,10 +71,6 @@ def passes(table: CandidateTable, cuts: Sequence[Cut], batch: EventBatch) -> NDA
     return keep & regional if any(cut.region for cut in cuts) else keep
 
 
-def _offsets(offsets: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int64)
-
-
 def track_candidates(name: str, batch: EventBatch) -> CandidateTable:
     """Every track as a candidate of a charged final-state particle.
 
@@ -105,7 +101,7 @@ def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
         clusters["phi"][rows].astype(np.float64), clusters["r"][rows].astype(np.float64),
         errors.astype(np.float64), batch.events["ip"][event])
     n = len(rows)
-    return CandidateTable(name, _offsets(clusters.offsets, keep), {
+    return CandidateTable(name, offsets_of(keep)[clusters.offsets], {
         "sign": np.ones(n, dtype=np.int8), "p4": p4, "vertex": vertex, "cov": cov,
         "used": object_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
         "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
@@ -138,7 +134,7 @@ def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str)
     n = len(rows)
     index = v0s[f"{side}_index"][rows] + batch.tracks.offsets[event]
     counts = np.bincount(event, minlength=batch.n_events)
-    return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    return CandidateTable(name, offsets_of(counts), {
         "sign": np.full(n, 1 if side == "positive" else -1, dtype=np.int8), "p4": p4, "vertex": vertex,
         "cov": cov, "used": object_bits(batch, "tracks", index), "object": index.astype(np.int32),
         "M": np.full(n, mass(name)), "chiProb": np.full(n, np.nan),

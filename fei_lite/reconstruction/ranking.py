@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
+from fei_lite.events import offsets_of
 from fei_lite.kernels import combine as kernels
 
 
@@ -58,7 +59,7 @@ def choose_candidates(
     event = np.concatenate([t.event_index for t in tables])
     order = np.argsort(event, kind="stable")
     counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     slim = {name: _joined(tables, name).take(order, axis=0) for name in keys}
     chosen = choose(CandidateTable(tables[0].particle, offsets, {**slim, "_row": order}))
     rows = chosen.columns.pop("_row")

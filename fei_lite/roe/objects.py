@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.constants import PID_HYPOTHESES
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.particles import mass
 from fei_lite.reconstruction.final_state import photon_candidates, track_candidates, v0_candidates
 from fei_lite.reconstruction.frames import invariant_mass
@@ -82,7 +82,7 @@ def photon_pairs(photons: CandidateTable) -> CandidateTable:
     first, second = _pairs(photons.offsets)
     p4 = photons["p4"][first] + photons["p4"][second]
     counts = np.diff(photons.offsets)
-    offsets = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)]).astype(np.int64)
+    offsets = offsets_of(counts * (counts - 1) // 2)
     return CandidateTable("pi0", offsets, {
         "sign": np.ones(len(p4), np.int8), "p4": p4, "M": invariant_mass(p4),
         "used": photons["used"][first] | photons["used"][second],
@@ -117,7 +117,7 @@ def _track_pairs(name: str, batch: EventBatch, sign: int) -> CandidateTable:
     first, second = first[near], second[near]
     counts = np.bincount(batch.tracks.event_index[first], minlength=batch.n_events)
     n = len(first)
-    table = CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    table = CandidateTable(name, offsets_of(counts), {
         "sign": np.full(n, sign, np.int8), "used": daughters[0]["used"][first] | daughters[1]["used"][second],
         "object": np.full(n, -1, np.int32), "daughters": np.stack([first, second], axis=1).astype(np.int32),
     })

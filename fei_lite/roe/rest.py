@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fei_lite.candidates import CandidateTable
 from fei_lite.errors import MomentaError
 from fei_lite.event_shape.momenta import Momenta
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe.objects import MaskedObjects, masked_objects, rows_of_events
 from fei_lite.used_objects import everything, object_indices
@@ -129,7 +129,7 @@ def _unused(table: CandidateTable, event: NDArray[np.int64], used: Words) -> Jag
     which, row = rows_of_events(table, event)
     free = ~(table["used"][row] & used[which]).any(axis=1)
     counts = np.bincount(which[free], minlength=len(event))
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), row[free]
+    return offsets_of(counts), row[free]
 
 
 def side_momenta_cms(batch: EventBatch, event: NDArray[np.integer], used: Words) -> Momenta:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, OutputError, UnknownNameError, nearest
-from fei_lite.events import parquetio
+from fei_lite.events import offsets_of, parquetio
 from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
 from fei_lite.outputs import atomic_output
@@ -55,7 +55,7 @@ def _join(parts: list[Column]) -> Column:
     if not isinstance(parts[0], tuple):
         return np.concatenate(parts)
     counts = np.concatenate([np.diff(p[0]) for p in parts])
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     return offsets, np.concatenate([p[1] for p in parts])
 
 
@@ -76,7 +76,7 @@ class _RootTable:
         if not _is_text(column):
             return np.ascontiguousarray(column)
         encoded = [str(text).encode() for text in column]
-        offsets = np.concatenate([[0], np.cumsum([len(text) for text in encoded])]).astype(np.int64)
+        offsets = offsets_of([len(text) for text in encoded])
         content = ak.contents.NumpyArray(np.frombuffer(b"".join(encoded), np.uint8), parameters={"__array__": "char"})
         return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content,
                                                     parameters={"__array__": "string"}))
