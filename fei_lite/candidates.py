@@ -43,7 +43,14 @@ class CandidateTable:
     particle: str
     offsets: NDArray[np.int64]
     columns: dict[str, NDArray]
-    _derived: dict[str, NDArray] = field(default_factory=dict, repr=False, compare=False)
+    _derived: dict[str, NDArray] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return (f"CandidateTable('{self.particle}': {len(self)} candidates in {len(self.offsets) - 1} events: "
+                f"{', '.join(self.columns)})")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.columns)
 
     def __len__(self) -> int:
         return int(self.offsets[-1])

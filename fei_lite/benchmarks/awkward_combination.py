@@ -19,7 +19,7 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.combination import Slots, combine_channel, slots_of
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.pool import Pool
 
 #: Channels of the default set that are compared.
@@ -43,8 +43,8 @@ def combination_speeds(batch: EventBatch, channel_set: ChannelSet, models: Model
     Raises FeiLiteError if the two ways do not give the same candidates.
     """
     default = load_channel_set("hadronic")
-    result = reconstruct(batch, channel_set, models, with_truth=False,
-                         last_stage=channel_set.particles["D0"].stage)
+    result = reconstruct(batch, channel_set, models, options=ReconstructionOptions(
+        with_truth=False, last_stage=channel_set.particles["D0"].stage))
     pool = Pool(batch)
     pool.add(list(result.tables.values()))
     speeds = []

@@ -6,14 +6,17 @@ of them: object ``i`` of event ``e`` is row ``offsets[e] + i`` of each column.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import schema
+
+Derived = TypeVar("Derived")
 
 
 def offsets_of(counts: ArrayLike) -> NDArray[np.int64]:
@@ -34,6 +37,12 @@ class Jagged:
 
     offsets: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
+
+    def __repr__(self) -> str:
+        return f"Jagged({len(self)} objects in {len(self.offsets) - 1} events: {', '.join(self.columns)})"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.columns)
 
     def __len__(self) -> int:
         """Number of objects in all events."""
@@ -87,6 +96,22 @@ class EventBatch:
     source: str = ""
     start: int = 0
     notes: dict[str, int] = field(default_factory=dict)  # counted oddities, e.g. dropped NaN helices
+    _derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        where = f", entries {self.start} to {self.start + self.n_events - 1} of {self.source}" if self.source else ""
+        lists = [f"{len(objects)} {name}" for name in schema.LISTS if (objects := getattr(self, name)) is not None]
+        return f"EventBatch({self.n_events} events{where}: {', '.join(lists)})"
+
+    def derived(self, name: str, make: Callable[[EventBatch], Derived]) -> Derived:
+        """What ``make`` computes from the batch: done once, and gone with the batch.
+
+        ``name`` starts with the module that asks. Slices and selections start without.
+        """
+        if name not in self._derived:
+            self._derived[name] = make(self)
+        value: Derived = self._derived[name]
+        return value
 
     @property
     def n_events(self) -> int:

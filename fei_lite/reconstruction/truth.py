@@ -30,7 +30,6 @@ out: no channel has a tau.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,17 +90,9 @@ class _Family:
         return self.mother, self.depth, self.code, self.primary, self.bit
 
 
-#: Families of the batches alive: a batch asks for its own once per channel.
-_FAMILIES: dict[int, _Family] = {}
-
-
 def _family(batch: EventBatch) -> _Family:
-    """The family of a batch, built at the first call and dropped with the batch."""
-    key = id(batch)
-    if key not in _FAMILIES:
-        _FAMILIES[key] = _build(batch)
-        weakref.finalize(batch, _FAMILIES.pop, key, None)
-    return _FAMILIES[key]
+    """The family of a batch, built at the first call (a batch asks once per channel) and dropped with the batch."""
+    return batch.derived("reconstruction.truth", _build)
 
 
 def _is_parton(code: NDArray[np.int32]) -> NDArray[np.bool_]:

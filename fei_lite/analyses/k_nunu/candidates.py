@@ -17,7 +17,7 @@ from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.errors import AnalysisError
 from fei_lite.event_shape import cos_between, join, ksfw_moments, thrust
 from fei_lite.events import EventBatch
-from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
+from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
 from fei_lite.roe import MaskedObjects, RestOfEvent, masked_objects, rest_of_event, rest_variables
 from fei_lite.used_objects import everything
@@ -25,6 +25,7 @@ from fei_lite.used_objects import everything
 #: KSFW moments of BDT_h.
 _MOMENTS = ("hso22", "hso02", "hoo0")
 _KLONG = 130
+_WITHOUT_TRUTH = ReconstructionOptions(with_truth=False)
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ def _kaon_set() -> ChannelSet:
 
 def with_kaon(batch: EventBatch) -> NDArray[np.int64]:
     """Events (rows of the batch) that have a signal kaon: only they need a Btag, which takes most of the time."""
-    kaons = reconstruct(batch, _kaon_set(), NoClassifiers(), with_truth=False).tables["K+:sig"]
+    kaons = reconstruct(batch, _kaon_set(), NoClassifiers(), options=_WITHOUT_TRUTH).tables["K+:sig"]
     return np.flatnonzero(np.diff(kaons.offsets))
 
 
 def best_pairs(batch: EventBatch, tags: Reconstruction) -> Sides:
     """The Upsilon(4S) of the most probable Btag of every event that has one."""
-    result = reconstruct(batch, signal_set(), NoClassifiers(), btags=tags.tables, with_truth=_has_truth(tags))
+    result = reconstruct(batch, signal_set(), NoClassifiers(), btags=tags.tables,
+                         options=ReconstructionOptions(with_truth=_has_truth(tags)))
     pairs = result.tables["Upsilon(4S)"]
     found = np.diff(pairs.offsets) > 0
     first = pairs.offsets[:-1][found]  # the most probable stands first
