@@ -25,7 +25,7 @@ from fei_lite.events.reading import open_events
 from fei_lite.particles import pdg_code
 from fei_lite.performance.working_points import CONFIDENCE
 from fei_lite.production.simulate import simulate_file
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.report.channels import pull
 from fei_lite.report.importance import gains, read_forest, split_counts
 from fei_lite.report.numbers import report_numbers
@@ -114,8 +114,9 @@ def events(folder):
     channels, models = load_channel_set(folder / "small"), load_model_set(folder / "models")
     (batch,) = open_events([folder / "events.root"], batch_size=1000)
     seen = {}
-    result = reconstruct(batch, channels, models, with_truth=True, early_exit=False,
-                         observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X)))
+    result = reconstruct(batch, channels, models,
+                         options=ReconstructionOptions(with_truth=True, early_exit=False), hooks=Hooks(
+                             observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X))))
     return result, seen, models
 
 

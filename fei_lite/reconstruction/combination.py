@@ -13,6 +13,7 @@ from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import offsets_of
 from fei_lite.kernels import combine as kernels
+from fei_lite.kernels.combination_codes import VARIABLES
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.pool import Pool
 
@@ -60,10 +61,10 @@ def slots_of(channel: Channel, pool: Pool) -> Slots:
 
 
 def _code(variable: str, where: str) -> int:
-    if variable not in kernels.VARIABLES:
+    if variable not in VARIABLES:
         raise UnknownNameError(
-            f"{where}: the combination cannot use '{variable}'.{nearest(variable, kernels.VARIABLES)}")
-    return kernels.VARIABLES[variable]
+            f"{where}: the combination cannot use '{variable}'.{nearest(variable, VARIABLES)}")
+    return VARIABLES[variable]
 
 
 def combine_channel(

@@ -12,7 +12,7 @@ from fei_lite.channels import Channel, Cut, ParticleConfig
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch, offsets_of
-from fei_lite.particles import mass, pdg_code
+from fei_lite.particles import is_self_conjugate, mass, pdg_code, v0_daughters
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
@@ -24,7 +24,6 @@ from fei_lite.used_objects import object_bits
 REGIONS = {"forward": 1, "barrel": 2, "backward": 3}
 
 _CHARGED = {abs(pdg_code(name)) for name in PID_HYPOTHESES[:5]}
-_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def leaf_kind(channel: Channel) -> str:
@@ -148,13 +147,13 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
     the positive one first; of an anti-Lambda0, conjugate, the negative one.
     """
     code = pdg_code(name)
-    signs = (1, -1) if abs(code) == 3122 else (1,)
+    signs = (1,) if is_self_conjugate(code) else (1, -1)
     parts = []
     for sign in signs:
         rows = np.flatnonzero(batch.v0s["pdg"] == sign * code)
         sides = ("positive", "negative")[::sign]
         pair = [_v0_tracks(batch, rows, daughter, side)
-                for daughter, side in zip(_V0_DAUGHTERS[code], sides, strict=True)]
+                for daughter, side in zip(v0_daughters(name), sides, strict=True)]
         n = len(rows)
         table = CandidateTable(name, pair[0].offsets, {
             "sign": np.full(n, sign, dtype=np.int8),

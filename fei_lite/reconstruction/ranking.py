@@ -28,15 +28,15 @@ def rank_candidates(
     return table.select(keep), rank[keep].astype(np.int16)
 
 
-def drop_duplicates(table: CandidateTable) -> CandidateTable:
-    """Of candidates with the same sources and sign keep the most probable one.
+def drop_duplicates(table: CandidateTable, priority: NDArray[np.float64]) -> CandidateTable:
+    """Of candidates with the same used objects and sign keep the one of the highest ``priority`` (n,).
 
     The same tracks may make one particle in two channels (K_S0 from the V0
-    list and from two pions); only one of them may go on.
+    list and from two pions); only one of them may go on. Of equals it is the first.
     """
     duplicate = np.zeros(len(table), dtype=np.bool_)
     kernels.mark_duplicates(table.offsets, table["sign"], table["used"],
-                            table["SignalProbability"], duplicate)
+                            priority, duplicate)
     return table.select(~duplicate)
 
 

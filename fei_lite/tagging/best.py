@@ -13,7 +13,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.particles import pdg_code
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import Reconstruction
-from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.reconstruction.frames import beam_constrained
 from fei_lite.used_objects import object_indices
 
 #: Particles that make a Btag, in the order of the tie-break.
@@ -56,18 +56,6 @@ class Btags:
                 fields[name] = ak.Array(values.tolist()) if values.dtype.kind == "U" else values
         records = ak.zip(fields, depth_limit=1, with_name="Momentum4D")
         return ak.unflatten(records, np.bincount(self.event, minlength=self.n_events))
-
-
-def beam_constrained(p4_lab: NDArray, beam_p4: NDArray) -> tuple[NDArray, NDArray]:
-    """Mbc and deltaE (GeV) of four-momenta (n, 4) in the laboratory.
-
-    Mbc = sqrt(s/4 - p*^2), NaN where p* exceeds the beam energy;
-    deltaE = E* - sqrt(s)/2; both in the centre-of-mass frame of ``beam_p4``.
-    """
-    p4_cms = to_cms(p4_lab, beam_p4)
-    half = 0.5 * sqrt_s(beam_p4)
-    m2 = half**2 - np.sum(p4_cms[:, :3] ** 2, axis=1)
-    return np.sqrt(np.where(m2 >= 0, m2, np.nan)), p4_cms[:, 3] - half
 
 
 def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray) -> tuple[NDArray, NDArray]:
