@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fei_lite.channels import ChannelSet
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import Classifiers, Reconstruction, ReconstructionOptions, reconstruct
-from fei_lite.tagging.output import Column, read_tags
+from fei_lite.tagging.output import read_tags
+from fei_lite.tagging.table import Column
 
 
 def identical_candidates(batches: Iterable[EventBatch], channel_set: ChannelSet,
@@ -59,20 +60,17 @@ def different_tag_files(found: Path, expected: Path) -> tuple[int, int, list[str
     Columns go by their present names. The type, every bit of every number (the sign of a zero
     and the bits of a NaN, too), texts, lists, the cut-flow and the number of events must agree.
     """
-    (ours, our_flow, our_data), (theirs, their_flow, their_data) = read_tags(found), read_tags(expected)
+    after, before = read_tags(found), read_tags(expected)
+    ours, theirs = after.columns, before.columns
     texts = [f"{name}: only in {expected if name in theirs else found}" for name in sorted(set(ours) ^ set(theirs))]
-    if our_data.get("n_events") != their_data.get("n_events"):
-        texts.append(f"{our_data.get('n_events')} events, {their_data.get('n_events')} expected")
-    if our_flow != their_flow:
-        rows = set(our_flow) ^ set(their_flow)
+    if after.metadata.get("n_events") != before.metadata.get("n_events"):
+        texts.append(f"{after.metadata.get('n_events')} events, {before.metadata.get('n_events')} expected")
+    if after.cutflow != before.cutflow:
+        rows = set(after.cutflow) ^ set(before.cutflow)
         texts.append(f"cut-flow: {len(rows)} rows, for instance {sorted(rows)[:2]}")
     both = [name for name in theirs if name in ours]
     texts += [f"{name}: {text}" for name in both if (text := _difference(ours[name], theirs[name]))]
-    return max((_length(column) for column in theirs.values()), default=0), len(both), texts
-
-
-def _length(column: Column) -> int:
-    return len(column[0]) - 1 if isinstance(column, tuple) else len(column)
+    return after.n_btags, len(both), texts
 
 
 def _difference(found: Column, expected: Column) -> str:

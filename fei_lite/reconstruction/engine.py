@@ -42,6 +42,12 @@ class Reconstruction:
     tables: dict[str, CandidateTable] = field(default_factory=dict)
     cutflow: CutFlow = field(default_factory=CutFlow)
 
+    def __repr__(self) -> str:
+        where = f" of {self.batch.source}" if self.batch.source else ""
+        tables = ", ".join(f"{len(table)} {name}" for name, table in self.tables.items())
+        return (f"Reconstruction({self.batch.n_events} events{where}, channel set '{self.channel_set.name}': "
+                f"{tables or 'no candidates'})")
+
 
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
