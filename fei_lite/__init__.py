@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from fei_lite.events.reading import open_events as open
     from fei_lite.performance.working_points import evaluate_tags as evaluate_tags
     from fei_lite.production.simulate import simulate as simulate
+    from fei_lite.reconstruction.checked import reconstruct as reconstruct
     from fei_lite.reconstruction.engine import Reconstruction as Reconstruction
-    from fei_lite.reconstruction.engine import reconstruct as reconstruct
+    from fei_lite.reconstruction.options import ReconstructionOptions as ReconstructionOptions
     from fei_lite.roe import masked_objects as masked_objects
     from fei_lite.roe import rest_of_event as rest_of_event
     from fei_lite.roe import rest_variables as rest_variables
@@ -62,7 +63,8 @@ _PUBLIC = {
     "TrainingSettings": ("fei_lite.training.driver", "Settings"),
     "train": ("fei_lite.training.driver", "train"),
     "Reconstruction": ("fei_lite.reconstruction.engine", "Reconstruction"),
-    "reconstruct": ("fei_lite.reconstruction.engine", "reconstruct"),
+    "ReconstructionOptions": ("fei_lite.reconstruction.options", "ReconstructionOptions"),
+    "reconstruct": ("fei_lite.reconstruction.checked", "reconstruct"),
     "Btags": ("fei_lite.tagging.best", "Btags"),
     "select_tags": ("fei_lite.tagging.best", "select_tags"),
     "tag_files": ("fei_lite.tagging.driver", "tag_files"),
@@ -80,9 +82,10 @@ _PUBLIC = {
 
 __all__ = [
     "Btags", "ChannelSet", "EventBatch", "EventWriter", "FeiLiteError", "ModelSet", "Reconstruction",
-    "TrainingSettings", "__version__", "evaluate_tags", "fit_strength", "load_channel_set", "load_model_set",
-    "masked_objects", "open", "open_likelihood", "read_tags", "reconstruct", "register_format", "rest_of_event",
-    "rest_variables", "select_tags", "simulate", "tag_files", "tag_side", "train", "upper_limit",
+    "ReconstructionOptions", "TrainingSettings", "__version__", "evaluate_tags", "fit_strength",
+    "load_channel_set", "load_model_set", "masked_objects", "open", "open_likelihood", "read_tags", "reconstruct",
+    "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files", "tag_side",
+    "train", "upper_limit",
 ]
 
 

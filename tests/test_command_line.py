@@ -247,7 +247,7 @@ def test_from_events_to_efficiencies(place, capsys):
     assert 0.05 < first["tag_side_efficiency"]["value"] < 0.7
     assert first["purity"]["value"] > 0.4
     assert result["B0"]["working_points"][0]["n_tagged"] == 0  # there is no model for B0, and no B0
-    rows = read_tags("btag.root")[0]
+    rows = read_tags("btag.root").columns
     assert sorted(set(rows["entry"])) == sorted(rows["entry"][rows["best"] == 1])
     assert len(set(rows["entry"])) == result["n_tagged"]
     assert all(re.match(r"B[+-] -> \(", chain) for chain in rows["decayChain"])

@@ -28,7 +28,7 @@ from fei_lite.performance.best_tags import TagPieces
 from fei_lite.performance.files import check_tags, compare_files, evaluate_file
 from fei_lite.performance.plain import as_plain
 from fei_lite.production.simulate import simulate_file
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.report.channels import pull
 from fei_lite.report.importance import gains, read_forest, split_counts
 from fei_lite.report.numbers import report_numbers
@@ -118,8 +118,9 @@ def events(folder):
     channels, models = load_channel_set(folder / "small"), load_model_set(folder / "models")
     (batch,) = open_events([folder / "events.root"], batch_size=1000)
     seen = {}
-    result = reconstruct(batch, channels, models, with_truth=True, early_exit=False,
-                         observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X)))
+    result = reconstruct(batch, channels, models,
+                         options=ReconstructionOptions(with_truth=True, early_exit=False), hooks=Hooks(
+                             observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X))))
     return result, seen, models
 
 

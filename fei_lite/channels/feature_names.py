@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from fei_lite.errors import UnknownNameError
+from fei_lite.kernels.combination_codes import VARIABLES
 from fei_lite.kernels.feature_codes import parse_feature
 
 #: What combinations can be cut on and ranked by: known before the vertex fit.
-COMBINATION_VARIABLES = (
-    "M", "Q", "Mbc", "deltaE", "abs(dM)", "abs(dQ)", "abs(deltaE)", "daughterProductOf(SignalProbability)",
-)
+COMBINATION_VARIABLES = tuple(VARIABLES)
 
 #: Truth that a classifier may be trained on.
 TARGETS = ("isSignal", "isPrimarySignal", "isSignalAcceptMissingNeutrino")

@@ -11,7 +11,9 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import offsets_of
 from fei_lite.kernels import combine as kernels
+from fei_lite.kernels.combination_codes import VARIABLES
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.pool import Pool
 
@@ -59,10 +61,10 @@ def slots_of(channel: Channel, pool: Pool) -> Slots:
 
 
 def _code(variable: str, where: str) -> int:
-    if variable not in kernels.VARIABLES:
+    if variable not in VARIABLES:
         raise UnknownNameError(
-            f"{where}: the combination cannot use '{variable}'.{nearest(variable, kernels.VARIABLES)}")
-    return kernels.VARIABLES[variable]
+            f"{where}: the combination cannot use '{variable}'.{nearest(variable, VARIABLES)}")
+    return VARIABLES[variable]
 
 
 def combine_channel(
@@ -105,7 +107,7 @@ def combine_channel(
     if channel.unflavoured:
         sign[:n] = 0
     counts = np.bincount(event[:n], minlength=n_events)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
     columns: dict[str, NDArray] = {
         "sign": sign[:n].copy(), "preCut_rank": rank[:n].copy(), "used": used,

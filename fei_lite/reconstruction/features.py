@@ -59,7 +59,7 @@ from fei_lite.events import EventBatch
 from fei_lite.kernels import feature_codes as codes
 from fei_lite.kernels import features as kernels
 from fei_lite.kernels.feature_codes import Feature, known, parse_feature
-from fei_lite.particles import mass, pdg_code
+from fei_lite.particles import mass, pdg_code, v0_daughters
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import perigee
 
@@ -69,7 +69,6 @@ _PID = {f"{name}ID": i for i, name in enumerate(("electron", "muon", "pion", "ka
 _CLUSTER = {"clusterReg": "region", "clusterNHits": "n_hits", "clusterTiming": "timing",
             "clusterE9E25": "E9E21", "clusterE9E21": "E9E21"}
 _HITS = {"nCDCHits": "n_cdc_hits", "nSVDHits": "n_svd_hits", "nPXDHits": "n_pxd_hits"}
-_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def feature_matrix(
@@ -206,7 +205,7 @@ class _Rows:
         if subject == 0:
             return mass(self.table.particle)
         if self.is_v0:
-            return mass(_V0_DAUGHTERS[abs(pdg_code(self.table.particle))][subject - 1])
+            return mass(v0_daughters(self.table.particle)[subject - 1])
         return mass(self.daughters[subject - 1].particle)
 
     def column(self, name: str, subject: int) -> NDArray[np.float64]:

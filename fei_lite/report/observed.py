@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context
 from fei_lite.performance.best_tags import BestTags, TagPieces
 from fei_lite.performance.reconstructible import Coverage
 from fei_lite.reconstruction.cutflow import CutFlow
-from fei_lite.reconstruction.engine import Reconstruction, reconstruct
+from fei_lite.reconstruction.engine import Hooks, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.report.steps import Counts, StepCounter
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import Totals
@@ -130,14 +130,14 @@ def observe_files(
 
     Raises :class:`EventFileError` for events without truth.
     """
-    _loaded.cache_clear()  # the folders may have held other sets
     ranges = entry_ranges(paths, batch_size=batch_size, max_events=max_events)
     # every range may give its part, with room for ranges that hold less
     fractions = tuple(max(50, 3 * cap // max(1, len(ranges))) for cap in (CANDIDATES, ROWS))
+    context = Context(partial(_load, sets))
     work = partial(_observe_range, sets=sets, fractions=fractions, seed=seed)
     observed, done = Observed(), 0
     total = sum(r.stop - r.start for r in ranges)
-    for entries, part in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+    for entries, part in zip(ranges, map_in_context(work, ranges, context, workers=workers), strict=True):
         observed.merge(part)
         done += entries.stop - entries.start
         if report is not None:
@@ -159,14 +159,21 @@ def describe_events(paths: Sequence[Path], *, max_events: int | None = None) -> 
     return files
 
 
-@cache
-def _loaded(models: str, channels: str) -> tuple[ChannelSet, ModelSet]:
-    return load_channel_set(channels), load_model_set(models)
+#: A channel set and its models: of the set, and of the baseline if there is one.
+_Loaded = tuple[tuple[ChannelSet, ModelSet], tuple[ChannelSet, ModelSet] | None]
 
 
-def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...], seed: int) -> Observed:
+def _load(sets: Sets) -> _Loaded:
+    baseline = None
+    if sets.baseline is not None and sets.baseline_channels is not None:
+        baseline = load_channel_set(sets.baseline_channels), load_model_set(sets.baseline)
+    return (load_channel_set(sets.channels), load_model_set(sets.models)), baseline
+
+
+def _observe_range(entries: EntryRange, loaded: _Loaded, *, sets: Sets, fractions: tuple[int, ...],
+                   seed: int) -> Observed:
     """What one range of events gives."""
-    channels, models = _loaded(sets.models, sets.channels)
+    (channels, models), baseline = loaded
     observed = Observed()
     for batch in read_range(entries):
         if batch.generated is None:
@@ -179,8 +186,8 @@ def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...
             seen[channel.identifier] = (table, X)
 
         # without the early exit every candidate has its own probability
-        result = reconstruct(batch, channels, models, with_truth=True, observer=observe, early_exit=False,
-                             last_stage=sets.last_stage)
+        options = ReconstructionOptions(with_truth=True, early_exit=False, last_stage=sets.last_stage)
+        result = reconstruct(batch, channels, models, options=options, hooks=Hooks(observer=observe))
         _sample(observed, batch, seen, fractions, rng, entries.first_entry)
         weight = batch.events["weight"].astype(np.float64)
         modes = observed.coverage.add(channels, batch.generated, weight)
@@ -191,9 +198,8 @@ def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...
         observed.cutflow.merge(result.cutflow)
         if sets.last_stage == len(channels.stages) - 1:
             _add_tags(observed, "set", result, entries.first_entry)
-        if sets.baseline is not None and sets.baseline_channels is not None:
-            other, other_models = _loaded(sets.baseline, sets.baseline_channels)
-            _add_tags(observed, "baseline", reconstruct(batch, other, other_models), entries.first_entry)
+        if baseline is not None:
+            _add_tags(observed, "baseline", reconstruct(batch, *baseline), entries.first_entry)
     return observed
 
 
