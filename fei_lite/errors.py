@@ -16,6 +16,10 @@ class FeiLiteError(Exception):
     exit_code = 2
 
 
+class ArgumentTypeError(FeiLiteError, TypeError):
+    """An argument of a type that the function does not take, such as a name where a loaded set is wanted."""
+
+
 class EventFileError(FeiLiteError, ValueError):
     """An event file is missing, truncated, empty, foreign or badly typed."""
 

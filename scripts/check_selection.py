@@ -22,7 +22,7 @@ from fei_lite.analyses.recipe import load_recipe
 
 
 def fractions(path: Path) -> dict[str, tuple[float, float]]:
-    """Share of the generated events that passes each step, and its error."""
+    """Fraction of the generated events that passes each step, and its error."""
     inputs, recipe = read_candidates([path]), load_recipe()
     n = sum(source.n_generated for source in inputs.sources)
     weight, decay, source = inputs.columns["weight"], inputs.decay(), inputs.columns["source"]

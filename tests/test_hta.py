@@ -82,13 +82,13 @@ def test_the_most_probable_pair(tags, sides):
         p = tag["SignalProbability"][pairs["daughters"][i, 0]]
         best[int(e)] = max(best.get(int(e), 0.0), float(p))
     assert len(best) == len(sides) > 0.3 * N
-    assert dict(zip(sides.event.tolist(), sides.of("tag", "SignalProbability").tolist())) == best
+    assert dict(zip(sides.event.tolist(), sides.tag["SignalProbability"].tolist())) == best
 
 
 def test_tag_signal_and_rest_partition_the_event(batch, sides):
     """Would catch an object on two sides or on none."""
-    tag, kaon = sides.of("tag", "used"), sides.of("kaon", "used")
-    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).used
+    tag, kaon = sides.tag.used, sides.kaon.used
+    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).bits
     assert not (tag & kaon).any() and not (tag & rest).any() and not (kaon & rest).any()
     np.testing.assert_array_equal(tag | kaon | rest, everything(batch)[sides.event])
     assert kaon.any(axis=1).all() and tag.any(axis=1).all()
@@ -115,14 +115,14 @@ def test_variables_by_hand(batch, sides, columns):
     hta = find_mask("hta")
     for i in range(0, len(sides), 3):
         e, beam = int(sides.event[i]), batch.events["beam_p4"][sides.event[i]]
-        used = naive_roe.of_bits(batch, e, sides.of("tag", "used")[i])
-        kaon = naive_roe.of_bits(batch, e, sides.of("kaon", "used")[i])
+        used = naive_roe.of_bits(batch, e, sides.tag.used[i])
+        kaon = naive_roe.of_bits(batch, e, sides.kaon.used[i])
         left = naive_roe.rest(batch, e, used | kaon, hta)
         rest = left["tracks"] + left["photons"]
         assert columns["roeEextra"][i] == pytest.approx(sum(p[3] for p in left["photons"]))
         assert columns["nROE_Tracks"][i] == len(left["tracks"]) and columns["nROE_pi0"][i] == left["n_pi0"]
         assert columns["nROE_AllTracks"][i] == sum(kind == "tracks" for kind, _ in left["left"])
-        p_tag, p_kaon = sides.of("tag", "p4")[i], sides.of("kaon", "p4")[i]
+        p_tag, p_kaon = sides.tag.p4[i], sides.kaon.p4[i]
         lost = to_cms(np.array([beam - p_tag - p_kaon - sum(rest, np.zeros(4))]), beam)[0]
         kaon_cms = to_cms(p_kaon[None], beam)[0]
         assert columns["missing_E_plus_p_cms"][i] == pytest.approx(lost[3] + np.linalg.norm(lost[:3]))

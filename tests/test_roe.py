@@ -15,7 +15,7 @@ from fei_lite.events import concatenate
 from fei_lite.events.schema import STATUS
 from fei_lite.particles import mass
 from fei_lite.production.simulate import simulate
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import NoClassifiers, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
 from fei_lite.roe import (
     find_mask,
@@ -123,7 +123,7 @@ def test_rest_against_the_twin(batch, poor_sides, name):
     for e in range(batch.n_events):
         used = naive.of_bits(batch, e, tag[e] | signal[e])
         wanted = naive.rest(batch, e, used, mask)
-        assert naive.of_bits(batch, e, rest.used[e]) == wanted["left"]
+        assert naive.of_bits(batch, e, rest.bits[e]) == wanted["left"]
         assert counts["tracks"][e] == len(wanted["tracks"]) and counts["photons"][e] == len(wanted["photons"])
         found = momenta.p4[momenta.offsets[e]:momenta.offsets[e + 1]]
         p4 = np.array(wanted["tracks"] + wanted["photons"]).reshape(-1, 4)
@@ -198,7 +198,7 @@ def test_masks_only_take_away(batch, poor_sides):
     for name in ("hta", "skim", "ita"):
         masked = rest_of_event(masked_objects(batch, name), event, tag=tag, signal=signal)
         assert np.all(masked.extra_energy() <= plain.extra_energy())
-        assert np.array_equal(masked.used, plain.used)
+        assert np.array_equal(masked.bits, plain.bits)
         for kind in ("tracks", "photons"):
             assert np.all(masked.count(kind) <= plain.count(kind))
             assert 0 < masked.count(kind).sum() < plain.count(kind).sum()
@@ -208,22 +208,22 @@ def test_partition_and_visible_momentum(batch, sides):
     """Would catch an object of two sides or of none: bits and four-momenta of all sides are the event's."""
     event, tag, signal = sides
     rest = rest_of_event(masked_objects(batch, "all"), event, tag=tag, signal=signal)
-    assert not (tag & signal).any() and not (tag & rest.used).any() and not (signal & rest.used).any()
-    assert np.array_equal(tag | signal | rest.used, everything(batch))
-    assert tag.any(axis=1).all() and rest.used.any(axis=1).all()
-    parts = [side_momenta_cms(batch, event, side).sum() for side in (tag, signal, rest.used)]
+    assert not (tag & signal).any() and not (tag & rest.bits).any() and not (signal & rest.bits).any()
+    assert np.array_equal(tag | signal | rest.bits, everything(batch))
+    assert tag.any(axis=1).all() and rest.bits.any(axis=1).all()
+    parts = [side_momenta_cms(batch, event, side).sum() for side in (tag, signal, rest.bits)]
     whole = side_momenta_cms(batch, event, everything(batch)).sum()
     np.testing.assert_allclose(sum(parts), whole, atol=1e-10)
     np.testing.assert_allclose(parts[2], to_cms(rest.p4_lab(), rest.beam_p4), atol=1e-10)
 
 
-class Flat:
+class Flat(NoClassifiers):
     """A classifier that likes every candidate; the hash of its features breaks ties."""
 
     def has_model(self, identifier):
         return True
 
-    def predict(self, identifier, features):
+    def predict(self, identifier, features, *, above=0.0):
         return 0.5 + 0.4 * np.sin(1e3 * np.nansum(features, axis=1)) ** 2
 
 
@@ -231,15 +231,16 @@ def test_partition_with_reconstructed_tags(tmp_path):
     """Would catch a Btag whose rest contains its own objects, or momentum that is counted on two sides."""
     decays = write_decays(tmp_path / "rich.dec")
     batch = concatenate(list(simulate("signal", 60, seed=6, dec_file=decays)))
-    result = reconstruct(batch, load_channel_set(write_small_set(tmp_path / "small")), Flat(), with_truth=False)
+    result = reconstruct(batch, load_channel_set(write_small_set(tmp_path / "small")), Flat(),
+                         options=ReconstructionOptions(with_truth=False))
     tags = select_tags(result)
     side = tag_side(result, tags)
     assert len(side) == np.count_nonzero(tags.columns["best"]) > 30
     every = tag_side(result, tags, best=False)
     assert len(every) == len(tags) > 2 * len(side)
     rest = rest_of_event(masked_objects(batch, "hta"), every.event, tag=every.used)
-    assert not (rest.used & every.used).any()
-    assert np.array_equal(rest.used | every.used, everything(batch)[every.event])
+    assert not (rest.bits & every.used).any()
+    assert np.array_equal(rest.bits | every.used, everything(batch)[every.event])
     for a, name in enumerate(("px", "py", "pz", "E")):
         np.testing.assert_array_equal(every.p4[:, a], tags.columns[name])
     tracks, rows = tags.columns["track_index"]
@@ -351,7 +352,7 @@ def test_no_candidates_and_no_objects(batch, sides):
     rest = rest_of_event(objects, np.array([3]), tag=everything(batch)[[3]])
     columns = rest_variables(rest, rest.beam_p4)
     assert columns["roeEextra"][0] == columns["nROE_Tracks"][0] == columns["missingMass2OfTagSignalAndRest"][0] == 0
-    assert not rest.used.any()
+    assert not rest.bits.any()
 
 
 def test_track_hypotheses(batch):

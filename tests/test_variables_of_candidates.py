@@ -245,8 +245,8 @@ def test_a_variable_is_trained_on(stretch, tmp_path):
     file = folder / "D0.toml"
     file.write_text(file.read_text().replace('"chiProb",', '"chiProb", "stretch", "daughter({},stretch)",', 1))
     simulate_file("signal", tmp_path / "events.root", n=250, seed=3, dec_file=write_decays(tmp_path / "signal.dec"))
-    settings = Settings(name="small", tag_classifier=False, channel_set=str(folder), seed=3, min_entries=20, batch_size=250,
-                        parameters={"n_trees": 10, "min_data_in_leaf": 10, "max_delta_step": 5.0})
+    settings = Settings(name="small", tag_classifier=False, channel_set=str(folder), seed=3, min_entries=20,
+                        batch_size=250, parameters={"n_trees": 10, "min_data_in_leaf": 10, "max_delta_step": 5.0})
     train([tmp_path / "events.root"], tmp_path / "models", settings=settings, date="2026-01-01")
     models = load_model_set(tmp_path / "models")
     assert models.has_model("D0_K-_pi+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,12 @@ from fei_lite.analyses.analysis import Inputs
 from fei_lite.analyses.k_nunu.candidates import Counts, hta_candidates, signal_set
 from fei_lite.analyses.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
 from fei_lite.analyses.samples import Source, check_distinct, source_of
-from fei_lite.channels import ChannelSet
-from fei_lite.classifiers.model_set import ModelSet
-from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.classifiers.tagger import Tagger, load_tagger, tagger_of_run
 from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
 ANALYSIS = "hta"
@@ -41,13 +39,8 @@ class Clock:
     analysis: float = 0.0
 
 
-_loaded = cache(load_tagger)  # once per process
-
-
-def _of_range(entries: EntryRange, *, models: str, channel_set: str | None,
-              signal: bool) -> tuple[Columns, Counts, Clock]:
+def _of_range(entries: EntryRange, sets: Tagger, *, signal: bool) -> tuple[Columns, Counts, Clock]:
     """Candidates of a range of entries."""
-    sets = _loaded(models, channel_set)
     parts, counts, clock = [], Counts(), Clock()
     for batch in read_range(entries):
         start, before = time.perf_counter(), clock.tagging
@@ -58,7 +51,7 @@ def _of_range(entries: EntryRange, *, models: str, channel_set: str | None,
     return joined(parts), counts, clock
 
 
-def _tags(batch: EventBatch, *, sets: tuple[ChannelSet, ModelSet], clock: Clock | None = None) -> Reconstruction:
+def _tags(batch: EventBatch, *, sets: Tagger, clock: Clock | None = None) -> Reconstruction:
     """The Btags of a batch; the clock counts the time."""
     start = time.perf_counter()
     found = reconstruct(batch, *sets)
@@ -69,24 +62,27 @@ def _tags(batch: EventBatch, *, sets: tuple[ChannelSet, ModelSet], clock: Clock 
 
 def make_candidates(path: Path, output: Path, *, models: str = DEFAULT_MODELS, channel_set: str | None = None,
                     workers: int = 1, batch_size: int = BATCH_SIZE, report: Report | None = None,
-                    clock: Clock | None = None) -> bool:
+                    clock: Clock | None = None, tagger: Context[Tagger] | None = None) -> bool:
     """Write the candidates of one event file to ``output``, unless they are there already.
 
     They are if ``output`` was made from a file of the same origin and length
-    with the same models and signal side. Returns whether anything was done.
+    with the same models and signal side. ``tagger`` is what ``models`` and ``channel_set`` name, where
+    several files share it. Returns whether anything was done.
     Raises :class:`AnalysisError` for a file that does not say what was simulated.
     """
     source = source_of(path)
-    identity = _identity(models, channel_set)
+    tagger = tagger or tagger_of_run(models, channel_set)
+    identity = _identity(tagger.value)
     if output.exists():
         _, metadata = read_ntuple(output)
         if {key: metadata.get(key) for key in identity} == identity and \
                 [s["source"] for s in metadata["sources"]] == [source.to_json()]:
             return False
-    work = partial(_of_range, models=models, channel_set=channel_set, signal=source.process == "signal")
+    work = partial(_of_range, signal=source.process == "signal")
     ranges = entry_ranges([path], batch_size=batch_size)
     parts, counts, done = [], Counts(), 0
-    for entries, (columns, found, spent) in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+    for entries, (columns, found, spent) in zip(ranges, map_in_context(work, ranges, tagger, workers=workers),
+                                                strict=True):
         parts.append(columns)
         counts.merge(found.steps)
         if clock is not None:
@@ -111,14 +107,14 @@ def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models
     from fei_lite import __version__
     from fei_lite.production.simulate import simulate
 
-    sets = _loaded(models, channel_set)
+    sets = load_tagger(models, channel_set)
     options: dict[str, Any] = {"fei_lite_version": __version__, "background": 1}
     if process == "signal":
         options["decay_file"] = "k_nunu"
     if selection is not None:
         options |= {"selection": selection, "reuse": reuse}
     output = folder / f"{process}_{seed}.parquet"
-    identity = _identity(models, channel_set)
+    identity = _identity(sets)
     said = {"process": process, "seed": seed, "n_generated": n * reuse, "options": options}
     if output.exists():
         _, metadata = read_ntuple(output)
@@ -138,9 +134,11 @@ def simulate_candidates(process: str, seed: int, *, folder: Path, n: int, models
     return output
 
 
-def _identity(models: str, channel_set: str | None) -> dict[str, Any]:
+def _identity(sets: Tagger) -> dict[str, Any]:
     """What candidates depend on besides their events."""
-    return {"analysis": ANALYSIS, "version": VERSION, "models": _models(models, channel_set),
+    channels, model_set = sets
+    models = {"name": model_set.name, "date": model_set.manifest.get("date"), "channel_set": channels.hash}
+    return {"analysis": ANALYSIS, "version": VERSION, "models": models,
             "signal_side": signal_set().hash}
 
 
@@ -149,12 +147,6 @@ def _write(output: Path, parts: list[Columns], source: Source, counts: Counts, i
     columns["source"] = np.zeros(len(columns["weight"]), dtype=np.int32)
     write_ntuple(output, columns, identity | {"sources": [{"source": source.to_json(), "counts": counts.steps}]},
                  force=True)
-
-
-def _models(models: str, channel_set: str | None) -> dict[str, Any]:
-    """What identifies the tagger."""
-    channels, model_set = _loaded(models, channel_set)
-    return {"name": model_set.name, "date": model_set.manifest.get("date"), "channel_set": channels.hash}
 
 
 def read_candidates(paths: Sequence[Path]) -> Inputs:
@@ -197,7 +189,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, *, force: bool = False
 def candidate_files(inputs: Sequence[Path], folder: Path, *, models: str, channel_set: str | None, workers: int = 1,
                     report: Report | None = None, clock: Clock | None = None) -> list[Path]:
     """The ntuple of every input: itself if it is one, else made in ``folder`` (or found there)."""
-    _loaded.cache_clear()  # the folders may have changed since the last call
+    tagger = tagger_of_run(models, channel_set)
     found = []
     for path in inputs:
         if is_ntuple(path):
@@ -208,6 +200,6 @@ def candidate_files(inputs: Sequence[Path], folder: Path, *, models: str, channe
             raise AnalysisError(f"{path}: another input has the name {Path(path).stem} as well. Rename one.")
         folder.mkdir(parents=True, exist_ok=True)
         make_candidates(path, output, models=models, channel_set=channel_set, workers=workers, report=report,
-                        clock=clock)
+                        clock=clock, tagger=tagger)
         found.append(output)
     return found

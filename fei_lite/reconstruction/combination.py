@@ -13,8 +13,9 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.kernels import combine as kernels
+from fei_lite.kernels.combination_codes import NOTHING, VARIABLES
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
@@ -92,19 +93,19 @@ def combine_channel(
     tables of the daughters, and how many combinations of each event passed the cuts (n_events,).
     """
     slots = slots_of(channel, pool)
-    quick = [one for part in channel.cuts.conjuncts if (one := part.interval) and one.variable in kernels.VARIABLES]
+    quick = [one for part in channel.cuts.conjuncts if (one := part.interval) and one.variable in VARIABLES]
     rest = joined(part for part in channel.cuts.conjuncts
-                  if not (one := part.interval) or one.variable not in kernels.VARIABLES)
+                  if not (one := part.interval) or one.variable not in VARIABLES)
     passed = np.zeros(pool.offsets.shape[1] - 1, dtype=np.int64)
     run = partial(_combine, slots, quick, channel=channel, config=config, pool=pool, prune=prune, passed=passed)
     rank_by = canonical(check(config.rank_by))
-    if not rest and rank_by in kernels.VARIABLES:
-        found = run(kernels.VARIABLES[rank_by], config.best_pre)
+    if not rest and rank_by in VARIABLES:
+        found = run(VARIABLES[rank_by], config.best_pre)
         return _table(channel, config, slots, found, pool), slots.names, passed
-    run(kernels.NOTHING, 1)  # count first
+    run(NOTHING, 1)  # count first
     every = int(passed.max(initial=0))
     passed[:] = 0
-    table = _table(channel, config, slots, run(kernels.NOTHING, max(every, 1)), pool)
+    table = _table(channel, config, slots, run(NOTHING, max(every, 1)), pool)
     daughters = [pool.candidates[name] for name in slots.names]
     return _chosen(table, rest, config, daughters, pool.batch, result, passed), slots.names, passed
 
@@ -117,7 +118,7 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
     # Upsilon(4S) -> B+ B-: the mother is its own conjugate, tag and signal side are not
     one_pass = same_final_state(channel.daughters, conjugate_daughters(channel.daughters))
     mother_signs = np.array([1] if one_pass else [1, -1], dtype=np.int64)
-    codes = np.array([kernels.VARIABLES[one.variable] for one in quick], dtype=np.int64)
+    codes = np.array([VARIABLES[one.variable] for one in quick], dtype=np.int64)
     low = np.array([one.low for one in quick], dtype=np.float64)
     high = np.array([one.high for one in quick], dtype=np.float64)
     capacity = n_events * len(mother_signs) * best
@@ -138,8 +139,7 @@ def _table(channel: Channel, config: ParticleConfig, slots: Slots, found: _Combi
     used = pool.used.take(rows[:, 0], axis=0)  # take and |= are 20 times as fast as indexing and reduce
     for j in range(1, len(slots.names)):
         used |= pool.used.take(rows[:, j], axis=0)
-    counts = np.bincount(found.event, minlength=pool.offsets.shape[1] - 1)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(np.bincount(found.event, minlength=pool.offsets.shape[1] - 1))
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
     columns: dict[str, NDArray] = {
         "sign": np.zeros(n, np.int8) if channel.unflavoured else found.sign, "preCut_rank": found.rank, "used": used,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import ExpressionError
 from fei_lite.event_shape import Momenta, join
-from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
+from fei_lite.reconstruction.frames import beam_constrained, invariant_mass, sqrt_s, to_cms
 from fei_lite.roe import (
     MaskedObjects,
     RestOfEvent,
@@ -22,9 +22,9 @@ from fei_lite.roe import (
     masked_objects,
     mass_squared,
     missing,
+    objects_in,
     rest_of_event,
 )
-from fei_lite.tagging.best import beam_constrained
 from fei_lite.used_objects import everything
 from fei_lite.variables.kinematics import seen
 from fei_lite.variables.recoil import polar
@@ -61,8 +61,7 @@ def rest(subject: Subject, mask: str = "") -> RestOfEvent:
 
 def momenta_of(subject: Subject, used: NDArray[np.uint64]) -> Momenta:
     """Tracks and photons of bit sets (n, words), whatever a mask says; centre-of-mass frame."""
-    available = everything(subject.batch)[subject.event]
-    return rest_of_event(objects_of(subject, "all"), subject.event, tag=available & ~used).momenta_cms()
+    return objects_in(objects_of(subject, "all"), subject.event, used).momenta_cms()
 
 
 def others(subject: Subject, mask: str) -> Momenta:

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.constants import PID_HYPOTHESES
-from fei_lite.events import EventBatch
-from fei_lite.particles import mass, pdg_code
+from fei_lite.events import EventBatch, offsets_of
+from fei_lite.particles import mass, pdg_code, v0_daughters
 from fei_lite.reconstruction.kinematics import perigee, track_kinematics
-
-#: Tracks of a V0, in the order of the particle as named.
-_V0_TRACKS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 @cache
@@ -49,7 +46,7 @@ def v0_track(particle: str, rows: NDArray[Any], sign: NDArray[Any], event: NDArr
     Those of an anti-Lambda0 (``sign`` -1) are anti-p- and pi+, in this order. They have neither rank nor classifier.
     """
     n, v0s = len(rows), batch.v0s
-    name = _V0_TRACKS[abs(pdg_code(particle))][which]
+    name = v0_daughters(particle)[which]
     positive = (sign >= 0) == (which == 0)
 
     def of(column: str) -> NDArray[Any]:
@@ -60,7 +57,7 @@ def v0_track(particle: str, rows: NDArray[Any], sign: NDArray[Any], event: NDArr
     p4, vertex, cov = track_kinematics(helix, of("cov"), batch.events["bz"][event], mass(name))
     nan = np.full(n, np.nan)
     counts = np.bincount(event, minlength=batch.n_events)
-    return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    return CandidateTable(name, offsets_of(counts), {
         "sign": np.where(positive, 1, -1).astype(np.int8), "p4": p4, "vertex": vertex, "cov": cov, "helix": helix,
         "object": (of("index") + batch.tracks.offsets[event]).astype(np.int32), "M": np.full(n, mass(name)),
         "chiProb": nan, "SignalProbability": nan, "preCut_rank": nan, "decayModeID": nan,

@@ -17,33 +17,42 @@ from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.errors import AnalysisError
 from fei_lite.event_shape import cos_between, join, ksfw_moments, thrust
 from fei_lite.events import EventBatch
-from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
-from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
-from fei_lite.roe import MaskedObjects, RestOfEvent, masked_objects, rest_of_event, rest_variables
+from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, ReconstructionOptions, reconstruct
+from fei_lite.reconstruction.frames import beam_constrained, invariant_mass, sqrt_s, to_cms
+from fei_lite.roe import (
+    MaskedObjects,
+    RestOfEvent,
+    Side,
+    masked_objects,
+    objects_in,
+    rest_of_event,
+    rest_variables,
+    side_of,
+)
 from fei_lite.used_objects import everything
 
 #: KSFW moments of BDT_h.
 _MOMENTS = ("hso22", "hso02", "hoo0")
 _KLONG = 130
+_WITHOUT_TRUTH = ReconstructionOptions(with_truth=False)
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Tag and signal side of n events, rows of the tables of ``result``; ``event`` (n,) rises."""
+    """Tag, signal kaon and the pair of tag and signal side of n events, candidates of ``result``."""
 
     result: Reconstruction
-    event: NDArray[np.int64]
-    tag: NDArray[np.int64]
-    kaon: NDArray[np.int64]
-    pair: NDArray[np.int64]
+    tag: Side
+    kaon: Side
+    pair: Side
 
     def __len__(self) -> int:
-        return len(self.event)
+        return len(self.pair)
 
-    def of(self, side: str, column: str) -> NDArray[Any]:
-        """A column of ``"tag"``, ``"kaon"`` or ``"pair"``, one entry per event."""
-        name = {"tag": "B+:tag", "kaon": "K+:sig", "pair": "Upsilon(4S)"}[side]
-        return np.asarray(self.result.tables[name][column][getattr(self, side)])
+    @property
+    def event(self) -> NDArray[np.int64]:
+        """Rows of the events in the batch (n,), rising."""
+        return self.pair.event
 
 
 @cache
@@ -60,19 +69,21 @@ def _kaon_set() -> ChannelSet:
 
 def with_kaon(batch: EventBatch) -> NDArray[np.int64]:
     """Events (rows of the batch) that have a signal kaon: only they need a Btag, which takes most of the time."""
-    kaons = reconstruct(batch, _kaon_set(), NoClassifiers(), with_truth=False).tables["K+:sig"]
+    kaons = reconstruct(batch, _kaon_set(), NoClassifiers(), options=_WITHOUT_TRUTH).tables["K+:sig"]
     return np.flatnonzero(np.diff(kaons.offsets))
 
 
 def best_pairs(batch: EventBatch, tags: Reconstruction) -> Sides:
     """The Upsilon(4S) of the most probable Btag of every event that has one."""
-    result = reconstruct(batch, signal_set(), NoClassifiers(), btags=tags.tables, with_truth=_has_truth(tags))
+    result = reconstruct(batch, signal_set(), NoClassifiers(), btags=tags.tables,
+                         options=ReconstructionOptions(with_truth=_has_truth(tags)))
     pairs = result.tables["Upsilon(4S)"]
     found = np.diff(pairs.offsets) > 0
     first = pairs.offsets[:-1][found]  # the most probable stands first
     tag, side = pairs["daughters"][first].T
     kaon = result.tables["B+:sig"]["daughters"][side, 0]
-    return Sides(result, np.flatnonzero(found), tag.astype(np.int64), kaon.astype(np.int64), first)
+    return Sides(result, side_of(result.tables["B+:tag"], tag), side_of(result.tables["K+:sig"], kaon),
+                 side_of(pairs, first))
 
 
 def _has_truth(tags: Reconstruction) -> bool:
@@ -135,21 +146,20 @@ def hta_candidates(batch: EventBatch, tag: Callable[[EventBatch], Reconstruction
 def _side_columns(batch: EventBatch, sides: Sides) -> Columns:
     """Tag and kaon themselves, and the skim's variables of the whole event."""
     beam = batch.events["beam_p4"][sides.event]
-    tag_cms, kaon_cms = (to_cms(sides.of(side, "p4"), beam) for side in ("tag", "kaon"))
-    half = 0.5 * sqrt_s(beam)
+    kaon_cms = to_cms(sides.kaon.p4, beam)
+    mbc, delta_e = beam_constrained(sides.tag.p4, beam)
     return {
-        "tagSignalProbability": sides.of("tag", "SignalProbability"), "tagChiProb": sides.of("tag", "chiProb"),
-        "tagMbc": np.sqrt(half**2 - np.sum(tag_cms[:, :3] ** 2, axis=1)), "tagDeltaE": tag_cms[:, 3] - half,
-        "kaonCharge": -sides.of("tag", "sign").astype(np.int8),
-        "kaonChiProb": sides.of("kaon", "chiProb"), "kaonMomentumCMS": np.linalg.norm(kaon_cms[:, :3], axis=1),
+        "tagSignalProbability": sides.tag["SignalProbability"], "tagChiProb": sides.tag["chiProb"],
+        "tagMbc": mbc, "tagDeltaE": delta_e,
+        "kaonCharge": -sides.tag["sign"].astype(np.int8),
+        "kaonChiProb": sides.kaon["chiProb"], "kaonMomentumCMS": np.linalg.norm(kaon_cms[:, :3], axis=1),
     } | _skim_columns(batch, sides.event)
 
 
 def _skim_columns(batch: EventBatch, event: NDArray[np.int64]) -> Columns:
     """Cleaned tracks and clusters of the whole event, visible energy, calorimeter energy (mask "skim")."""
     objects = masked_objects(batch, "skim")
-    nothing = np.zeros((len(event), everything(batch).shape[1]), dtype=np.uint64)
-    whole = rest_of_event(objects, event, tag=nothing)
+    whole = objects_in(objects, event, everything(batch)[event])
     clusters = batch.clusters
     of_track = clusters["is_track"] == 1
     energy = np.bincount(clusters.event_index, clusters["E"] * of_track, minlength=batch.n_events)
@@ -163,10 +173,10 @@ def _skim_columns(batch: EventBatch, event: NDArray[np.int64]) -> Columns:
 
 def _rest_columns(batch: EventBatch, sides: Sides) -> Columns:
     """Rest of the event, missing momentum and event shape."""
-    tag, kaon = sides.of("tag", "used"), sides.of("kaon", "used")
+    tag, kaon = sides.tag.used, sides.kaon.used
     rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon)
     objects = masked_objects(batch, "all")
-    columns = rest_variables(rest, sides.of("tag", "p4"), sides.of("kaon", "p4"))
+    columns = rest_variables(rest, sides.tag.p4, sides.kaon.p4)
     keep = ("roeEextra", "nROE_Tracks", "nROE_Photons", "nROE_KLMClusters", "nROE_K_S0", "nROE_pi0", "nROE_Lambda0",
             "missing_E_plus_p_cms", "missing_theta_lab", "mRecoil")
     chosen: Columns = {name: columns[name] for name in keep}
@@ -179,13 +189,10 @@ def _rest_columns(batch: EventBatch, sides: Sides) -> Columns:
 def _shape_columns(sides: Sides, rest: RestOfEvent, objects: MaskedObjects,
                    missing_cms: NDArray[np.float64]) -> Columns:
     """The kaon against everything else: the Btag's tracks and clusters and the rest that the mask keeps."""
-    def of(bits: NDArray[np.uint64]) -> RestOfEvent:
-        return rest_of_event(objects, sides.event, tag=everything(objects.batch)[sides.event] & ~bits)
-
     beam = rest.beam_p4
-    kaon = of(sides.of("kaon", "used")).momenta_cms()
-    others = join(of(sides.of("tag", "used")).momenta_cms(), rest.momenta_cms())
-    kaon_cms = to_cms(sides.of("kaon", "p4"), beam)
+    kaon, tag = (objects_in(objects, sides.event, side.used).momenta_cms() for side in (sides.kaon, sides.tag))
+    others = join(tag, rest.momenta_cms())
+    kaon_cms = to_cms(sides.kaon.p4, beam)
     axis, _ = thrust(others)
     direction = kaon_cms[:, :3] / np.linalg.norm(kaon_cms[:, :3], axis=1, keepdims=True)
     moments = ksfw_moments(kaon, others, sqrt_s=sqrt_s(beam), energy=kaon_cms[:, 3]).columns()
@@ -201,9 +208,9 @@ def _truth_columns(batch: EventBatch, sides: Sides) -> Columns:
     assert generated is not None
     columns: Columns = {}
     if "mc" in sides.result.tables["B+:tag"].columns:
-        mc = sides.of("kaon", "mc")
-        columns = {"isSignal": sides.of("pair", "isSignal"), "tagIsSignal": sides.of("tag", "isSignal"),
-                   "tagMcErrors": sides.of("tag", "mcErrors"), "mcErrors": sides.of("pair", "mcErrors"),
+        mc = sides.kaon["mc"]
+        columns = {"isSignal": sides.pair["isSignal"], "tagIsSignal": sides.tag["isSignal"],
+                   "tagMcErrors": sides.tag["mcErrors"], "mcErrors": sides.pair["mcErrors"],
                    "kaonMcPDG": np.where(mc >= 0, np.append(generated["pdg"], 0)[mc], 0).astype(np.int32)}
     seen, lost = _klongs(batch)
     return columns | {"nKL_seen": seen[sides.event], "nKL_lost": lost[sides.event]}
