@@ -180,6 +180,26 @@ def test_ntuple_of_pairs(folder, result, tmp_path):
                                atol=1e-9)
 
 
+def test_cuts_of_a_signal_side(result, tmp_path):
+    """Would catch a cut of a pair on its rest of the event, or on its tag's daughters, that looks elsewhere."""
+    def pairs(name, cuts):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in ("B_plus_tag", "B_plus_sig", "K_plus", "Upsilon4S"):
+            text = (fei_lite.load_channel_set("k_nunu").path / f"{file}.toml").read_text()
+            text = text.replace("5.27", "5.2").replace("> 0.001", "> 0").replace("best = 20", "best = 500")
+            (folder / f"{file}.toml").write_text(text if file != "Upsilon4S" else text.replace('cuts = ""', cuts))
+        return reconstruct(result.batch, fei_lite.load_channel_set(folder), NoClassifiers(), btags=result)
+
+    every = pairs("all", 'cuts = ""')
+    cut = "roeEextra(hta) < 1.5 and daughter(0, daughter(0, M)) > 1.8 and m2Recoil > 5"
+    found = pairs("cut", f'cuts = "{cut}"').tables["Upsilon(4S)"]
+    table = every.tables["Upsilon(4S)"]
+    keep = variables.parse_cut(cut).passes(variables.Subject(table, result=every))
+    assert 0 < len(found) == np.count_nonzero(keep) < len(table)
+    assert sorted(map(tuple, found["daughters"])) == sorted(map(tuple, table["daughters"][keep]))
+
+
 def test_what_is_wrong_is_said_before_anything_is_read(folder, tmp_path):
     """Would catch an hour of reconstruction that ends with a typing error."""
     events, output = [folder / "events.root"], tmp_path / "x.root"
