@@ -69,7 +69,7 @@ def _joined(parts: Sequence[_Part], n: int, types: Mapping[str, type]) -> _Lists
         before.append(counts[rows])
         counts[rows] += np.diff(lists.offsets)
     offsets = offsets_of(counts)
-    out = {name: np.empty(int(offsets[-1]), kind) for name, kind in types.items()}
+    out: dict[str, NDArray] = {name: np.empty(int(offsets[-1]), kind) for name, kind in types.items()}
     for (rows, lists), ahead in zip(parts, before, strict=True):
         size = np.diff(lists.offsets)
         place = np.arange(int(lists.offsets[-1])) + np.repeat(offsets[:-1][rows] + ahead - lists.offsets[:-1], size)
@@ -89,40 +89,49 @@ class DecayParts:
         """The columns of the particles' tables, one after the other, then in ``order``."""
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
-        parts: tuple[list[_Part], list[_Part]] = [], []
+        final: list[_Part] = []
+        inner: list[_Part] = []
         n = 0
         for particle in particles:
-            final, inner = self._of(particle)
+            of_table: tuple[list[_Part], list[_Part]] = self._parts(particle, itself=False)
             rows = place[n:n + len(self.result.tables[particle])]
             n += len(rows)
-            parts[0].append((rows, final))
-            parts[1].append((rows, _without_first(inner)))  # the B itself stands first
+            final += [(rows[here], lists) for here, lists in of_table[0]]
+            inner += [(rows[here], lists) for here, lists in of_table[1]]
         found: dict[str, Column] = {}
-        for prefix, some, types in (("final", parts[0], _FINAL), ("intermediate", parts[1], _INTERMEDIATE)):
-            joined = _joined(some, n, types)
+        for prefix, parts, types in (("final", final, _FINAL), ("intermediate", inner, _INTERMEDIATE)):
+            joined = _joined(parts, n, types)
             found |= {f"{prefix}_{name}": (joined.offsets, values) for name, values in joined.values.items()}
         return found
 
     def _of(self, particle: str) -> tuple[_Lists, _Lists]:
         if particle not in self._done:
-            table = self.result.tables[particle]
-            final: list[_Part] = []
-            inner: list[_Part] = []
-            for index in np.unique(table["decayModeID"]):
-                here = np.flatnonzero(table["decayModeID"] == index)
-                self._add(table, here, self.result.channel_set.particles[particle].channels[index], final, inner)
-            self._done[particle] = (_joined(final, len(table), _FINAL), _joined(inner, len(table), _INTERMEDIATE))
+            final, inner = self._parts(particle)
+            n = len(self.result.tables[particle])
+            self._done[particle] = (_joined(final, n, _FINAL), _joined(inner, n, _INTERMEDIATE))
         return self._done[particle]
+
+    def _parts(self, particle: str, *, itself: bool = True) -> tuple[list[_Part], list[_Part]]:
+        """Lists of the candidates of a particle, in pieces; ``itself``: the candidate is the first intermediate."""
+        table = self.result.tables[particle]
+        final: list[_Part] = []
+        inner: list[_Part] = []
+        for index in np.unique(table["decayModeID"]):
+            here = np.flatnonzero(table["decayModeID"] == index)
+            channel = self.result.channel_set.particles[particle].channels[index]
+            if channel.leaf != "FSP" and itself:
+                inner.append((here, _single({"pdg": _codes(table.particle, table["sign"][here]), **{
+                    name: table[name][here] for name in ("M", "SignalProbability", "decayModeID")}})))
+            self._add(table, here, channel, final, inner)
+        return final, inner
 
     def _add(self, table: CandidateTable, here: NDArray[np.intp], channel: Channel, final: list[_Part],
              inner: list[_Part]) -> None:
-        """The candidates ``here`` of one channel: themselves, then what they are made of."""
+        """What the candidates ``here`` of one channel are made of."""
         if channel.leaf == "FSP":
             final.append((here, self._final(table.particle, table["object"][here], table["sign"][here],
                                             table.event_index[here])))
             return
-        inner.append((here, _single({"pdg": _codes(table.particle, table["sign"][here]), **{
-            name: table[name][here] for name in ("M", "SignalProbability", "decayModeID")}})))
         if channel.leaf == "V0":
             event = table.event_index[here]
             for which in (0, 1):
@@ -151,13 +160,6 @@ class DecayParts:
 def _codes(particle: str, sign: NDArray[np.integer]) -> NDArray[np.int32]:
     code = pdg_code(particle)
     return (code * np.where((sign < 0) & (not is_self_conjugate(code)), -1, 1)).astype(np.int32)
-
-
-def _without_first(lists: _Lists) -> _Lists:
-    """Lists (none is empty) without their first entries."""
-    keep = np.ones(int(lists.offsets[-1]), dtype=bool)
-    keep[lists.offsets[:-1]] = False
-    return _Lists(lists.offsets - np.arange(len(lists.offsets)), {n: v[keep] for n, v in lists.values.items()})
 
 
 def _named(lists: _Lists, unflavoured: NDArray[np.bool_], sign: NDArray[np.integer], particle: str) -> _Lists:
