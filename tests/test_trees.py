@@ -130,6 +130,15 @@ def test_rows_at_the_cut() -> None:
         np.testing.assert_array_equal(model.probability(X, above=cut)[kept], expected[kept])
 
 
+def test_a_row_alone_at_its_own_cut() -> None:
+    """Catches a row given up at its own cut where no better row of its block saves it: each stands in a block alone."""
+    booster = train(**LONG)
+    model, X = parse_trees(booster.model_to_string(), source="toy"), toy(150, seed=6)[0]
+    for row, expected in zip(X, booster.predict(X), strict=True):
+        alone = model.probability(row[None, :], above=np.nextafter(expected, 0.0))
+        assert alone.tolist() == [expected]
+
+
 def test_concise_text_is_a_model_for_lightgbm() -> None:
     """Catches a cut-down text that LightGBM refuses or reads as another forest."""
     booster = train(50)

@@ -51,7 +51,7 @@ def test_names_and_paths_get_a_sentence(path, batch, sets):
     for arguments, said in (
             ((str(path), channels, models), "batch: got .*Read it: for batch in fei_lite.open"),
             ((fei_lite.open(path), channels, models), "batch: .*fei_lite.open"),
-            ((batch, "hadronic", models), r"channel_set: got 'hadronic'.*Load it: fei_lite.load_channel_set\('hadronic'"),
+            ((batch, "hadronic", models), r"channel_set: got 'hadronic'.*fei_lite.load_channel_set\('hadronic'"),
             ((batch, channels, "fei_default"), r"models: got 'fei_default'.*fei_lite.load_model_set\('fei_default'"),
             ((batch, models, channels), "channel_set: .*the order is batch, channel set, models"),
             ((batch, channels, None), "models: got an object of type NoneType.*need has_model")):
