@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
+from fei_lite.statistics.minimum import LOWER, fast_minimum, minimum
 
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import FitPoint, Likelihood
@@ -48,13 +49,33 @@ class StrengthFit:
 
 
 class Profile:
-    """The profile likelihood of some data: twice the negative log-likelihood above its minimum."""
+    """The profile likelihood of some data: twice the negative log-likelihood above its minimum.
 
-    def __init__(self, likelihood: Likelihood, data: Floats | None = None) -> None:
+    Every point is the least over all valleys of the likelihood, whatever was
+    asked before. ``fast``: for toys, see :func:`~fei_lite.statistics.minimum.fast_minimum`.
+    ``best``: the minimum, where it is known.
+    """
+
+    def __init__(self, likelihood: Likelihood, data: Floats | None = None, *, fast: bool = False,
+                 best: FitPoint | None = None) -> None:
         self.likelihood = likelihood
         self.data = likelihood.observed if data is None else data
-        self.best = likelihood.fit(self.data)
-        self._last = self.best.parameters
+        self._minimum = fast_minimum if fast else minimum
+        self._points: dict[float, FitPoint] = {}
+        self.best = self._minimum(likelihood, self.data) if best is None else best
+        if not fast and best is None and likelihood.branching:
+            self._search()
+
+    def _search(self) -> None:
+        """Look for a lower minimum from some standard deviations to either side."""
+        for distance in (-2.0, -1.0, 1.0, 2.0):
+            try:
+                point = self.at(self.strength + distance * self.sigma)
+            except FitError:  # beyond the strength at which a bin expects nothing
+                continue
+            other = self._minimum(self.likelihood, self.data, starts=[point.parameters])
+            if other.nll < self.best.nll - LOWER:
+                self.best = other
 
     @property
     def strength(self) -> float:
@@ -63,38 +84,34 @@ class Profile:
 
     @property
     def sigma(self) -> float:
-        """Symmetric error of the parameter of interest, from the Fisher information."""
-        poi = self.likelihood.poi
+        """Symmetric error of the parameter of interest, from the Fisher information; raises :class:`FitError`."""
+        poi, alone = self.likelihood.poi, self.likelihood.scale()
         variance = float(self.best.covariance[poi, poi])
-        if not 0.0 < variance < 1e10 * (1.0 + self.strength**2):
-            raise FitError(f"nothing depends on '{self.likelihood.names[poi]}': its error is unbounded. "
-                           "Are the signal templates empty?")
-        return float(np.sqrt(variance))
+        if np.isinf(alone) or variance > 1e8 * alone**2 * max(1.0, self.strength / alone) ** 2:
+            raise FitError(f"nothing depends on '{self.likelihood.names[poi]}', or another free parameter does the "
+                           "same: its error is unbounded. Are the signal templates empty?")
+        return float(np.sqrt(variance)) if variance > 1e-8 * alone**2 else alone
 
-    def at(self, strength: float, *, halvings: int = 8) -> FitPoint:
-        """The fit with the parameter of interest held; starts from the one before.
-
-        Where that start is impossible (a bin would expect less than nothing, until the
-        nuisances follow), it goes there by way of the middle. Raises :class:`FitError`.
-        """
-        try:
-            point = self.likelihood.fit(self.data, held={self.likelihood.poi: strength}, start=self._last)
-        except FitError:
-            if halvings == 0:
-                raise
-            self.at(0.5 * (self._last[self.likelihood.poi] + strength), halvings=halvings - 1)
-            return self.at(strength, halvings=halvings - 1)
-        self._last = point.parameters
-        return point
+    def at(self, strength: float) -> FitPoint:
+        """The fit with the parameter of interest held; raises :class:`FitError` where the likelihood is zero."""
+        if strength not in self._points:
+            near = min(self._points, key=lambda other: abs(other - strength), default=None)
+            starts = [self.best.parameters] if near is None else [self._points[near].parameters, self.best.parameters]
+            self._points[strength] = self._minimum(self.likelihood, self.data,
+                                                   held={self.likelihood.poi: strength}, starts=starts)
+        return self._points[strength]
 
     def __call__(self, strength: float) -> float:
         """Twice the negative log-likelihood at ``strength`` above the minimum, never below 0."""
         return max(0.0, 2.0 * (self.at(strength).nll - self.best.nll))
 
 
-def fit_strength(likelihood: Likelihood, data: Floats | None = None) -> StrengthFit:
-    """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`."""
-    profile = Profile(likelihood, data)
+def fit_strength(likelihood: Likelihood, data: Floats | None = None, *, fast: bool = False) -> StrengthFit:
+    """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`.
+
+    ``fast``: for toys, without Minuit where Fisher scoring converges.
+    """
+    profile = Profile(likelihood, data, fast=fast)
     up, down = (_distance(profile, direction) for direction in (1.0, -1.0))
     share = min(1.0, error_budget(likelihood, profile.best)["statistical"] / profile.sigma)
     return StrengthFit(profile.strength, up, down, share, profile.best)
@@ -112,7 +129,7 @@ def error_budget(likelihood: Likelihood, point: FitPoint) -> dict[str, float]:
     """
     expected = likelihood.expected(point.parameters)
     variance = likelihood.variance(expected)
-    moved = likelihood.derivatives(point.parameters, expected) @ point.covariance[likelihood.poi]
+    moved = likelihood.derivatives(point.parameters) @ point.covariance[likelihood.poi]
     squares = np.divide(moved**2, variance, out=np.zeros_like(moved), where=variance > 0.0)
     budget = {"statistical": float(np.sqrt(np.sum(squares[: likelihood.n_bins])))}
     first = likelihood.n_bins
@@ -179,5 +196,5 @@ def expected_data(likelihood: Likelihood, strength: float = 1.0, *, fitted: bool
     """
     parameters = likelihood.at(strength)
     if fitted:
-        parameters = likelihood.fit(likelihood.observed, held={likelihood.poi: strength}).parameters
+        parameters = minimum(likelihood, likelihood.observed, held={likelihood.poi: strength}).parameters
     return likelihood.expected(parameters)

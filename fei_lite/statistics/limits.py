@@ -58,8 +58,9 @@ class TestStatistic:
 
     __test__ = False  # pytest: the name is the field's
 
-    def __init__(self, likelihood: Likelihood, data: Floats) -> None:
-        self.profile = Profile(likelihood, data)
+    def __init__(self, likelihood: Likelihood, data: Floats, *, fast: bool = False,
+                 best: FitPoint | None = None) -> None:
+        self.profile = Profile(likelihood, data, fast=fast, best=best)
 
     @cached_property
     def without(self) -> FitPoint:
@@ -171,7 +172,7 @@ def _toy_limit(likelihood: Likelihood, observed: TestStatistic, asymptotic: Uppe
 
 
 def _statistics(likelihood: Likelihood, data: Floats, strengths: Floats | list[float]) -> list[float]:
-    statistic = TestStatistic(likelihood, data)
+    statistic = TestStatistic(likelihood, data, fast=True)
     return [statistic(float(mu)) for mu in strengths]
 
 

@@ -126,7 +126,7 @@ def open_likelihood(source: str | os.PathLike[str] | Workspace, *, poi: str | No
     """
     import pyhf
 
-    from fei_lite.statistics.likelihood import BATCH, Likelihood
+    from fei_lite.statistics.likelihood import Likelihood
 
     name = "workspace" if isinstance(source, dict) else str(source)
     if isinstance(source, dict):
@@ -138,12 +138,11 @@ def open_likelihood(source: str | os.PathLike[str] | Workspace, *, poi: str | No
         workspace = pyhf.Workspace(spec)
         options = {"measurement_name": chosen, "poi_name": poi}
         model = workspace.model(**options)
-        batched = workspace.model(**options, batch_size=min(BATCH, len(model.config.par_names)))
         data = workspace.data(model)
     except (pyhf.exceptions.InvalidModel, pyhf.exceptions.InvalidModifier, pyhf.exceptions.InvalidNameReuse,
             pyhf.exceptions.InvalidMeasurement, pyhf.exceptions.InvalidSpecification, ValueError, KeyError) as error:
         raise WorkspaceError(f"{name}: pyhf builds no model of it: {error}") from error
-    return Likelihood(model, batched, data)
+    return Likelihood(model, data)
 
 
 def _measurement(spec: Workspace, wanted: str | None, name: str) -> str:
