@@ -78,3 +78,33 @@ def expected_events(parameters, cell_bin, nominal, add_first, add_parameter, add
         for k in range(n - 1, -1, -1):
             derivatives[b, factor_parameter[first + k]] += before[k] * slope[k] * after
             after *= value[k]
+
+
+@kernel
+def negative_log_likelihood(data, expected, sigma, empty, soft):
+    """Sum over bins above the saturated model; ``sigma`` is NaN for Poisson terms, 0 or less for none.
+
+    No event counts as ``empty``. With ``soft`` a Poisson term goes on as a
+    parabola below that part of its events; without, it is infinite there.
+    """
+    total = 0.0
+    for i in range(len(data)):
+        nu = expected[i]
+        if not np.isnan(sigma[i]):
+            if sigma[i] > 0.0:
+                total += 0.5 * ((data[i] - nu) / sigma[i]) ** 2
+            continue
+        n = max(data[i], empty)
+        size = max(n, 1.0)
+        floor = soft * size
+        if soft > 0.0 and nu < floor:
+            below = nu - floor
+            total += (1.0 - n / floor) * below + 0.5 * size * (below / floor) ** 2
+            nu = floor
+        elif nu == 0.0 and data[i] == 0.0:  # nothing expected, nothing seen
+            continue
+        elif not nu > 0.0:
+            return np.inf
+        relative = (nu - n) / n
+        total += n * (relative - np.log1p(relative))  # nu - n + n ln(n / nu), exact also where the two are close
+    return total

@@ -55,7 +55,7 @@ class Expectations:
                             scaled.append((start, row_of.get(m, -1)))
                     additions.append(added)
                     factors.append(scaled)
-        self._arrays = (
+        self._arrays: tuple[Any, ...] = (
             np.array([c[0] for c in cells], dtype=np.int64), np.array([c[1] for c in cells], dtype=np.float64),
             _first(additions), *_columns(additions, (np.int64, np.float64, np.float64)),
             _first(factors), *_columns(factors, (np.int64, np.int64)), np.array(rows, dtype=np.float64).reshape(-1, 8))

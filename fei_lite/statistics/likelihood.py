@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FitError, UnknownNameError, nearest
+from fei_lite.kernels.histfactory import negative_log_likelihood
 from fei_lite.statistics.expectations import Expectations
 
 Floats = NDArray[np.float64]
@@ -91,7 +92,6 @@ class Likelihood:
         self._constraints = np.array(rows).reshape(len(rows), len(self.names))
         self._sigma = np.concatenate([np.full(self.n_bins, np.nan), widths])
         self._poisson = np.isnan(self._sigma)
-        self._normal = self._sigma > 0.0  # 0: parameters that a workspace holds
 
     @property
     def unconstrained(self) -> NDArray[np.bool_]:
@@ -135,18 +135,7 @@ class Likelihood:
         events (of one event, if it has none): finite everywhere, for the way to
         a start that is allowed.
         """
-        n, nu = np.maximum(data[self._poisson], EMPTY), expected[self._poisson]
-        normal = self._normal
-        pulls = 0.5 * float(np.sum(((data[normal] - expected[normal]) / self._sigma[normal]) ** 2))
-        if soft > 0.0:
-            floor = soft * np.maximum(n, 1.0)
-            below, inside = nu - floor, np.maximum(nu, floor)
-            parabola = (1.0 - n / floor) * below + 0.5 * (below / floor) ** 2 * np.maximum(n, 1.0)
-            return pulls + float(np.sum(_terms(n, inside) + np.where(below < 0.0, parabola, 0.0)))
-        dead = (nu == 0.0) & (data[self._poisson] == 0.0)  # nothing expected, nothing seen
-        if np.any(~(nu > 0.0) & ~dead):
-            return float("inf")
-        return pulls + float(np.sum(_terms(n[~dead], nu[~dead])))
+        return float(negative_log_likelihood(data, expected, self._sigma, EMPTY, soft))
 
     def variance(self, expected: Floats) -> Floats:
         """Variance (n_data,) of the data; 0 for auxiliary data of parameters that the workspace holds."""
@@ -217,9 +206,3 @@ class Likelihood:
         data[poisson] = rng.poisson(expected[poisson])
         data[~poisson] = rng.normal(expected[~poisson], self._sigma[~poisson])
         return data
-
-
-def _terms(n: Floats, nu: Floats) -> Floats:
-    """nu - n + n ln(n / nu), exact also where the two are close."""
-    relative = (nu - n) / n
-    return np.asarray(n * (relative - np.log1p(relative)))

@@ -92,10 +92,18 @@ def minimum(likelihood: Likelihood, data: Floats, *, held: Held | None = None,
 
 def fast_minimum(likelihood: Likelihood, data: Floats, *, held: Held | None = None,
                  starts: Iterable[Floats] = ()) -> FitPoint:
-    """As :func:`minimum`, for toys: without Minuit where Fisher scoring converged."""
+    """As :func:`minimum`, for scans and toys: without Minuit where Fisher scoring converged."""
     problem = _Problem(likelihood, data, held or {})
-    best = _lowest(problem, starts, few=not likelihood.branching)
+    best = _turned_round(problem, _lowest(problem, starts, few=not likelihood.branching))
     return best[0] if best[1] else minimum(likelihood, data, held=held, starts=[best[0].parameters])
+
+
+def point_at(likelihood: Likelihood, data: Floats, parameters: Floats) -> FitPoint:
+    """Some parameters as a point of the likelihood, with the covariance they have there."""
+    expected = likelihood.expected(parameters)
+    _, information = likelihood.gradient(data, expected, likelihood.derivatives(parameters))
+    free = ~likelihood.fixed & (parameters > likelihood.lower) & (parameters < likelihood.upper)
+    return FitPoint(parameters, likelihood.nll(data, expected), inverse(information, free))
 
 
 _Result = tuple[FitPoint, bool]
