@@ -13,6 +13,9 @@ import numpy as np
 
 from fei_lite.kernels.jit import inlined, kernel
 
+#: Reasons to stop Fisher scoring.
+CONVERGED, STUCK, LONG = 0, 1, 2
+
 
 @inlined
 def addition(alpha, down, up):
@@ -108,3 +111,125 @@ def negative_log_likelihood(data, expected, sigma, empty, soft):
         relative = (nu - n) / n
         total += n * (relative - np.log1p(relative))  # nu - n + n ln(n / nu), exact also where the two are close
     return total
+
+
+@kernel
+def information_at(data, expected, derivatives, sigma, empty, soft, gradient, information):
+    """Fill the gradient (n_parameters,) and Fisher information of :func:`negative_log_likelihood`."""
+    n_parameters = derivatives.shape[1]
+    gradient[:] = 0.0
+    information[:] = 0.0
+    used = np.empty(n_parameters, dtype=np.int64)
+    for i in range(len(data)):
+        nu = expected[i]
+        if np.isnan(sigma[i]):
+            n = max(data[i], empty)
+            size = max(n, 1.0)
+            floor = soft * size
+            if soft > 0.0 and nu < floor:
+                slope, weight = 1.0 - n / floor + (nu - floor) / floor**2 * size, size / floor**2
+            elif nu > 0.0:
+                slope, weight = (nu - n) / nu, 1.0 / nu
+            else:
+                continue
+        elif sigma[i] > 0.0:
+            weight = 1.0 / sigma[i] ** 2
+            slope = (nu - data[i]) * weight
+        else:
+            continue
+        k = 0
+        for p in range(n_parameters):
+            if derivatives[i, p] != 0.0:
+                used[k] = p
+                k += 1
+        for a in range(k):
+            p, left = used[a], derivatives[i, used[a]] * weight
+            gradient[p] += derivatives[i, p] * slope
+            for b in range(a + 1):
+                information[p, used[b]] += left * derivatives[i, used[b]]
+    for p in range(n_parameters):
+        for q in range(p):
+            information[q, p] = information[p, q]
+
+
+@kernel
+def ridged_inverse(information, moving, covariance):
+    """Fill the inverse on the moving parameters, 0 elsewhere; a flat direction gets a huge variance."""
+    rows = np.flatnonzero(moving)
+    n = len(rows)
+    scale, block = np.empty(n), np.empty((n, n))
+    for a in range(n):
+        diagonal = information[rows[a], rows[a]]
+        scale[a] = np.sqrt(diagonal) if diagonal > 0.0 else 1.0
+    for a in range(n):
+        for b in range(n):
+            block[a, b] = information[rows[a], rows[b]] / (scale[a] * scale[b]) + (1e-12 if a == b else 0.0)
+    block = np.linalg.inv(block)
+    covariance[:] = 0.0
+    for a in range(n):
+        for b in range(n):
+            covariance[rows[a], rows[b]] = block[a, b] / (scale[a] * scale[b])
+
+
+@kernel
+def expected_data(x, arrays, constraints, events, slopes, expected, derivatives):
+    """Fill expected data (bins, then auxiliary) and, unless ``slopes`` has no rows, their derivatives."""
+    n_bins = len(events)
+    expected_events(x, arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], arrays[6], arrays[7],
+                    arrays[8], arrays[9], events, slopes)
+    expected[:n_bins] = events
+    expected[n_bins:] = constraints @ x
+    if slopes.shape[0] > 0:
+        derivatives[:n_bins] = slopes
+        derivatives[n_bins:] = constraints
+
+
+@kernel
+def score(x, low, high, free, data, arrays, constraints, sigma, empty, soft, tolerance, covariance):
+    """Fisher scoring from ``x`` (which it moves) with projection on the bounds and halved steps.
+
+    Returns the negative log-likelihood and the reason to stop; ``covariance`` is filled.
+    """
+    n_parameters, n_data = len(x), len(data)
+    n_bins = n_data - constraints.shape[0]
+    events, slopes, nothing = np.empty(n_bins), np.empty((n_bins, n_parameters)), np.empty((0, n_parameters))
+    expected, there, derivatives = np.empty(n_data), np.empty(n_data), np.empty((n_data, n_parameters))
+    gradient, information = np.empty(n_parameters), np.empty((n_parameters, n_parameters))
+    moving, step, trial = np.empty(n_parameters, dtype=np.bool_), np.empty(n_parameters), np.empty(n_parameters)
+    expected_data(x, arrays, constraints, events, slopes, expected, derivatives)
+    nll = negative_log_likelihood(data, expected, sigma, empty, soft)
+    for _ in range(200):
+        information_at(data, expected, derivatives, sigma, empty, soft, gradient, information)
+        for p in range(n_parameters):
+            moving[p] = free[p] and not (x[p] <= low[p] and gradient[p] > 0.0) and not (
+                x[p] >= high[p] and gradient[p] < 0.0)
+        ridged_inverse(information, moving, covariance)
+        step[:] = -(covariance @ gradient)
+        decrease = -0.5 * (gradient @ step)
+        if not np.all(np.isfinite(step)):
+            return nll, STUCK
+        if decrease < tolerance:
+            return nll, CONVERGED
+        length = 1.0
+        if soft == 0.0:  # part of the step that leaves every bin an expectation
+            for b in range(n_bins):
+                change = 0.0
+                for p in range(n_parameters):
+                    change += slopes[b, p] * step[p]
+                if change < 0.0 and events[b] > 0.0:
+                    length = min(length, -0.99 * events[b] / change)
+        value = np.inf
+        for _ in range(40):
+            for p in range(n_parameters):
+                trial[p] = min(max(x[p] + length * step[p], low[p]), high[p])
+            expected_data(trial, arrays, constraints, events, nothing, there, derivatives)
+            value = negative_log_likelihood(data, there, sigma, empty, soft)
+            if value < nll:
+                break
+            length *= 0.5
+        if not value < nll:
+            return nll, STUCK
+        x[:] = trial
+        nll = value
+        expected_data(x, arrays, constraints, events, slopes, expected, derivatives)
+    return nll, LONG

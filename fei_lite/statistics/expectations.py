@@ -55,7 +55,7 @@ class Expectations:
                             scaled.append((start, row_of.get(m, -1)))
                     additions.append(added)
                     factors.append(scaled)
-        self._arrays: tuple[Any, ...] = (
+        self.arrays: tuple[Any, ...] = (
             np.array([c[0] for c in cells], dtype=np.int64), np.array([c[1] for c in cells], dtype=np.float64),
             _first(additions), *_columns(additions, (np.int64, np.float64, np.float64)),
             _first(factors), *_columns(factors, (np.int64, np.int64)), np.array(rows, dtype=np.float64).reshape(-1, 8))
@@ -64,13 +64,13 @@ class Expectations:
     def events(self, parameters: ArrayLike) -> Floats:
         """Expected events (n_bins,)."""
         events = np.empty(self.n_bins)
-        expected_events(np.asarray(parameters, dtype=np.float64), *self._arrays, events, self._nothing)
+        expected_events(np.asarray(parameters, dtype=np.float64), *self.arrays, events, self._nothing)
         return events
 
     def derivatives(self, parameters: ArrayLike) -> Floats:
         """Derivatives (n_bins, n_parameters) of the expected events."""
         events, derivatives = np.empty(self.n_bins), np.empty((self.n_bins, self.n_parameters))
-        expected_events(np.asarray(parameters, dtype=np.float64), *self._arrays, events, derivatives)
+        expected_events(np.asarray(parameters, dtype=np.float64), *self.arrays, events, derivatives)
         return derivatives
 
 

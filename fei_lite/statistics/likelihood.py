@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FitError, UnknownNameError, nearest
-from fei_lite.kernels.histfactory import negative_log_likelihood
+from fei_lite.kernels.histfactory import CONVERGED, information_at, negative_log_likelihood, score
 from fei_lite.statistics.expectations import Expectations
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 #: An empty bin counts as this many events: a barrier that keeps expectations
 #: positive. It moves the negative log-likelihood by less than 1e-4.
 EMPTY = 1e-6
+
+#: Estimated distance to the minimum (in units of the negative log-likelihood) at which a fit is done.
+TOLERANCE = 1e-9
 
 #: Values of a nuisance at which its effect is looked at, in standard deviations.
 _GRID = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -144,19 +147,19 @@ class Likelihood:
     def gradient(self, data: Floats, expected: Floats, derivatives: Floats, *,
                  soft: float = 0.0) -> tuple[Floats, Floats]:
         """Gradient (n_parameters,) and Fisher information (n_parameters, n_parameters) of :meth:`nll`."""
-        variance = self.variance(expected)
-        seen = np.where(self._poisson, np.maximum(data, EMPTY), data)
-        live = variance > 0.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(live, (expected - seen) / variance, 0.0)
-            weight = np.where(live, 1.0 / variance, 0.0)
-        if soft > 0.0:
-            size = np.maximum(seen, 1.0)
-            floor = soft * size
-            below = self._poisson & (expected < floor)
-            slope = np.where(below, 1.0 - seen / floor + (expected - floor) / floor**2 * size, slope)
-            weight = np.where(below, size / floor**2, weight)
-        return derivatives.T @ slope, (derivatives.T * weight) @ derivatives
+        n = len(self.names)
+        gradient, information = np.empty(n), np.empty((n, n))
+        information_at(data, expected, derivatives, self._sigma, EMPTY, soft, gradient, information)
+        return gradient, information
+
+    def score(self, data: Floats, start: Floats, free: NDArray[np.bool_], *,
+              soft: float = 0.0) -> tuple[FitPoint, bool]:
+        """Fisher scoring of the free parameters from ``start``; whether it converged."""
+        x, covariance = start.copy(), np.empty((len(start), len(start)))
+        low, high = np.where(free, self.lower, x), np.where(free, self.upper, x)
+        nll, reason = score(x, low, high, free, data, self.bins.arrays, self._constraints, self._sigma, EMPTY, soft,
+                            TOLERANCE, covariance)
+        return FitPoint(x, float(nll), covariance), bool(reason == CONVERGED)
 
     @cached_property
     def branching(self) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
+from fei_lite.kernels.histfactory import ridged_inverse
 from fei_lite.statistics.likelihood import FitPoint
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Held = Mapping[int, float]
-
-#: Estimated distance to the minimum (in units of the negative log-likelihood) at which a fit is done.
-TOLERANCE = 1e-9
 
 #: A minimum is lower than another if it is by this much.
 LOWER = 1e-6
@@ -178,41 +176,7 @@ def allowed(problem: _Problem, start: Floats) -> Floats | None:
 
 
 def _score(problem: _Problem, x: Floats, *, soft: float = 0.0) -> _Result:
-    """Fisher scoring with projection on the bounds and halved steps; whether it converged."""
-    likelihood, data, free = problem.likelihood, problem.data, problem.free
-    low, high = np.where(free, likelihood.lower, x), np.where(free, likelihood.upper, x)
-    expected = likelihood.expected(x)
-    nll = likelihood.nll(data, expected, soft=soft)
-    covariance = np.zeros((len(x), len(x)))
-    for _ in range(100):
-        derivatives = likelihood.derivatives(x)
-        gradient, information = likelihood.gradient(data, expected, derivatives, soft=soft)
-        moving = free & ~((x <= low) & (gradient > 0)) & ~((x >= high) & (gradient < 0))
-        covariance = inverse(information, moving)
-        step = -covariance @ gradient
-        if not np.all(np.isfinite(step)):
-            break
-        if -0.5 * gradient @ step < TOLERANCE:
-            return FitPoint(x, nll, covariance), True
-        length = 1.0 if soft else _within(expected, derivatives @ step, likelihood.n_bins)
-        for _ in range(30):
-            trial = np.clip(x + length * step, low, high)
-            there = likelihood.expected(trial)
-            value = likelihood.nll(data, there, soft=soft)
-            if value < nll:
-                break
-            length *= 0.5
-        else:
-            break
-        x, expected, nll = trial, there, value
-    return FitPoint(x, nll, covariance), False
-
-
-def _within(expected: Floats, change: Floats, n_bins: int) -> float:
-    """Part of a step that leaves every bin an expectation."""
-    nu, falling = expected[:n_bins], change[:n_bins] < 0.0
-    falling &= nu > 0.0
-    return min(1.0, 0.99 * float(np.min(-nu[falling] / change[:n_bins][falling], initial=np.inf)))
+    return problem.likelihood.score(problem.data, x, problem.free, soft=soft)
 
 
 def _turned_round(problem: _Problem, best: _Result) -> _Result:
@@ -289,10 +253,6 @@ def _unconverged(problem: _Problem, point: FitPoint) -> str:
 
 def inverse(information: Floats, moving: NDArray[np.bool_]) -> Floats:
     """Inverse on the moving parameters; a flat direction gets a huge variance instead of an exception."""
-    covariance = np.zeros_like(information)
-    rows = np.flatnonzero(moving)
-    block = information[np.ix_(rows, rows)]
-    scale = np.sqrt(np.where(np.diag(block) > 0.0, np.diag(block), 1.0))
-    ridge = 1e-12 * np.eye(len(rows))
-    covariance[np.ix_(rows, rows)] = np.linalg.inv(block / np.outer(scale, scale) + ridge) / np.outer(scale, scale)
+    covariance = np.empty_like(information)
+    ridged_inverse(information, moving, covariance)
     return covariance
