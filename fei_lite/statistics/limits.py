@@ -92,10 +92,7 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None, *, level: fl
     asymptotic formulae. Raises :class:`FitError`, and :class:`FeiLiteError` for a
     level outside 0 to 1, a negative number of toys, or toys without ``rng``.
     """
-    if not 0.0 < level < 1.0:
-        raise FeiLiteError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
-    if toys < 0:
-        raise FeiLiteError(f"{toys} toys: expected 0 (asymptotic) or more.")
+    check_limit_options(level, toys)
     if toys and rng is None:
         raise FeiLiteError("limits with toys draw random numbers: give rng=numpy.random.default_rng(seed).")
     observed = TestStatistic(likelihood, likelihood.observed if data is None else data)
@@ -106,6 +103,14 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None, *, level: fl
     if rng is None or toys == 0:
         return limit
     return _toy_limit(likelihood, observed, limit, toys=toys, rng=rng)
+
+
+def check_limit_options(level: float, toys: int) -> None:
+    """Raise :class:`FeiLiteError` for a level outside 0 to 1 or a negative number of toys."""
+    if not 0.0 < level < 1.0:
+        raise FeiLiteError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
+    if toys < 0:
+        raise FeiLiteError(f"{toys} toys: expected 0 (asymptotic) or more.")
 
 
 def _asymptotic(observed: TestStatistic, asimov: TestStatistic, level: float) -> UpperLimit:
