@@ -121,7 +121,7 @@ def _form(values: Iterable[float | None]) -> str:
     """A format that shows the smallest of some numbers: two decimals if they are of order 1."""
     sizes = [abs(value) for value in values if value]
     least = min(sizes, default=1.0)
-    if 0.1 <= least and max(sizes, default=1.0) < 1e5:
+    if least >= 0.1 and max(sizes, default=1.0) < 1e5:
         return ".2f"
     return ".4f" if 0.001 <= least < 0.1 and max(sizes) < 1e3 else ".2e"
 

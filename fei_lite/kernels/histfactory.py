@@ -84,6 +84,13 @@ def expected_events(parameters, cell_bin, nominal, add_first, add_parameter, add
 
 
 @kernel
+def expected_bins(parameters, arrays, events, derivatives):
+    """As :func:`expected_events`, of the model's arrays in one tuple."""
+    expected_events(parameters, arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], arrays[6], arrays[7],
+                    arrays[8], arrays[9], events, derivatives)
+
+
+@kernel
 def negative_log_likelihood(data, expected, sigma, empty, soft):
     """Sum over bins above the saturated model; ``sigma`` is NaN for Poisson terms, 0 or less for none.
 
@@ -175,8 +182,7 @@ def ridged_inverse(information, moving, covariance):
 def expected_data(x, arrays, constraints, events, slopes, expected, derivatives):
     """Fill expected data (bins, then auxiliary) and, unless ``slopes`` has no rows, their derivatives."""
     n_bins = len(events)
-    expected_events(x, arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], arrays[6], arrays[7],
-                    arrays[8], arrays[9], events, slopes)
+    expected_bins(x, arrays, events, slopes)
     expected[:n_bins] = events
     expected[n_bins:] = constraints @ x
     if slopes.shape[0] > 0:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fei_lite.kernels.histfactory import expected_events
+from fei_lite.kernels.histfactory import expected_bins
 
 Floats = NDArray[np.float64]
 
@@ -64,13 +64,13 @@ class Expectations:
     def events(self, parameters: ArrayLike) -> Floats:
         """Expected events (n_bins,)."""
         events = np.empty(self.n_bins)
-        expected_events(np.asarray(parameters, dtype=np.float64), *self.arrays, events, self._nothing)
+        expected_bins(np.asarray(parameters, dtype=np.float64), self.arrays, events, self._nothing)
         return events
 
     def derivatives(self, parameters: ArrayLike) -> Floats:
         """Derivatives (n_bins, n_parameters) of the expected events."""
         events, derivatives = np.empty(self.n_bins), np.empty((self.n_bins, self.n_parameters))
-        expected_events(np.asarray(parameters, dtype=np.float64), *self.arrays, events, derivatives)
+        expected_bins(np.asarray(parameters, dtype=np.float64), self.arrays, events, derivatives)
         return derivatives
 
 

@@ -111,7 +111,9 @@ def _statistical_fraction(likelihood: Likelihood, parameters: Floats) -> float:
     variance = expected[: likelihood.n_bins]
     square = float(np.sum(np.divide(moved**2, variance, out=np.zeros_like(moved), where=variance > 0.0)))
     total = float(covariance[likelihood.poi])
-    return min(1.0, float(np.sqrt(square / total))) if total > 0.0 else float("nan")
+    if not total > 0.0:
+        return float("nan")
+    return float(np.sqrt(square / total)) if square < (1.0 - 1e-9) * total else 1.0
 
 
 def significance(likelihood: Likelihood, data: Floats | None = None) -> float:

@@ -65,9 +65,10 @@ def build_workspace(channels: Sequence[Channel], *, poi: str = POI, allow_empty:
         _check_lengths(channel)
         empty = bins_without_background(channel.samples)
         if empty and not allow_empty:
-            raise WorkspaceError(f"the new workspace: channel '{channel.name}': bins {', '.join(map(str, empty))} expect "
-                                 "signal but no background: an event there has no likelihood without signal. "
-                                 "Merge bins, or give the backgrounds a floor.")
+            bins = ", ".join(map(str, empty))
+            raise WorkspaceError(f"the new workspace: channel '{channel.name}': bins {bins} expect signal but no "
+                                 "background: an event there has no likelihood without signal. Merge bins, or give "
+                                 "the backgrounds a floor.")
     strengths = list(dict.fromkeys([poi, *(t.strength or poi for c in channels for t in c.samples if t.signal)]))
     settings = [_setting(channels, name, poi) for name in strengths]
     names = ["measurement"] + [f"measurement_{name}" for name in strengths[1:]]

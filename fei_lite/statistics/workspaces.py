@@ -89,7 +89,7 @@ def _compare(likelihood: Likelihood, name: str) -> None:
         ours, theirs = likelihood.bins.events(x), np.asarray(likelihood.model.expected_actualdata(x))
         if not np.allclose(ours, theirs, rtol=1e-8, atol=1e-8 * float(np.max(np.abs(theirs), initial=0.0))):
             raise WorkspaceError(f"{name}: its bins expect {ours[ours != theirs][:3]} here, but "
-                                 f"{theirs[ours != theirs][:3]} in pyhf: a modifier is used in a way that is not known.")
+                                 f"{theirs[ours != theirs][:3]} in pyhf: a modifier is used in an unknown way.")
 
 
 def _measurement(spec: Workspace, wanted: str | None, name: str) -> str:
