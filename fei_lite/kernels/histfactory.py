@@ -137,8 +137,8 @@ def information_at(data, expected, derivatives, sigma, empty, soft, gradient, in
                 slope, weight = 1.0 - n / floor + (nu - floor) / floor**2 * size, size / floor**2
             elif nu > 0.0:
                 slope, weight = (nu - n) / nu, 1.0 / nu
-            else:
-                continue
+            else:  # nothing expected, nothing seen: at the barrier
+                slope, weight = 0.0, 1.0 / empty
         elif sigma[i] > 0.0:
             weight = 1.0 / sigma[i] ** 2
             slope = (nu - data[i]) * weight

@@ -22,7 +22,7 @@ def combine(workspaces: Mapping[str, Workspace], *, correlated: Collection[str] 
 
     Nuisances named in ``correlated`` stay one parameter; others that occur in
     several workspaces become ``name_label``, as do channels. The first
-    measurement of each workspace counts. Raises :class:`WorkspaceError`, also
+    measurement of each workspace counts; bounds of the strength are joined. Raises :class:`WorkspaceError`, also
     for a correlated name that occurs in fewer than two workspaces.
     """
     for label, spec in workspaces.items():
@@ -45,7 +45,11 @@ def combine(workspaces: Mapping[str, Workspace], *, correlated: Collection[str] 
         _append(joined, deepcopy(spec), renamed, {n: f"{n}_{label}" for n, k in channels.items() if k > 1})
         for setting in spec["measurements"][0]["config"]["parameters"]:
             new = {**setting, "name": renamed.get(setting["name"], setting["name"])}
-            if settings.setdefault(new["name"], new) != new:
+            known = settings.setdefault(new["name"], new)
+            if new["name"] == poi and "bounds" in known and "bounds" in new:
+                settings[poi] = new = {**known, "bounds": [[min(a, c), max(b, d)] for (a, b), (c, d)
+                                                           in zip(known["bounds"], new["bounds"])]}
+            elif known != new:
                 raise WorkspaceError(f"{label}: measurements[0].config.parameters: '{setting['name']}' is set "
                                      "differently in another workspace. One parameter has one setting")
     joined["measurements"] = [{"name": "combination", "config": {"poi": poi, "parameters": list(settings.values())}}]

@@ -67,7 +67,8 @@ class Profile:
         if np.isinf(alone) or variance > 1e8 * max(alone, abs(self.strength)) ** 2:
             raise FitError(f"nothing depends on '{self.likelihood.names[poi]}', or another free parameter does the "
                            "same: its error is unbounded. Are the signal templates empty?")
-        return float(np.sqrt(variance)) if variance > 1e-8 * alone**2 else alone
+        # where bins expect nothing the information has no bound, but the likelihood rises as slowly as elsewhere
+        return float(np.sqrt(variance)) if variance > 1e-2 * alone**2 else alone
 
     def at(self, strength: float) -> FitPoint:
         """The fit with the parameter of interest held; raises :class:`FitError` where the likelihood is zero."""
