@@ -275,8 +275,8 @@ def main() -> int:
         if findings and arguments.save is not None:
             arguments.save.mkdir(parents=True, exist_ok=True)
             (arguments.save / f"{arguments.seed}_{i}.json").write_text(json.dumps(spec), encoding="utf-8")
-        if sys.stderr.isatty():
-            print(f"\r{i + 1} of {arguments.n}", end="", file=sys.stderr)
+        if (i + 1) % 50 == 0:
+            print(f"{i + 1} of {arguments.n}, {wrong} disagree", file=sys.stderr, flush=True)
     print(f"seed {arguments.seed}: {wrong} of {arguments.n} workspaces disagree "
           f"({time.monotonic() - begin:.0f} s, {arguments.starts} random starts)")
     return 1 if wrong else 0

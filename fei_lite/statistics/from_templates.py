@@ -96,10 +96,11 @@ def _setting(channels: Sequence[Channel], strength: str, poi: str) -> dict[str, 
     information = distance = 0.0
     for channel in channels:
         signal = np.sum([t.values for t in channel.samples if t.signal and (t.strength or poi) == strength], axis=0)
-        expected = np.sum([t.values for t in channel.samples], axis=0)
-        variance = np.maximum(expected, 1.0) + np.sum([_variance(t) for t in channel.samples], axis=0)
+        others = [t for t in channel.samples if not (t.signal and (t.strength or poi) == strength)]
+        expected = np.sum([t.values for t in others], axis=0)
+        variance = np.maximum(expected, 1.0) + np.sum([_variance(t) for t in others], axis=0)
         information += float(np.sum(signal**2 / variance))
-        distance += float(np.sum(signal * (channel.data - expected + signal) / variance))
+        distance += float(np.sum(signal * (channel.data - expected) / variance))
     if not (information > 0.0 and np.isfinite(information)):
         return {"name": strength, "inits": [1.0], "bounds": [[0.0, 10.0]]}
     error = information**-0.5

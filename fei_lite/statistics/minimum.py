@@ -33,8 +33,9 @@ Held = Mapping[int, float]
 #: A minimum is lower than another if it is by this much.
 LOWER = 1e-6
 
-#: Where a nuisance with two valleys starts, in standard deviations to either side.
+#: Where a nuisance with two valleys starts, in standard deviations to either side; and far out, for Minuit's fits.
 SIDE = 1.2
+FAR = 3.0
 
 #: Nuisances with two valleys whose valleys are all combined; of more, one after the other is turned round.
 COMBINED = 3
@@ -77,7 +78,7 @@ def minimum(likelihood: Likelihood, data: Floats, *, held: Held | None = None,
     problem = _Problem(likelihood, data, held or {})
     best = _lowest(problem, starts)
     for _ in range(4):
-        best = _turned_round(problem, best)
+        best = _turned_round(problem, best, sides=(SIDE, FAR))
         lower, converged = _minuit(problem, best[0])
         if lower is None:
             best = best[0], best[1] or converged
@@ -141,13 +142,13 @@ def _starts(problem: _Problem) -> Iterator[Floats]:
     for sides in combinations:
         start = nominal.copy()
         start[turning] = likelihood.start[turning] + np.array(sides)
-        yield problem.starting(start)
+        yield _estimated(problem, problem.starting(start))
 
 
 def _estimated(problem: _Problem, start: Floats) -> Floats:
-    """A start whose unbounded normalisations are estimated by least squares, nuisances being nominal."""
+    """A start whose free normalisations are estimated by least squares, the nuisances being as they are."""
     likelihood, n = problem.likelihood, problem.likelihood.n_bins
-    loose = np.flatnonzero(problem.free & likelihood.unconstrained & np.isinf(likelihood.lower))
+    loose = np.flatnonzero(problem.free & likelihood.unconstrained)
     if len(loose) == 0:
         return start
     x = start.copy()
@@ -160,7 +161,7 @@ def _estimated(problem: _Problem, start: Floats) -> Floats:
     x[loose[~used]] = start[loose[~used]]
     scaled = effect[:, used] * weight[:, None] / size[used]
     x[loose[used]] = np.linalg.lstsq(scaled, missing, rcond=1e-9)[0] / size[used]
-    return x
+    return problem.starting(x)
 
 
 def allowed(problem: _Problem, start: Floats) -> Floats | None:
@@ -179,18 +180,20 @@ def _score(problem: _Problem, x: Floats, *, soft: float = 0.0) -> _Result:
     return problem.likelihood.score(problem.data, x, problem.free, soft=soft)
 
 
-def _turned_round(problem: _Problem, best: _Result) -> _Result:
+def _turned_round(problem: _Problem, best: _Result, *, sides: Sequence[float] = (SIDE,)) -> _Result:
     """The lowest point after starting on the other side of each nuisance that has two valleys."""
     likelihood = problem.likelihood
     turning = [i for i in likelihood.branching if problem.free[i]]
     for _ in range(3):
         before = best
         for index in turning:
-            pull = best[0].parameters[index] - likelihood.start[index]
-            for side in (-SIDE, SIDE) if abs(pull) < 0.3 * SIDE else (-np.copysign(SIDE, pull),):
+            for side in (sign * side for side in sides for sign in (-1.0, 1.0)):
+                pull = best[0].parameters[index] - likelihood.start[index]
+                if abs(pull - side) < 0.7 * abs(side):  # the valley where it is
+                    continue
                 start = best[0].parameters.copy()
                 start[index] = likelihood.start[index] + side
-                x = allowed(problem, start)
+                x = allowed(problem, _estimated(problem, start))
                 if x is None:
                     continue
                 other = _score(problem, x)
