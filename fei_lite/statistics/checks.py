@@ -135,9 +135,9 @@ def _settings(spec: Mapping[str, Any]) -> Iterator[str]:
     for i, measurement in enumerate(spec["measurements"]):
         for k, setting in enumerate(measurement["config"]["parameters"]):
             place = f"measurements[{i}].config.parameters[{k}]"
-            for j, (low, high) in enumerate(setting.get("bounds", ())):
-                if not low < high:
-                    yield f"{place}.bounds[{j}]: {low:g} to {high:g}: expected the lower bound first"
+            for j, bounds in enumerate(setting.get("bounds", ())):
+                if len(bounds) != 2 or not bounds[0] < bounds[1]:
+                    yield f"{place}.bounds[{j}]: {bounds}: expected a lower and an upper bound"
             for j, sigma in enumerate(setting.get("sigmas", ())):
                 if not sigma > 0.0:
                     yield f"{place}.sigmas[{j}]: {sigma:g}: expected an error above 0"
