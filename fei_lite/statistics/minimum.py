@@ -44,7 +44,7 @@ COMBINED = 3
 SOFTNESS = (0.3, 0.03, 0.003)
 
 #: Calls of the likelihood that Minuit may make.
-CALLS = 20_000
+CALLS = 5_000
 
 
 @dataclass
@@ -231,7 +231,7 @@ def _minuit(problem: _Problem, point: FitPoint) -> tuple[FitPoint | None, bool]:
     minuit.limits = [(None if np.isinf(low) else low, None if np.isinf(high) else high)
                      for low, high in zip(likelihood.lower[moving], likelihood.upper[moving])]
     minuit.tol = 1e-3
-    minuit.migrad(ncall=CALLS)
+    minuit.migrad(ncall=CALLS, iterate=2, use_simplex=False)
     x[moving] = np.array(minuit.values)
     nll = likelihood.nll(data, likelihood.expected(x))
     lower = replace(point, parameters=x.copy(), nll=nll) if nll < point.nll - LOWER else None
