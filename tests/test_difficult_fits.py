@@ -137,7 +137,8 @@ VALLEYS = one_channel([4.19, 3.40, 4.59, 0.64], [
     ([4.67, 7.16, 9.25, 13.85], [("stat", "shapesys", [0.64, 0.41, 0.83, 0.93])])], [65, 33, 42, 17])
 VALLEYS["channels"][0]["samples"][0]["modifiers"] += [
     {"name": "n0", "type": "normsys", "data": {"hi": 0.777, "lo": 1.286}},
-    {"name": "h0", "type": "histosys", "data": {"hi_data": [4.25, 2.93, 4.62, 0.69], "lo_data": [4.13, 3.87, 4.55, 0.59]}}]
+    {"name": "h0", "type": "histosys", "data": {"hi_data": [4.25, 2.93, 4.62, 0.69], "lo_data": [4.13, 3.87, 4.55,
+        0.59]}}]
 
 
 def test_profile_takes_the_lower_valley():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-import numpy as np
 import pytest
 from fit_workspaces import counting, shapes
 
@@ -13,7 +12,7 @@ from fei_lite.cli import fit as fit_command
 from fei_lite.cli import main
 from fei_lite.errors import FeiLiteError, FitError, WorkspaceError
 from fei_lite.statistics.fits import fit_strength
-from fei_lite.statistics.from_templates import Channel, build_workspace, workspace_of
+from fei_lite.statistics.from_templates import Channel, build_workspace
 from fei_lite.statistics.limits import upper_limit
 from fei_lite.statistics.workspaces import open_likelihood, read_workspace, save_workspace
 from fei_lite.templates import Template
@@ -53,10 +52,12 @@ CASES = {
                         r"samples\[1\]\.modifiers\[1\]\.data: 'lo' is a required property"),
     "no measurements": (None, ("measurements",), "top level: 'measurements' is a required property"),
     "short": ([1.0], (*SAMPLE, "data"), r"channels\[0\]\.samples\[1\]\.data: 1 bins, expected 4"),
-    "not finite": (float("nan"), (*SAMPLE, "data", 0), r"channels\[0\]\.samples\[1\]\.data\[0\]: got nan, expected a finite number"),
+    "not finite": (float("nan"), (*SAMPLE, "data", 0),
+        r"channels\[0\]\.samples\[1\]\.data\[0\]: got nan, expected a finite number"),
     "negative": (-1.0, ("observations", 0, "data", 3), r"observations\[0\]\.data\[3\]: -1: .* 0 or more"),
     "unobserved": ("bin", ("observations", 0, "name"), r"'bins' has no observation. Nearest known: 'bin'"),
-    "error on nothing": (0.0, (*SAMPLE, "data", 3), r"channels\[0\]: 'mcstat_bins_generic' \(staterror\)\[3\]: an error"),
+    "error on nothing": (0.0, (*SAMPLE, "data", 3),
+        r"channels\[0\]: 'mcstat_bins_generic' \(staterror\)\[3\]: an error"),
     "negative factor": (-0.1, (*SAMPLE, "modifiers", 1, "data", "lo"), r"\('norm', normsys\)\.lo: -0.1: .* above 0"),
     "poi": ("mus", ("measurements", 0, "config", "poi"),
             r"measurements\[0\]\.config\.poi: parameter of interest 'mus' scales no sample.*Nearest known: 'mu'"),
@@ -79,7 +80,8 @@ def test_broken_workspace(case, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"{", "cannot be read as JSON: .*line 1 column 2"), (b"[]", "not a workspace: expected an object with 'channels'.*list"),
+    (b"{", "cannot be read as JSON: .*line 1 column 2"), (b"[]",
+        "not a workspace: expected an object with 'channels'.*list"),
     (b'{"a": 1}', "not a workspace.*keys 'a'"), (b"\x93\xff", "not text in UTF-8"), (b"", "line 1 column 1"),
     (None, "No such file")])
 def test_no_workspace(content, message, tmp_path):
@@ -105,7 +107,8 @@ def test_an_empty_bin_is_no_harm():
     """Would catch NaN from a bin that neither expects nor holds an event."""
     with_bin = build_workspace([Channel("c", [Template("s", [1.0, 0.0], errors=[0.1, 0.0], signal=True),
                                               Template("b", [2.0, 0.0])], [4.0, 0.0])])
-    without = build_workspace([Channel("c", [Template("s", [1.0], errors=[0.1], signal=True), Template("b", [2.0])], [4])])
+    without = build_workspace([Channel("c", [Template("s", [1.0], errors=[0.1], signal=True), Template("b", [2.0])],
+        [4])])
     fits = [fit_strength(open_likelihood(spec)) for spec in (with_bin, without)]
     assert fits[0].best_fit == pytest.approx(fits[1].best_fit, abs=1e-5)
     assert fits[0].error_down == pytest.approx(fits[1].error_down, rel=1e-4)

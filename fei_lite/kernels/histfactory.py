@@ -204,7 +204,7 @@ def score(x, low, high, free, data, arrays, constraints, sigma, empty, soft, tol
     moving, step, trial = np.empty(n_parameters, dtype=np.bool_), np.empty(n_parameters), np.empty(n_parameters)
     expected_data(x, arrays, constraints, events, slopes, expected, derivatives)
     nll = negative_log_likelihood(data, expected, sigma, empty, soft)
-    for _ in range(200):
+    for _ in range(80):
         information_at(data, expected, derivatives, sigma, empty, soft, gradient, information)
         for p in range(n_parameters):
             moving[p] = free[p] and not (x[p] <= low[p] and gradient[p] > 0.0) and not (
