@@ -135,10 +135,9 @@ def _published(path: Path | None, n_bins: int) -> dict[str, Any] | None:
 
 def workspace_of(result: Result) -> dict[str, Any]:
     """The workspace of the templates; the observation is their sum (Asimov data)."""
-    from fei_lite.statistics.workspaces import Channel, Sample, build_workspace
+    from fei_lite.statistics.from_templates import workspace_of as of
 
-    samples = [Sample(t.name, t.values, t.errors, t.signal, t.normalisations, t.shapes) for t in result.templates]
-    return build_workspace([Channel("hta", samples)])
+    return of({"hta": result.templates})
 
 
 def _write(result: Result, folder: Path, *, published: dict[str, Any] | None, trained: bool, force: bool) -> str:
