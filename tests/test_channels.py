@@ -340,6 +340,38 @@ def test_hash_follows_the_content(tmp_path):
     assert load_channel_set(folder).hash != SET.hash
 
 
+@pytest.mark.parametrize(("name", "old", "spelled"), [
+    ("D0", "1.7 < M < 1.95", "[M > 1.70 and M > 1.0] and 1.95 > M"), ("D0", "1.7 < M < 1.95", "M<1.95 && M>1.7 && M<9"),
+    ("gamma", "[clusterReg == 2 and E > 0.09]", "(clusterReg==2 && 0.09 < E)"),
+    ("B_plus", "Mbc > 5.2 and abs(deltaE) < 0.5", "Mbc > 5.2   # GeV\\n and not 1 > 2 and 0.5 > abs(deltaE)"),
+])
+def test_hash_is_that_of_the_meaning(tmp_path, name, old, spelled):
+    """Would catch shipped models refused for another spelling of the same cut, or accepted for another window."""
+    folder = copy_set(tmp_path)
+    path = folder / f"{name}.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, spelled.replace(" and not 1 > 2", "")))
+    assert load_channel_set(folder).hash == SET.hash
+    path.write_text(text.replace(old, f"{old} and p > 0.1"))
+    assert load_channel_set(folder).hash != SET.hash
+
+
+def test_tables_of_earlier_versions(tmp_path):
+    """Would catch the cuts of an earlier version read as others, or without a word."""
+    folder = copy_set(tmp_path)
+    for name, text in {
+        "D0": '[{ variable = "M", minimum = 1.7, maximum = 1.95 }]',
+        "gamma": '[{ variable = "E", region = "forward", minimum = 0.10 }, { variable = "E", region = "barrel", '
+                 'minimum = 0.09 }, { variable = "E", region = "backward", minimum = 0.16 }]',
+        "pi_plus": '[{ variable = "dr", maximum = 2.0 }, { variable = "abs(dz)", maximum = 4 }]'}.items():
+        path = folder / f"{name}.toml"
+        path.write_text(re.sub(r'^cuts = ".+"$', f"cuts = {text}", path.read_text(), count=1, flags=re.MULTILINE))
+    with pytest.warns(FutureWarning, match="write the cut as a text"):
+        made = load_channel_set(folder)
+    assert made.hash == SET.hash
+
+
 def test_hash_of_the_decays(tmp_path):
     """Would catch enrichment measured anew for another cut or ranking, or kept for other decays or another order."""
     texts = small()
