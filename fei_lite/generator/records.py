@@ -60,7 +60,9 @@ def columns_of(records: Any) -> Jagged:
     kept = index >= HEADER
     event, index = event[kept], index[kept]
     codes, status = column(flat.id)[kept], column(flat.status)[kept]
-    mother = np.where(index == HEADER, -1, np.maximum(column(flat.mother1)[kept] - HEADER, 0))
+    mother = column(flat.mother1)[kept] - HEADER
+    beams = (index == HEADER) | ((codes == 22) & (mother < 0))  # photons that the beams radiated have no mother
+    mother = np.where(beams, -1, np.maximum(mother, 0))
     rows, mother, radiated = without_intermediates(codes, status, mother, event, counts - HEADER)
     columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "radiated": radiated}
     for name, values in (("p4", flat.p), ("x4", flat.vProd)):
