@@ -3,9 +3,10 @@
 One photon in the s channel with the vacuum's polarisation (the Z, less than 0.1 %
 of it here, left out). Quarks are point-like with three colours, the threshold
 factor beta (3 - beta^2) / 2 and the first-order QCD factor, as KKMC has them; below
-:data:`RESONANCES_BELOW` the light quarks are the resonances rho, omega and phi,
-which the quarks' cross-section equals on average (duality), and charm begins with
-a pair of D mesons: J/psi and psi(2S) made by radiation are no part of it.
+:data:`RESONANCES_BELOW` up and down quarks are the resonances rho and omega,
+which the quarks' cross-section equals on average (duality). Strangeness begins above
+the phi and charm with a pair of D mesons: radiative phi, J/psi and psi(2S) (0.03,
+0.04 and 0.01 nb) are no part of it, as in Belle II's simulation.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ Array = NDArray[np.float64]
 ALPHA, NB_GEV2, ALPHA_S = 1.0 / 137.035999, 389_379.37, 0.118
 
 _LEPTON_MASSES = (0.00051099895, 0.1056583755, 1.77686)  # GeV, PDG
-PION_MASS, _KAON, _D0 = 0.13957039, 0.493677, 1.86484  # GeV, PDG
+PION_MASS, _D0 = 0.13957039, 1.86484  # GeV, PDG
 
 #: Hadronic part of the vacuum polarisation: (up to s in GeV^2, a, b, c) of a + b ln(1 + c s).
 #: R. Kleiss et al., CERN 89-08, vol. 3, p. 129 (parametrisation of H. Burkhardt).
 _HADRONIC = ((0.09, 0.0, 0.00835, 1.0), (9.0, 0.0, 0.00238, 3.927), (1e4, 0.00165, 0.00299, 1.0))
 
-#: Light quarks: below this mass (GeV) resonances stand for them, above it their strings fragment. Chosen above the phi.
+#: Up and down quarks: below this mass (GeV) resonances stand for them, above it their strings fragment. Chosen above the phi.
 RESONANCES_BELOW = 1.1
 
 
@@ -46,7 +47,7 @@ class Fermion:
 #: By PDG code. Masses of the quarks: KKMC's defaults (S. Jadach et al., Comput. Phys. Commun. 130 (2000) 260).
 FERMIONS = {
     1: Fermion(-1 / 3, 3, 0.1, 2 * PION_MASS), 2: Fermion(2 / 3, 3, 0.1, 2 * PION_MASS),
-    3: Fermion(-1 / 3, 3, 0.2, 2 * _KAON), 4: Fermion(2 / 3, 3, 1.3, 2 * _D0),
+    3: Fermion(-1 / 3, 3, 0.2, RESONANCES_BELOW), 4: Fermion(2 / 3, 3, 1.3, 2 * _D0),
     15: Fermion(-1.0, 1, _LEPTON_MASSES[2], 2 * _LEPTON_MASSES[2]),
 }
 
@@ -67,7 +68,6 @@ class Resonance:
 
 
 OMEGA = Resonance(223, 0.78266, 0.00868, 0.60e-6)
-PHI = Resonance(333, 1.019461, 0.004249, 1.27e-6)
 
 
 def vacuum_polarisation(s: Array) -> Array:
@@ -128,12 +128,10 @@ def pion_pairs(s: Array) -> Array:
 
 
 def light_parts(code: int, s: Array) -> dict[int, Array]:
-    """What stands for a light quark below :data:`RESONANCES_BELOW`: PDG code -> ratio to muon pairs.
+    """What stands for an up or down quark below :data:`RESONANCES_BELOW`: PDG code -> ratio to muon pairs.
 
     113 is e+e- -> pi+pi- through the rho. Up and down quarks take 4/5 and 1/5 of rho and omega, as in KKMC.
     """
-    if code == 3:
-        return {PHI.code: PHI.ratio(s) * (np.asarray(s) > 4 * _KAON**2)}
     part = FERMIONS[code].charge ** 2 / (FERMIONS[1].charge ** 2 + FERMIONS[2].charge ** 2)
     return {113: part * pion_pairs(s), OMEGA.code: part * OMEGA.ratio(s) * (np.asarray(s) > 9 * PION_MASS**2)}
 
@@ -143,7 +141,7 @@ def ratio(code: int, s: Array) -> Array:
     fermion, s = find_fermion(code), np.asarray(s, dtype=float)
     qcd = 1.0 + ALPHA_S / np.pi if fermion.colours == 3 else 1.0
     point = fermion.colours * fermion.charge**2 * qcd * threshold_factor(s, fermion.mass)
-    if code in (1, 2, 3):
+    if code in (1, 2):
         point = np.where(s > RESONANCES_BELOW**2, point, sum(light_parts(code, s).values()))
     return np.asarray(np.where(s > fermion.threshold**2, point, 0.0))
 

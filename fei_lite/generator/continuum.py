@@ -2,8 +2,8 @@
 
 The mass of the pair and the photons are drawn here (:mod:`fei_lite.generator.radiation`);
 the pair has the angular distribution 1 + c^2 + (4 m^2 / s') (1 - c^2) to the beams in its rest frame.
-Below :data:`~fei_lite.generator.born.RESONANCES_BELOW` light quarks are hadrons already:
-pi+pi- through the rho (sin^2(theta)), omega, phi, which decay by the table (without their
+Below :data:`~fei_lite.generator.born.RESONANCES_BELOW` up and down quarks are hadrons already:
+pi+pi- through the rho (sin^2(theta)), or an omega, which decays by the table (without its
 polarisation). Taus get helicities, opposite but for a part 4 m^2 / s' of the rate.
 """
 
@@ -33,11 +33,16 @@ _BLOCK = 2000       # events drawn at a time, so that the sequence does not depe
 _VIRTUAL, _PION, _NO_SPIN = 23, 211, 9.0
 
 
-class Event(NamedTuple):
-    """What Pythia gets: sqrt(s); rows (code, status, mother, colour, anti-colour, px, py, pz, E, mass, spin)."""
+class Events(NamedTuple):
+    """Events for Pythia, as plain lists: sqrt(s) and the first row of each event (one more: the end); of each row
 
-    sqrt_s: float
-    rows: tuple[tuple[Any, ...], ...]
+    ``labels`` (code, status, two mothers, colour, anti-colour) and ``values`` (px, py, pz, E, mass, life, helicity).
+    """
+
+    sqrt_s: list[float]
+    first: list[int]
+    labels: list[list[int]]
+    values: list[list[float]]
 
 
 def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
@@ -56,42 +61,38 @@ class Continuum:
         self.mass = find_fermion(code).mass
         self.radiation = prepare(code, float(np.sqrt(nominal[3] ** 2 - nominal[:3] @ nominal[:3])))
 
-    def draw(self, n: int = _BLOCK) -> list[Event]:
-        """The next ``n`` events."""
+    def draw(self, n: int = _BLOCK) -> Events:
+        """The next ``n`` events: the virtual photon or what stands for it, the pair, the beams' photons."""
         p4 = self.beams.smeared(n, self.rng)
         sqrt_s = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
         event, k = photons(self.radiation.draw(n, self.rng), sqrt_s, self.rng)
-        pair = np.zeros((n, 4))
-        pair[:, 3] = sqrt_s
-        np.subtract.at(pair, event, k)
+        pair = np.stack([(sqrt_s if i == 3 else 0.0) - np.bincount(event, k[:, i], n) for i in range(4)], axis=1)
         mass = np.sqrt(pair[:, 3] ** 2 - np.sum(pair[:, :3] ** 2, axis=1))
-        code, status = self.final(mass)
-        daughters, spin = self.daughters(code, mass, pair)
-        hard: list[list[tuple[Any, ...]]] = [[] for _ in range(n)]
-        for i, photon in zip(event.tolist(), k.tolist(), strict=True):
-            hard[i].append((22, 1, 1, 0, 0, *photon, 0.0, _NO_SPIN))
-        head = np.concatenate([pair, mass[:, None]], axis=1).tolist()
-        rows = daughters.tolist()
-        out = []
-        for i in range(n):
-            top: tuple[Any, ...] = (int(code[i]) if status[i] == 1 else _VIRTUAL, int(status[i]), 1, 0, 0, *head[i],
-                                    _NO_SPIN)
-            two = self.pair_rows(int(code[i]), rows[i], float(spin[i, 0]), float(spin[i, 1])) if status[i] == 2 else ()
-            out.append(Event(float(sqrt_s[i]), (top, *two, *hard[i])))
-        return out
+        code, decays = self.final(mass)
+        daughters, helicity = self.daughters(code, mass, pair)
+        two = np.flatnonzero(decays)
+        parts = [_rows(np.arange(n), np.where(decays, _VIRTUAL, code), pair, mass=mass, status=1 + decays)]
+        for side in (0, 1):
+            parts.append(_rows(two, (1 - 2 * side) * code[two], daughters[two, side, :4], mass=daughters[two, side, 4],
+                               helicity=helicity[two, side], mothers=(3, 3), colour=side))
+        parts.append(_rows(event, np.full(len(event), 22), k, mass=np.zeros(len(event))))
+        events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.argsort(events, kind="stable")
+        first = np.concatenate([[0], np.cumsum(np.bincount(events, minlength=n))])
+        return Events(sqrt_s.tolist(), first.tolist(), labels[order].tolist(), values[order].tolist())
 
     def final(self, mass: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What the virtual photon becomes: codes; status 2 (it decays into two of them) or 1 (it is that hadron)."""
-        code, status = np.full(len(mass), self.code), np.full(len(mass), 2)
-        light = np.flatnonzero(mass < RESONANCES_BELOW) if self.code in (1, 2, 3) else np.empty(0, dtype=int)
+        """What the virtual photon becomes: codes, and 1 where it decays into two of them, 0 where it is that hadron."""
+        code, decays = np.full(len(mass), self.code), np.ones(len(mass), dtype=np.int64)
+        light = np.flatnonzero(mass < RESONANCES_BELOW) if self.code in (1, 2) else np.empty(0, dtype=int)
         if len(light):
             parts = light_parts(self.code, mass[light] ** 2)
             cumulative = np.cumsum(np.stack(list(parts.values())), axis=0)
             chosen = np.sum(self.rng.uniform(size=len(light)) * cumulative[-1] > cumulative, axis=0)
             code[light] = np.array(list(parts))[np.minimum(chosen, len(parts) - 1)]
-            status[light] = np.where(code[light] == 113, 2, 1)
+            decays[light] = code[light] == 113
             code[light[code[light] == 113]] = _PION
-        return code, status
+        return code, decays
 
     def daughters(self, code: NDArray[np.int64], mass: Array, pair: Array) -> tuple[Array, Array]:
         """Four-momenta and mass (n, 2, 5), and helicities (n, 2), of the two particles of each pair."""
@@ -113,11 +114,18 @@ class Continuum:
             spin[:, 1] = np.where(equal, spin[:, 0], -spin[:, 0])
         return out, spin
 
-    @staticmethod
-    def pair_rows(code: int, p4: list[list[float]], first: float, second: float) -> tuple[tuple[Any, ...], ...]:
-        """Rows of the two daughters of the virtual photon (row 3)."""
-        colour = 101 if code <= 6 else 0
-        return ((code, 1, 3, colour, 0, *p4[0], first), (-code, 1, 3, 0, colour, *p4[1], second))
+
+def _rows(event: NDArray, code: NDArray, p4: Array, *, mass: Array, status: NDArray | int = 1,
+          helicity: Array | float = _NO_SPIN, mothers: tuple[int, int] = (1, 2),
+          colour: int | None = None) -> tuple[NDArray, NDArray[np.int64], Array]:
+    """Rows of particles (m,): their events, labels (m, 6) and values (m, 7); quarks of ``colour`` 0 or anti-colour 1."""
+    labels = np.zeros((len(event), 6), dtype=np.int64)
+    labels[:, 0], labels[:, 1], labels[:, 2], labels[:, 3] = code, status, *mothers
+    if colour is not None:
+        labels[:, 4 + colour] = np.where(np.abs(code) <= 6, 101, 0)
+    values = np.zeros((len(event), 7))
+    values[:, :4], values[:, 4], values[:, 6] = p4, mass, helicity
+    return event, labels, values
 
 
 def _one_plus_square(ratio: Array, rng: np.random.Generator) -> Array:
@@ -143,7 +151,8 @@ def _source_class() -> Any:
         def __init__(self, continuum: Continuum) -> None:
             super().__init__()
             self.continuum = continuum
-            self.waiting: list[Event] = []
+            self.events = Events([], [0], [], [])
+            self.next = 0
 
         def setInit(self) -> bool:
             self.setBeamA(11, _HALF_ENERGY)
@@ -153,16 +162,17 @@ def _source_class() -> Any:
             return True
 
         def setEvent(self, _process: int = 0) -> bool:
-            if not self.waiting:
-                self.waiting = self.continuum.draw()[::-1]
-            sqrt_s, rows = self.waiting.pop()
-            half, add = 0.5 * sqrt_s, self.addParticle
+            if self.next == len(self.events.sqrt_s):
+                self.events, self.next = self.continuum.draw(), 0
+            i, (sqrt_s_of, first, labels, values) = self.next, self.events
+            self.next += 1
+            sqrt_s, add = sqrt_s_of[i], self.addParticle
+            half = 0.5 * sqrt_s
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             add(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             add(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
-            for code, status, mother, colour, anti, px, py, pz, e, m, spin in rows:
-                add(code, status, mother, mother if mother == 3 else 2, colour, anti, px, py, pz, e, m, 0.0, spin,
-                    sqrt_s)
+            for row in range(first[i], first[i + 1]):
+                add(*labels[row], *values[row], sqrt_s)
             return True
 
     return ContinuumSource
