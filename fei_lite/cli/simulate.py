@@ -31,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
                         help="decay file of the signal B (EvtGen's format), or k_nunu, the shipped one")
+    parser.add_argument("--settings", default="belle2", metavar="NAME",
+                        help="Pythia's settings: belle2 (default), monash (Pythia's own tune), or a file (.toml)")
     parser.add_argument("--response", type=Path, metavar="FILE",
                         help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
@@ -46,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reuse", type=int, default=1, metavar="R",
                         help="with --select, of charged and mixed: R combinations of each B decay (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
-            report=advance, selection=arguments.select, reuse=arguments.reuse)
+            report=advance, selection=arguments.select, reuse=arguments.reuse, settings=arguments.settings)
+    if arguments.quiet:
+        return 0
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
           f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
     print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "

@@ -34,15 +34,16 @@ _VIRTUAL, _PION, _NO_SPIN = 23, 211, 9.0
 
 
 class Events(NamedTuple):
-    """Events for Pythia, as plain lists: sqrt(s) and the first row of each event (one more: the end); of each row
+    """Events for Pythia, as flat lists: sqrt(s) and the first row of each event (one more: the end).
 
-    ``labels`` (code, status, two mothers, colour, anti-colour) and ``values`` (px, py, pz, E, mass, life, helicity).
+    Of each row six ``labels`` (code, status, two mothers, colour, anti-colour) and seven ``values`` (px, py, pz, E,
+    mass, life, helicity).
     """
 
     sqrt_s: list[float]
     first: list[int]
-    labels: list[list[int]]
-    values: list[list[float]]
+    labels: list[int]
+    values: list[float]
 
 
 def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
@@ -79,7 +80,8 @@ class Continuum:
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(events, kind="stable")
         first = np.concatenate([[0], np.cumsum(np.bincount(events, minlength=n))])
-        return Events(sqrt_s.tolist(), first.tolist(), labels[order].tolist(), values[order].tolist())
+        return Events(sqrt_s.tolist(), first.tolist(), labels[order].ravel().tolist(),
+                      values[order].ravel().tolist())
 
     def final(self, mass: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What the virtual photon becomes: codes, and 1 where it decays into two of them, 0 where it is that hadron."""
@@ -103,9 +105,9 @@ class Continuum:
         sin, phi = np.sqrt(1.0 - cos**2), rng.uniform(-np.pi, np.pi, n)
         p = 0.5 * mass * np.sqrt(np.clip(1.0 - ratio, 0.0, None))
         first = np.stack([p * sin * np.cos(phi), p * sin * np.sin(phi), p * cos, 0.5 * mass], axis=1)
-        second = first * np.array([-1.0, -1.0, -1.0, 1.0])
-        out = np.concatenate([np.stack([boost(first, pair), boost(second, pair)], axis=1),
-                              np.broadcast_to(own[:, None, None], (n, 2, 1))], axis=2)
+        first = boost(first, pair)
+        out = np.empty((n, 2, 5))
+        out[:, 0, :4], out[:, 1, :4], out[:, :, 4] = first, pair - first, own[:, None]
         spin = np.full((n, 2), _NO_SPIN)
         if self.code == 15:
             equal = ratio * sin**2
@@ -172,7 +174,7 @@ def _source_class() -> Any:
             add(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             add(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             for row in range(first[i], first[i + 1]):
-                add(*labels[row], *values[row], sqrt_s)
+                add(*labels[6 * row:6 * row + 6], *values[7 * row:7 * row + 7], sqrt_s)
             return True
 
     return ContinuumSource
