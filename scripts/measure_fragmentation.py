@@ -44,10 +44,12 @@ def main() -> None:
             for mode, value in zip(modes, accepted[str(code)], strict=True):
                 print(f"{code} -> {mode.products} ({mode.fraction:.4f}): {value}")
     settings = load_settings(arguments.settings)
-    data = {"settings": settings.name, "settings_digest": settings.digest, "table": table_hash(), "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
-            "command": f"python scripts/measure_fragmentation.py --settings {settings.name} --events {arguments.events}",
+    data = {"settings": settings.name, "settings_digest": settings.digest, "table": table_hash(),
+            "decaylanguage": version("decaylanguage"), "pythia8mc": version("pythia8mc"),
+            "command": f"scripts/measure_fragmentation.py --settings {settings.name} --events {arguments.events}",
             "seed": SEED, "accepted": accepted}
-    Path(fragmentation.__file__).with_name(f"fragmentation_{settings.name}.json").write_text(json.dumps(data, indent=1) + "\n")
+    path = Path(fragmentation.__file__).with_name(f"fragmentation_{settings.name}.json")
+    path.write_text(json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":

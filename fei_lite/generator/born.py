@@ -4,7 +4,7 @@ One photon in the s channel with the vacuum's polarisation (the Z, less than 0.1
 of it here, left out). Quarks are point-like with three colours, the threshold
 factor beta (3 - beta^2) / 2 and the first-order QCD factor, as KKMC has them; below
 :data:`RESONANCES_BELOW` up and down quarks are the resonances rho and omega,
-which the quarks' cross-section equals on average (duality). Strangeness begins above
+which have 0.9 of the quarks' cross-section on average (duality). Strangeness begins above
 the phi and charm with a pair of D mesons: radiative phi, J/psi and psi(2S) (0.03,
 0.04 and 0.01 nb) are no part of it, as in Belle II's simulation.
 """
@@ -30,7 +30,8 @@ PION_MASS, _D0 = 0.13957039, 1.86484  # GeV, PDG
 #: R. Kleiss et al., CERN 89-08, vol. 3, p. 129 (parametrisation of H. Burkhardt).
 _HADRONIC = ((0.09, 0.0, 0.00835, 1.0), (9.0, 0.0, 0.00238, 3.927), (1e4, 0.00165, 0.00299, 1.0))
 
-#: Up and down quarks: below this mass (GeV) resonances stand for them, above it their strings fragment. Chosen above the phi.
+#: Up and down quarks: below this mass (GeV, chosen above the phi) resonances stand for them, above it their strings
+#: fragment.
 RESONANCES_BELOW = 1.1
 
 

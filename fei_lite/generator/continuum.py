@@ -23,9 +23,9 @@ from fei_lite.generator.radiation import photons, prepare
 
 Array = NDArray[np.float64]
 
-#: Settings of a Pythia that gets its events from :func:`start_continuum`. Photons do not split. The taus' helicities are
-#: those of the events: Pythia's own spin correlation computes e+e- -> tau+tau- anew at each try of a decay, ten times
-#: slower than all else.
+#: Settings of a Pythia that gets its events from :func:`start_continuum`. Photons do not split. The taus' helicities
+#: are those of the events: Pythia's own spin correlation computes e+e- -> tau+tau- anew at each try of a decay, which
+#: takes ten times as long as all else.
 CONTINUUM_SETTINGS = ("Beams:frameType = 5", "TimeShower:QEDshowerByGamma = off", "TauDecays:mode = 5",
                       "TauDecays:externalMode = 0")
 _HALF_ENERGY = 5.5  # GeV; above every event, which carries its own energies
@@ -120,7 +120,7 @@ class Continuum:
 def _rows(event: NDArray, code: NDArray, p4: Array, *, mass: Array, status: NDArray | int = 1,
           helicity: Array | float = _NO_SPIN, mothers: tuple[int, int] = (1, 2),
           colour: int | None = None) -> tuple[NDArray, NDArray[np.int64], Array]:
-    """Rows of particles (m,): their events, labels (m, 6) and values (m, 7); quarks of ``colour`` 0 or anti-colour 1."""
+    """Rows of particles (m,): events, labels (m, 6), values (m, 7). ``colour`` 0: quarks have colour, 1: anti-colour."""
     labels = np.zeros((len(event), 6), dtype=np.int64)
     labels[:, 0], labels[:, 1], labels[:, 2], labels[:, 3] = code, status, *mothers
     if colour is not None:
