@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import chisquare, kstest, poisson
 
-import fei_lite
 from fei_lite.cli import main
 from fei_lite.errors import SimulationError
 from fei_lite.events import inspect_events
@@ -113,7 +113,7 @@ def test_spectrum_of_radiation(code):
             return float((radiator(v, S) * born(code, S * (1 - v)) * v)[0])
         return quad(density, np.log(low), np.log(high))[0]
 
-    expected = [integral(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    expected = [integral(low, high) for low, high in pairwise(edges)]
     soft = quad(lambda y: float(radiator(np.exp(np.array([y])), S)[0] * np.exp(y)), -500, np.log(SOFTEST),
                 limit=500)[0] * float(born(code, np.array([S]))[0])
     seen = np.histogram(v, edges)[0]

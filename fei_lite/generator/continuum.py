@@ -120,7 +120,7 @@ class Continuum:
 def _rows(event: NDArray, code: NDArray, p4: Array, *, mass: Array, status: NDArray | int = 1,
           helicity: Array | float = _NO_SPIN, mothers: tuple[int, int] = (1, 2),
           colour: int | None = None) -> tuple[NDArray, NDArray[np.int64], Array]:
-    """Rows of particles (m,): events, labels (m, 6), values (m, 7). ``colour`` 0: quarks have colour, 1: anti-colour."""
+    """Rows of particles (m,): events, labels (m, 6), values (m, 7). Quarks have ``colour`` 0 or anti-colour 1."""
     labels = np.zeros((len(event), 6), dtype=np.int64)
     labels[:, 0], labels[:, 1], labels[:, 2], labels[:, 3] = code, status, *mothers
     if colour is not None:
