@@ -124,7 +124,8 @@ def compared_with_reference(arguments: argparse.Namespace) -> int:
                    arguments.settings)
     why = reasons()
     if arguments.format == "json":
-        print(json.dumps([{**asdict(row), "ratio": row.ratio, "pull": row.pull, "differs": row.differs(),
+        print(json.dumps([{**asdict(row), "ratio": row.ratio if row.reference else None, "pull": row.pull,
+                           "differs": row.differs(),
                            "why": why.get((row.process, row.species)) if row.differs() else None} for row in rows],
                          indent=1))
     else:
