@@ -1,0 +1,91 @@
+"""Names of EvtGen's particle table: those of the `particle` package, and what it lacks.
+
+Codes, masses and widths of the particles that `particle` or Pythia do not know are
+those of the Belle II particle table (evt.pdl).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.particles import pdg_code
+
+#: Quarks and diquarks of the fragmentation modes (PDG numbering scheme).
+PARTONS: Mapping[str, int] = {
+    "d": 1, "u": 2, "s": 3, "c": 4, "b": 5, "g": 21, "dd_1": 1103, "ud_0": 2101, "ud_1": 2103, "uu_1": 2203,
+    "sd_0": 3101, "sd_1": 3103, "su_0": 3201, "su_1": 3203, "ss_1": 3303, "cd_0": 4101, "cd_1": 4103,
+    "cu_0": 4201, "cu_1": 4203, "cs_0": 4301, "cs_1": 4303,
+}
+
+#: Names that the `particle` package does not know, with the codes of EvtGen's particle table.
+EXTRA_NAMES: Mapping[str, int] = {
+    "D'_1+": 20413, "D'_1-": -20413, "D(2S)+": 100411, "D(2S)-": -100411, "D(2S)0": 100421, "anti-D(2S)0": -100421,
+    "D*(2S)+": 100413, "D*(2S)-": -100413, "D*(2S)0": 100423, "anti-D*(2S)0": -100423,
+    "Xsd": 30343, "anti-Xsd": -30343, "Xsu": 30353, "anti-Xsu": -30353, "Xss": 30363, "anti-Xss": -30363,
+    "Xdd": 30643, "anti-Xdd": -30643, "Xdu+": 30653, "anti-Xdu-": -30653,
+    "Xu0": 30113, "Xu+": 30213, "Xu-": -30213, "rndmflav": 82, "anti-rndmflav": -82,
+    "X_1(3872)": 9120443, "X_2(3872)": 9910445, "Z(4430)+": 9042413, "Z(4430)-": -9042413,
+    "Higgs0": 25, "Z'0": 32, "Z''0": 33, "Higgs'0": 35, "A0": 36, "R0": 41,
+}
+
+#: Particles that searches give a mass of their own (``Particle A0 1.2 0.0``): neutral, self-conjugate,
+#: code -> (2 x spin + 1, mass in GeV). Pythia has heavy bosons of the same codes.
+EXOTIC: Mapping[int, tuple[int, float]] = {
+    25: (1, 125.2), 32: (3, 500.0), 33: (3, 900.0), 35: (1, 310.0), 36: (1, 310.0), 41: (3, 5000.0),
+}
+
+#: Names whose codes stand for the table's Xu0 and Xu+- here: users' files cannot have them.
+TAKEN = ("rho(3S)0", "rho(3S)+", "rho(3S)-")
+
+
+def code_of(name: str, aliases: Mapping[str, str]) -> int:
+    """PDG code of a name of a decay file: alias, parton or particle.
+
+    Raises :class:`UnknownNameError`.
+
+    >>> code_of("anti-cd_0", {}), code_of("MyPi", {"MyPi": "pi+"})
+    (-4101, 211)
+    """
+    name = aliases.get(name, name)
+    for known in (PARTONS, EXTRA_NAMES):
+        if name in known:
+            return known[name]
+    if name.startswith("anti-") and name[5:] in PARTONS:
+        return -PARTONS[name[5:]]
+    try:
+        return pdg_code(name)
+    except UnknownNameError:
+        raise UnknownNameError(f"unknown particle '{name}'.{nearest(name, [*known_names(), *aliases])}") from None
+
+
+@cache
+def known_names() -> Mapping[str, int]:
+    """Every name that is no alias, with its code."""
+    from particle import Particle
+
+    names: dict[str, int] = {}
+    for entry in Particle.all():
+        try:
+            name = entry.evtgen_name
+        except Exception:  # particle raises its own MatchingIDNotFound family
+            continue
+        if name and name not in TAKEN:
+            names[name] = int(entry.pdgid)
+    anti = {f"anti-{name}": -code for name, code in PARTONS.items() if code != 21}
+    return {**names, **PARTONS, **anti, **EXTRA_NAMES}
+
+
+@cache
+def _by_code() -> Mapping[int, str]:
+    return {code: name for name, code in known_names().items()}
+
+
+def conjugate_name(name: str) -> str:
+    """Name of the charge conjugate of a particle or parton that is no alias; its own if it has none.
+
+    >>> conjugate_name("D'_1+"), conjugate_name("anti-cd_0"), conjugate_name("J/psi"), conjugate_name("K_S0")
+    ("D'_1-", 'cd_0', 'J/psi', 'K_S0')
+    """
+    return _by_code().get(-code_of(name, {}), name)
