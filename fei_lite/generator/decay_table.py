@@ -96,13 +96,17 @@ def fragments(mode: Mode) -> bool:
 def ordered_products(codes: Sequence[int], element: int) -> tuple[int, ...]:
     """Products in the order of Pythia's matrix elements.
 
-    Weak: neutrino, lepton, hadrons. Dalitz: the lepton pair last.
+    Weak: the charged lepton's neutrino, the lepton, all others. Dalitz: the lepton pair last.
+
+    >>> ordered_products([-411, -11, 12], 22), ordered_products([11, -12, 16], 22)
+    ((12, -11, -411), (-12, 11, 16))
     """
     if element == _DALITZ:
         return tuple(sorted(codes, key=lambda code: abs(code) in _LEPTONS))
     if element != _WEAK:
         return tuple(codes)
-    rank = {**dict.fromkeys(_NEUTRINOS, 0), **dict.fromkeys(_LEPTONS, 1)}
+    leptons = [abs(code) for code in codes if abs(code) in _LEPTONS]
+    rank = {**{lepton + 1: 0 for lepton in leptons}, **dict.fromkeys(leptons, 1)}
     return tuple(sorted(codes, key=lambda code: rank.get(abs(code), 2)))
 
 
@@ -110,7 +114,7 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
     """Pythia's meMode for an EvtGen model.
 
     PYTHIA and JETSET: their number (fragmentation of partons). Semileptonic
-    decays (a charged lepton, its neutrino, hadrons): 22, the V-A element.
+    decays (a charged lepton, its neutrino, hadrons) and leptonic ones of the tau: 22, the V-A element.
     omega -> 3 pi: 1. V -> P P and V -> P gamma: 2, which aligns the decay where
     the V came from P -> V P. Dalitz decays: 11 and 13. All others phase space.
 
@@ -126,6 +130,8 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
     if model == "PI0_DALITZ":
         return _DALITZ
     absolute = [abs(code) for code in codes]
+    if abs(mother) == 15 and len(codes) == 3 and sum(a in _NEUTRINOS for a in absolute) == 2:
+        return _WEAK
     charged = sum(a in _LEPTONS for a in absolute)
     if sorted(absolute) in ([11, 11, 11, 11], [11, 11, 13, 13]) and abs(mother) == 111:
         return _DOUBLE_DALITZ
