@@ -38,21 +38,12 @@ from fei_lite.generator.decay_files.pairs import B_MESONS, UPSILON, NamedPair, p
 from fei_lite.generator.decay_files.state import Property, State, carried_out
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 from fei_lite.generator.decay_table import Mode, matrix_element, ordered_products, table_state
+from fei_lite.generator.pair_sources import Pair
 from fei_lite.generator.particle_names import EXOTIC
 
 #: Codes of the particles' copies: their last digits, the quarks, stay, by which Pythia tells hadrons from other
 #: particles. Prefixes that are free in PDG's scheme and in Pythia.
 _COPY_STEP, _PREFIXES = 10_000, (*range(31, 100), *range(900, 989))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing)."""
-
-    first: int
-    second: int
-    fraction: float
-    mixed: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +84,16 @@ class SignalDecay:
     def meant(self) -> dict[int, int]:
         """The code that each copy stands for."""
         return {copy: entry.code for copy, entry in self.copies.items()}
+
+    @property
+    def modes(self) -> dict[int, tuple[Mode, ...]]:
+        """The modes of each copy."""
+        return {copy: entry.modes for copy, entry in self.copies.items()}
+
+    @property
+    def mixes(self) -> bool:
+        """Whether B0 pairs mix, and have the decay times that go with it."""
+        return any(pair.mixed is not None for pair in self.pairs)
 
 
 def shipped_decays() -> dict[str, Path]:
@@ -277,7 +278,7 @@ class _Reading:
     def _circumstances(self, name: str) -> list[str]:
         """In which circumstances a name decays (see `evtgen_models.toml`)."""
         if name == UPSILON:
-            return ["upsilon"]
+            return ["upsilon", "aligned"]
         out = ["spinless"] if _is_spinless(self.state.code(name)) else []
         parents = [(mother, line) for mother, block in self.state.blocks.items() if block.own
                    for line in block.modes if name in line.daughters]
@@ -291,8 +292,8 @@ class _Reading:
         """Blocks of the file that no event reaches, and aliases that decay as the table says."""
         out, state = [], self.state
         for name, block in state.blocks.items():
-            if block.own and name != UPSILON and name not in self.codes and not self._anew(name) and (
-                    block.modes != self._generic(state.aliases.get(name, name))):
+            if block.own and name != UPSILON and not {name, state.conjugates.get(name)} & set(self.codes) and (
+                    not self._anew(name) and block.modes != self._generic(state.aliases.get(name, name))):
                 out.append(Notice(block.line, f"{block.keyword} {name}: {name} is never made, its block has no effect"))
         if not state.blocks[UPSILON].own:
             made = sorted(entry for entry in self.codes if abs(state.code(entry)) in B_MESONS)

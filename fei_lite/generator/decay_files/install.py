@@ -1,0 +1,145 @@
+"""A decay file taught to Pythia: masses, copies of particles, their modes, weights of tight modes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fei_lite.errors import SimulationError
+from fei_lite.generator.decay_files.checks import three_charge
+from fei_lite.generator.decay_files.state import Property
+from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, weigh
+from fei_lite.generator.decay_table import Mode
+from fei_lite.generator.particle_names import EXOTIC
+from fei_lite.generator.pythia import Generator, define_particle, own_modes, read
+
+if TYPE_CHECKING:
+    from fei_lite.generator.decay_file import Copy, SignalDecay
+
+#: EvtGen's line shapes reach this many widths from the mass.
+_WIDTHS = 15.0
+#: Pythia's switch of a channel: on, for the particle only, for the antiparticle only.
+_BOTH, _PARTICLE, _ANTIPARTICLE = 1, 2, 3
+
+
+def install(generator: Generator, signal: SignalDecay) -> None:
+    """Teach a Pythia that is not initialised yet a decay file. Raises :class:`SimulationError`."""
+    pythia = generator.pythia
+    for line, setting in signal.settings:
+        _said(signal, line, pythia, setting)
+    if not signal.radiates:
+        read(pythia, "HadronLevel:QED = off")
+    for code, values in signal.properties.items():
+        define_particle(pythia, code)
+        _set_mass(pythia, code, values)
+    for copy, entry in signal.copies.items():
+        _define_copy(pythia, copy, entry, signal)
+    for copy, entry in signal.copies.items():
+        modes: Sequence[Mode] = entry.modes
+        if not modes and not entry.stable:
+            modes = own_modes(pythia, abs(entry.code), sign=entry.code)
+        for i, mode in enumerate(modes):
+            _require_products(pythia, mode, signal, entry, i)
+        _set_channels(pythia, copy, [(_BOTH, mode) for mode in modes])
+    for code in sorted({abs(code) for code in signal.redefined}):
+        _redefine(pythia, code, signal)
+    generator.copies = {**generator.copies, **signal.meant}
+
+
+def _said(signal: SignalDecay, line: int, pythia: Any, setting: str) -> None:
+    """A setting of the file; an error names its line."""
+    try:
+        read(pythia, setting)
+    except SimulationError as error:
+        raise SimulationError(f"{signal.place}: line {line}: {error}") from None
+
+
+def _set_mass(pythia: Any, code: int, entry: Property) -> None:
+    """Mass, width and limits of a particle; the limits as wide as EvtGen's where none are given."""
+    data = pythia.particleData
+    mass = data.m0(code) if entry.mass is None else entry.mass
+    width = data.mWidth(code) if entry.width is None else entry.width
+    low, high = data.mMin(code), data.mMax(code)
+    if entry.mass is not None or entry.width is not None:
+        low, high = (max(mass - _WIDTHS * width, 0.0), mass + _WIDTHS * width) if width > 0.0 else (0.0, 0.0)
+    low, high = low if entry.low is None else entry.low, high if entry.high is None else entry.high
+    for name, value in (("m0", mass), ("mWidth", width), ("mMin", low), ("mMax", high)):
+        read(pythia, f"{code}:{name} = {value:.9g}")
+
+
+def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> None:
+    """A particle of its own like the one it stands for, without decays and without an antiparticle."""
+    data, code = pythia.particleData, abs(entry.code)
+    if code in EXOTIC:
+        spin, mass = EXOTIC[code]
+        read(pythia, f"{copy}:new = C{copy} void {spin} 0 0 {mass} 0 0 0 0")
+    else:
+        finding = define_particle(pythia, code)
+        if finding is not None:
+            raise SimulationError(f"{signal.place}: {entry.name}: {finding.what}.")
+        read(pythia, f"{copy}:new = C{copy} void {data.spinType(code)} {three_charge(entry.code)} 0 {data.m0(code):.9g} "
+                     f"{data.mWidth(code):.9g} {data.mMin(code):.9g} {data.mMax(code):.9g} {data.tau0(code):.9g}")
+    if entry.property is not None:
+        _set_mass(pythia, copy, entry.property)
+
+
+def _set_channels(pythia: Any, code: int, channels: Sequence[tuple[int, Mode]]) -> None:
+    """The channels of a particle, each with its switch; a particle without is stable."""
+    for i, (switch, mode) in enumerate(channels):
+        read(pythia, f"{code}:{'addChannel' if i else 'oneChannel'} = {switch} {mode.fraction:.10g} "
+                     f"{mode.matrix_element} " + " ".join(map(str, mode.products)))
+    read(pythia, f"{code}:mayDecay = {'on' if channels else 'off'}")
+    read(pythia, f"{code}:varWidth = off")  # its partial widths belong to the channels just replaced
+
+
+def _require_products(pythia: Any, mode: Mode, signal: SignalDecay, entry: Copy, number: int) -> None:
+    """Define what a mode decays into; :class:`SimulationError` for what neither Pythia nor the particle table has."""
+    for product in mode.products:
+        finding = None if abs(product) in signal.copies else define_particle(pythia, abs(product))
+        if finding is not None:
+            line = entry.lines[number] if number < len(entry.lines) else 0
+            raise SimulationError(f"{signal.place}: line {line}: {entry.name}: {finding}.")
+
+
+def _redefine(pythia: Any, code: int, signal: SignalDecay) -> None:
+    """A particle that the file decays anew, wherever it comes from; its antiparticle only if the file says so."""
+    data = pythia.particleData
+    before = own_modes(pythia, code)
+    channels: list[tuple[int, Mode]] = []
+    for sign in (1, -1) if data.hasAnti(code) else (1,):
+        switch = _BOTH if not data.hasAnti(code) else _PARTICLE if sign > 0 else _ANTIPARTICLE
+        entry = signal.redefined.get(sign * code)
+        if entry is None:
+            channels += [(switch, mode) for mode in before]
+            continue
+        total = sum(mode.fraction for mode in entry.modes)
+        for i, mode in enumerate(entry.modes):
+            _require_products(pythia, mode, signal, entry, i)
+            # channels are written for the particle: those of the antiparticle are conjugated by Pythia
+            products = tuple(-p if sign < 0 and data.hasAnti(abs(p)) else p for p in mode.products)
+            channels.append((switch, Mode(mode.fraction / total, products, mode.matrix_element, mode.model)))
+    _set_channels(pythia, code, channels)
+
+
+def settle(generator: Generator, signal: SignalDecay) -> None:
+    """After Pythia is initialised: refuse modes that never fit, and give tight ones their weights.
+
+    Raises :class:`SimulationError` with the line of a mode whose products are heavier than its mother.
+    """
+    data = generator.pythia.particleData
+    for codes in (signal.copies, signal.redefined):
+        for code, entry in codes.items():
+            for mode, line in zip(entry.modes, entry.lines, strict=True):
+                if (missing := missing_mass(data, code, mode)) > 0.0:
+                    needed = sum(least_mass(data, abs(product)) for product in mode.products)
+                    raise SimulationError(f"{signal.place}: line {line}: the products are heavier than the {entry.name}: "
+                                          f"they need {needed:.4f} GeV, {missing:.4f} GeV too much.")
+    for code, weights in weigh(data, _decaying(signal.copies)).items():
+        particle = data.findParticle(code)
+        for i, weight in enumerate(weights):
+            particle.channel(i).bRatio(float(weight))
+
+
+def _decaying(copies: Mapping[int, Copy]) -> dict[int, Sequence[Mode]]:
+    """Modes of the copies that the file decays."""
+    return {code: entry.modes for code, entry in copies.items() if entry.modes}
