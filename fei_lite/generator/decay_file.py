@@ -26,7 +26,6 @@ Without that block both B's of an event decay as the file says of B+, B-, B0 or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,66 +34,12 @@ from fei_lite.generator.decay_files.checks import faults_of
 from fei_lite.generator.decay_files.grammar import statements_of
 from fei_lite.generator.decay_files.models import APPROXIMATED, REFUSED, TreatedLine, ranges, treatment
 from fei_lite.generator.decay_files.pairs import B_MESONS, UPSILON, NamedPair, pairs_of
+from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property, State, carried_out
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 from fei_lite.generator.decay_table import Mode, matrix_element, ordered_products, table_state
 from fei_lite.generator.pair_sources import Pair
 from fei_lite.generator.particle_names import EXOTIC
-
-#: Codes of the particles' copies: their last digits, the quarks, stay, by which Pythia tells hadrons from other
-#: particles. Prefixes that are free in PDG's scheme and in Pythia.
-_COPY_STEP, _PREFIXES = 10_000, (*range(31, 100), *range(900, 989))
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
-
-    ``modes`` empty: it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
-    """
-
-    name: str
-    code: int
-    modes: tuple[Mode, ...] = ()
-    lines: tuple[int, ...] = ()
-    stable: bool = False
-    property: Property | None = None
-
-
-@dataclass(frozen=True)
-class SignalDecay:
-    """A decay file, read: pairs of B's, copies of particles that decay specially, and what its author should know.
-
-    ``copies`` and ``redefined`` are by Pythia's code, the latter for particles that decay so wherever they
-    come from. ``lines`` says of every decay line whether it is followed.
-    """
-
-    place: str
-    text: str
-    pairs: tuple[Pair, ...]
-    copies: Mapping[int, Copy]
-    redefined: Mapping[int, Copy]
-    properties: Mapping[int, Property]
-    settings: tuple[tuple[int, str], ...]
-    radiates: bool
-    lines: tuple[TreatedLine, ...]
-    notices: tuple[Notice, ...]
-
-    @property
-    def meant(self) -> dict[int, int]:
-        """The code that each copy stands for."""
-        return {copy: entry.code for copy, entry in self.copies.items()}
-
-    @property
-    def modes(self) -> dict[int, tuple[Mode, ...]]:
-        """The modes of each copy."""
-        return {copy: entry.modes for copy, entry in self.copies.items()}
-
-    @property
-    def mixes(self) -> bool:
-        """Whether B0 pairs mix, and have the decay times that go with it."""
-        return any(pair.mixed is not None for pair in self.pairs)
-
 
 def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
@@ -206,10 +151,9 @@ class _Reading:
             seen.add(name)
             block = state.blocks.get(name)
             if self.is_private(name):
-                if len(self.codes) == len(_PREFIXES):
-                    raise SimulationError(f"{self.place}: more than {len(_PREFIXES)} particles with decays of their own.")
-                code = abs(state.code(name))
-                self.codes[name] = _PREFIXES[len(self.codes)] * _COPY_STEP + code % _COPY_STEP
+                if len(self.codes) == MOST_COPIES:
+                    raise SimulationError(f"{self.place}: more than {MOST_COPIES} particles with decays of their own.")
+                self.codes[name] = copy_code(len(self.codes), state.code(name))
             elif not (block is not None and block.own and self._anew(name)):
                 continue
             if block is not None:

@@ -120,7 +120,7 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
         generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
         groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
         if signal is not None:
-            install(generator, signal)
+            signal = install(generator, signal)
         pairs = [generic_pair(process.code)] if signal is None else signal.pairs
         start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng)
     initialised(generator)

@@ -36,6 +36,17 @@ EXOTIC: Mapping[int, tuple[int, float]] = {
     25: (1, 125.2), 32: (3, 500.0), 33: (3, 900.0), 35: (1, 310.0), 36: (1, 310.0), 41: (3, 5000.0),
 }
 
+#: Particles that neither Pythia nor the `particle` package knows under their code, from the Belle II particle
+#: table: code -> (name, anti-name, 2 x spin + 1, 3 x charge, mass, width, furthest from the mass in GeV).
+EXTRA_PARTICLES: Mapping[int, tuple[str, str, int, int, float, float, float]] = {
+    100411: ("D(2S)+", "D(2S)-", 1, 3, 2.564, 0.135, 0.5), 100421: ("D(2S)0", "anti-D(2S)0", 1, 0, 2.564, 0.135, 0.5),
+    100413: ("D*(2S)+", "D*(2S)-", 3, 3, 2.623, 0.139, 0.5),
+    100423: ("D*(2S)0", "anti-D*(2S)0", 3, 0, 2.623, 0.139, 0.5),
+    9120443: ("X_1(3872)", "void", 3, 0, 3.87169, 0.00115, 0.006),
+    9910445: ("X_2(3872)", "void", 5, 0, 3.87169, 0.00115, 0.006),
+    9042413: ("Z(4430)+", "Z(4430)-", 3, 3, 4.478, 0.181, 0.6),
+}
+
 #: Names whose codes stand for the table's Xu0 and Xu+- here: users' files cannot have them.
 TAKEN = ("rho(3S)0", "rho(3S)+", "rho(3S)-")
 

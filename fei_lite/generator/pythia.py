@@ -57,8 +57,9 @@ class Generator:
 
     ``n_asked`` events were asked for; Pythia gave up some, ``n_vetoed`` were
     left out (:func:`~fei_lite.generator.records.vetoed`), ``n_accepted`` remain.
-    ``copies`` has the codes of the copies of B mesons, with what they stand for;
-    ``vetoed`` those of them that decay into partons.
+    ``copies`` has the codes of all copies of particles, with what they stand for;
+    ``vetoed`` those of B mesons that decay into partons. An event is left out, too,
+    if one of ``must_decay`` did not: Pythia found no masses for its products.
     """
 
     pythia: Any
@@ -66,6 +67,7 @@ class Generator:
     keep_alive: list[Any]
     copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
     vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
+    must_decay: frozenset[int] = frozenset()
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -152,7 +154,7 @@ def own_modes(pythia: Any, code: int, *, sign: int = 1) -> list[Mode]:
     """Pythia's present channels of a particle, or with a negative ``sign`` of its antiparticle, normalised to 1."""
     entry = pythia.particleData.findParticle(code)
     channels = [entry.channel(i) for i in range(entry.sizeChannels())]
-    total = sum(c.bRatio() for c in channels if c.onMode() > 0)
+    total = sum(c.bRatio() for c in channels if c.onMode() > 0) or 1.0
     data = pythia.particleData
     return [Mode(c.bRatio() / total, tuple(-p if sign < 0 and data.hasAnti(abs(p)) else p for p in
                                            (c.product(j) for j in range(c.multiplicity()))), c.meMode(), "PYTHIA")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from fei_lite.errors import SimulationError
 from fei_lite.generator.decay_files.checks import three_charge
+from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property
-from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, weigh
-from fei_lite.generator.decay_table import Mode
-from fei_lite.generator.particle_names import EXOTIC
-from fei_lite.generator.pythia import Generator, define_particle, own_modes, read
-
-if TYPE_CHECKING:
-    from fei_lite.generator.decay_file import Copy, SignalDecay
+from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, room, weigh
+from fei_lite.generator.decay_table import Finding, Mode, belle2_table
+from fei_lite.generator.particle_names import EXOTIC, EXTRA_PARTICLES
+from fei_lite.generator.pythia import Generator, define_particle, own_modes, read, set_modes
 
 #: EvtGen's line shapes reach this many widths from the mass.
 _WIDTHS = 15.0
@@ -22,28 +21,79 @@ _WIDTHS = 15.0
 _BOTH, _PARTICLE, _ANTIPARTICLE = 1, 2, 3
 
 
-def install(generator: Generator, signal: SignalDecay) -> None:
-    """Teach a Pythia that is not initialised yet a decay file. Raises :class:`SimulationError`."""
+def install(generator: Generator, signal: SignalDecay) -> SignalDecay:
+    """Teach a Pythia that is not initialised yet a decay file.
+
+    Returns the file as installed: with copies of broad products, too, that leave room for each other.
+    Raises :class:`SimulationError`.
+    """
     pythia = generator.pythia
     for line, setting in signal.settings:
         _said(signal, line, pythia, setting)
     if not signal.radiates:
         read(pythia, "HadronLevel:QED = off")
     for code, values in signal.properties.items():
-        define_particle(pythia, code)
+        _define(pythia, code)
         _set_mass(pythia, code, values)
+    for code in signal.redefined:
+        _define(pythia, abs(code))
     for copy, entry in signal.copies.items():
         _define_copy(pythia, copy, entry, signal)
+        for i, mode in enumerate(entry.modes):
+            _require_products(pythia, mode, signal, entry, i)
+    tightened = with_room(pythia.particleData, signal)
+    for copy in tightened.copies.keys() - signal.copies.keys():
+        _define_copy(pythia, copy, tightened.copies[copy], signal)
+    signal = tightened
     for copy, entry in signal.copies.items():
         modes: Sequence[Mode] = entry.modes
         if not modes and not entry.stable:
             modes = own_modes(pythia, abs(entry.code), sign=entry.code)
-        for i, mode in enumerate(modes):
-            _require_products(pythia, mode, signal, entry, i)
         _set_channels(pythia, copy, [(_BOTH, mode) for mode in modes])
     for code in sorted({abs(code) for code in signal.redefined}):
         _redefine(pythia, code, signal)
     generator.copies = {**generator.copies, **signal.meant}
+    generator.must_decay = frozenset(code for code, entry in signal.copies.items() if entry.modes)
+    return signal
+
+
+def with_room(data: Any, signal: SignalDecay) -> SignalDecay:
+    """The file with copies of broad products, limited to the mass that the others leave them.
+
+    Where two or more broad products hardly fit, such as D+ -> K*0 a1+, most masses drawn freely do not.
+    """
+    copies = dict(signal.copies)
+    for mother, entry in signal.copies.items():
+        modes = []
+        for mode in entry.modes:
+            products = list(mode.products)
+            for i, product in enumerate(products):
+                limit = room(data, mother, products, i)
+                if limit is None or len(copies) == MOST_COPIES:
+                    continue
+                new = signal.copies.get(abs(product)) or Copy(str(product), product)
+                products[i] = copy_code(len(copies), new.code)
+                copies[products[i]] = replace(new, property=replace(new.property or Property(0), high=limit))
+            modes.append(replace(mode, products=tuple(products)))
+        copies[mother] = replace(entry, modes=tuple(modes))
+    return replace(signal, copies=copies)
+
+
+def _define(pythia: Any, code: int) -> Finding | None:
+    """Make a particle known to Pythia with its decays of the table."""
+    data = pythia.particleData
+    if data.isParticle(code):
+        return None
+    if code in EXTRA_PARTICLES:
+        name, anti, spin, charge, mass, width, furthest = EXTRA_PARTICLES[code]
+        read(pythia, f"{code}:new = {name} {anti} {spin} {charge} 0 {mass} {width} {mass - furthest} {mass + furthest} 0")
+    elif (finding := define_particle(pythia, code)) is not None:
+        return finding
+    for mode in belle2_table().modes.get(code, ()):
+        for product in mode.products:
+            _define(pythia, abs(product))
+    set_modes(pythia, code, belle2_table().modes.get(code, ()))
+    return None
 
 
 def _said(signal: SignalDecay, line: int, pythia: Any, setting: str) -> None:
@@ -74,7 +124,7 @@ def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> No
         spin, mass = EXOTIC[code]
         read(pythia, f"{copy}:new = C{copy} void {spin} 0 0 {mass} 0 0 0 0")
     else:
-        finding = define_particle(pythia, code)
+        finding = _define(pythia, code)
         if finding is not None:
             raise SimulationError(f"{signal.place}: {entry.name}: {finding.what}.")
         read(pythia, f"{copy}:new = C{copy} void {data.spinType(code)} {three_charge(entry.code)} 0 {data.m0(code):.9g} "
@@ -95,7 +145,7 @@ def _set_channels(pythia: Any, code: int, channels: Sequence[tuple[int, Mode]]) 
 def _require_products(pythia: Any, mode: Mode, signal: SignalDecay, entry: Copy, number: int) -> None:
     """Define what a mode decays into; :class:`SimulationError` for what neither Pythia nor the particle table has."""
     for product in mode.products:
-        finding = None if abs(product) in signal.copies else define_particle(pythia, abs(product))
+        finding = None if abs(product) in signal.copies else _define(pythia, abs(product))
         if finding is not None:
             line = entry.lines[number] if number < len(entry.lines) else 0
             raise SimulationError(f"{signal.place}: line {line}: {entry.name}: {finding}.")
@@ -134,12 +184,8 @@ def settle(generator: Generator, signal: SignalDecay) -> None:
                     needed = sum(least_mass(data, abs(product)) for product in mode.products)
                     raise SimulationError(f"{signal.place}: line {line}: the products are heavier than the {entry.name}: "
                                           f"they need {needed:.4f} GeV, {missing:.4f} GeV too much.")
-    for code, weights in weigh(data, _decaying(signal.copies)).items():
+    modes = {code: entry.modes for code, entry in signal.copies.items() if entry.modes}
+    for code, weights in weigh(data, modes).items():
         particle = data.findParticle(code)
         for i, weight in enumerate(weights):
             particle.channel(i).bRatio(float(weight))
-
-
-def _decaying(copies: Mapping[int, Copy]) -> dict[int, Sequence[Mode]]:
-    """Modes of the copies that the file decays."""
-    return {code: entry.modes for code, entry in copies.items() if entry.modes}
