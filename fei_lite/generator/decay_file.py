@@ -39,7 +39,7 @@ from fei_lite.generator.decay_files.state import Property, State, carried_out
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 from fei_lite.generator.decay_table import Mode, matrix_element, ordered_products, table_state
 from fei_lite.generator.pair_sources import Pair
-from fei_lite.generator.particle_names import EXOTIC
+from fei_lite.generator.particle_names import OWN_DEFINITIONS
 
 def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
@@ -125,7 +125,7 @@ class _Reading:
         """Whether a name needs a copy: it decays, or weighs, differently from the particle it stands for."""
         state, base = self.state, self.state.aliases.get(name, name)
         code = state.code(name)
-        if abs(code) in EXOTIC:
+        if base in OWN_DEFINITIONS:
             return True
         block = state.blocks.get(name)
         if name not in state.aliases:
@@ -162,7 +162,7 @@ class _Reading:
     def _anew(self, name: str) -> bool:
         """Whether a block of the file changes a particle itself, wherever it comes from."""
         code = abs(self.state.code(name)) if name != UPSILON else B_MESONS[0]
-        return name not in self.state.aliases and code not in B_MESONS and code not in EXOTIC
+        return name not in self.state.aliases and code not in B_MESONS and name not in OWN_DEFINITIONS
 
     def code(self, name: str) -> int:
         """Pythia's code of a name."""
@@ -186,9 +186,9 @@ class _Reading:
         block = self.state.blocks.get(name)
         lines = [line for line in block.modes if line.fraction > 0.0] if block is not None else []
         code = self.state.code(name)
-        stable = (block is not None and not lines) or (block is None and abs(code) in EXOTIC)
+        stable = (block is not None and not lines) or (block is None and self.state.aliases.get(name, name) in OWN_DEFINITIONS)
         return Copy(name, code, tuple(self._mode(code, line) for line in lines), tuple(line.line for line in lines),
-                    stable, self.state.properties.get(name))
+                    stable, self.state.properties.get(name), self.state.aliases.get(name, name))
 
     def _mode(self, mother: int, line: DecayLine) -> Mode:
         """A decay line with codes, in the order of Pythia's matrix element."""
@@ -245,7 +245,7 @@ class _Reading:
         reached = {d for name in self.codes if name in state.blocks for line in state.blocks[name].modes
                    for d in line.daughters}
         for name in sorted(reached & set(state.aliases) - set(state.blocks)):
-            if abs(state.code(name)) not in EXOTIC:
+            if state.aliases[name] not in OWN_DEFINITIONS:
                 out.append(Notice(0, f"{name} has no block: it decays as {state.aliases[name]} of the table"))
         return out
 

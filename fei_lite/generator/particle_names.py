@@ -28,12 +28,16 @@ EXTRA_NAMES: Mapping[str, int] = {
     "Xu0": 30113, "Xu+": 30213, "Xu-": -30213, "rndmflav": 82, "anti-rndmflav": -82,
     "X_1(3872)": 9120443, "X_2(3872)": 9910445, "Z(4430)+": 9042413, "Z(4430)-": -9042413,
     "Higgs0": 25, "Z'0": 32, "Z''0": 33, "Higgs'0": 35, "A0": 36, "R0": 41,
+    "rho(3S)0": 30113, "rho(3S)+": 30213, "rho(3S)-": -30213,
 }
 
-#: Particles that searches give a mass of their own (``Particle A0 1.2 0.0``): neutral, self-conjugate,
-#: code -> (2 x spin + 1, mass in GeV). Pythia has heavy bosons of the same codes.
-EXOTIC: Mapping[int, tuple[int, float]] = {
-    25: (1, 125.2), 32: (3, 500.0), 33: (3, 900.0), 35: (1, 310.0), 36: (1, 310.0), 41: (3, 5000.0),
+#: Particles that are always copies of their own, since Pythia or the table means another particle by their code:
+#: heavy bosons that searches give a mass (``Particle A0 1.2 0.0``), and the rho(1700), whose code the table's Xu
+#: has here. Name -> (2 x spin + 1, 3 x charge, mass, width, furthest from the mass in GeV).
+OWN_DEFINITIONS: Mapping[str, tuple[int, int, float, float, float]] = {
+    "Higgs0": (1, 0, 125.2, 0.0, 0.0), "Z'0": (3, 0, 500.0, 0.0, 0.0), "Z''0": (3, 0, 900.0, 0.0, 0.0),
+    "Higgs'0": (1, 0, 310.0, 0.0, 0.0), "A0": (1, 0, 310.0, 0.0, 0.0), "R0": (3, 0, 5000.0, 0.0, 0.0),
+    "rho(3S)0": (3, 0, 1.72, 0.25, 0.8), "rho(3S)+": (3, 3, 1.72, 0.25, 0.8), "rho(3S)-": (3, -3, 1.72, 0.25, 0.8),
 }
 
 #: Particles that neither Pythia nor the `particle` package knows under their code, from the Belle II particle
@@ -46,10 +50,6 @@ EXTRA_PARTICLES: Mapping[int, tuple[str, str, int, int, float, float, float]] = 
     9910445: ("X_2(3872)", "void", 5, 0, 3.87169, 0.00115, 0.006),
     9042413: ("Z(4430)+", "Z(4430)-", 3, 3, 4.478, 0.181, 0.6),
 }
-
-#: Names whose codes stand for the table's Xu0 and Xu+- here: users' files cannot have them.
-TAKEN = ("rho(3S)0", "rho(3S)+", "rho(3S)-")
-
 
 def code_of(name: str, aliases: Mapping[str, str]) -> int:
     """PDG code of a name of a decay file: alias, parton or particle.
@@ -82,7 +82,7 @@ def known_names() -> Mapping[str, int]:
             name = entry.evtgen_name
         except Exception:  # particle raises its own MatchingIDNotFound family
             continue
-        if name and name not in TAKEN:
+        if name:
             names[name] = int(entry.pdgid)
     anti = {f"anti-{name}": -code for name, code in PARTONS.items() if code != 21}
     return {**names, **PARTONS, **anti, **EXTRA_NAMES}
@@ -90,7 +90,10 @@ def known_names() -> Mapping[str, int]:
 
 @cache
 def _by_code() -> Mapping[int, str]:
-    return {code: name for name, code in known_names().items()}
+    return {code: name for name, code in known_names().items() if not name.startswith("Xu")}
+
+
+_XU = {"Xu0": "Xu0", "Xu+": "Xu-", "Xu-": "Xu+"}
 
 
 def conjugate_name(name: str) -> str:
@@ -99,4 +102,6 @@ def conjugate_name(name: str) -> str:
     >>> conjugate_name("D'_1+"), conjugate_name("anti-cd_0"), conjugate_name("J/psi"), conjugate_name("K_S0")
     ("D'_1-", 'cd_0', 'J/psi', 'K_S0')
     """
+    if name in _XU:
+        return _XU[name]
     return _by_code().get(-code_of(name, {}), name)

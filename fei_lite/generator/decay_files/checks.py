@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from particle import InvalidParticle, Particle, ParticleNotFound
+
 from fei_lite.generator.decay_files.state import Block, State
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 
@@ -81,11 +83,14 @@ def faults_of(name: str, block: Block, state: State) -> tuple[list[Notice], list
     mother = state.code(name)
     for line in block.modes:
         codes = [state.code(daughter) for daughter in line.daughters]
-        for text in _line_faults(name, mother, line, codes, state):
-            faults.append(Notice(line.line, f"{name} -> {line}: {text}"))
+        texts = list(_line_faults(name, mother, line, codes, state))
         if violation := _numbers(mother, codes):
-            searched = _is_searched(mother, codes)
-            (notices if searched else faults).append(Notice(line.line, f"{name} -> {line}: {violation}"))
+            if _is_searched(mother, codes):
+                notices.append(Notice(line.line, f"{name} -> {line}: {violation}"))
+            else:
+                texts.append(violation)
+        if texts:
+            faults.append(Notice(line.line, f"{name} -> {line}: {'; '.join(texts)}"))
     total = sum(line.fraction for line in block.modes)
     if block.modes and not total > 0.0:
         faults.append(Notice(block.line, f"Decay {name}: no mode with a positive branching fraction"))
@@ -108,10 +113,26 @@ def _line_faults(name: str, mother: int, line: DecayLine, codes: Sequence[int], 
         yield f"{len(codes)} products: the generator makes up to {MOST_PRODUCTS}; let some come from a resonance"
     if any(abs(code) == abs(mother) for code in codes):
         yield f"{state.aliases.get(name, name)} would decay into itself"
+    if not any(each in state.properties for each in (name, *line.daughters)):
+        needed, available = sum(_mass(code, -1) for code in codes), _mass(mother, 1)
+        if needed > available and len(codes) > 1:
+            yield f"the products are heavier than the {name}: {needed:.3f} GeV of {available:.3f} GeV"
     charge = sum(three_charge(code) for code in codes) - three_charge(mother)
     if charge and not _has_no_numbers(codes):
         after = sum(three_charge(code) for code in codes)
         yield f"charge {_thirds(three_charge(mother))} becomes {_thirds(after)}"
+
+
+def _mass(code: int, sign: int) -> float:
+    """Nominal mass in GeV, of broad particles 15 widths more or less by the sign; partons weigh nothing here."""
+    if abs(code) <= 8 or abs(code) == 21 or (1000 < abs(code) < 10_000 and abs(code) // 10 % 10 == 0):
+        return 0.0
+    try:
+        entry = Particle.from_pdgid(code)
+    except (ParticleNotFound, InvalidParticle):
+        return 0.0 if sign < 0 else float("inf")
+    width = float(entry.width or 0.0)
+    return max(float(entry.mass or 0.0) + sign * (15.0 * width if width > 0.01 else 0.0), 0.0) / 1000.0
 
 
 def _thirds(value: int) -> str:

@@ -62,7 +62,7 @@ def _pairs_of_line(line: DecayLine, state: State, place: str) -> list[NamedPair]
     if len(names) == 4 and not mixes:
         raise SimulationError(f"{where}: four B's go with the model VSS_BMIX; got {line.model}.")
     for first, second in zip(codes[::2], codes[1::2], strict=True):
-        if first != -second:
+        if first != -second and not (first == second and abs(first) == 511 and len(names) == 2 and not mixes):
             raise SimulationError(f"{where}: expected a B and its antiparticle.")
     if len(names) == 2:
         first, second = names

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from fei_lite.generator.decay_files.models import TreatedLine
+from fei_lite.generator.decay_files.models import TreatedLine, summary
 from fei_lite.generator.decay_files.state import Property
 from fei_lite.generator.decay_files.statements import Notice
 from fei_lite.generator.decay_table import Mode
@@ -30,7 +31,7 @@ def copy_code(number: int, code: int) -> int:
 class Copy:
     """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
 
-    ``modes`` empty: it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
+    ``base`` is the name that ``name`` is an alias of (or itself). ``modes`` empty: it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Copy:
     lines: tuple[int, ...] = ()
     stable: bool = False
     property: Property | None = None
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ class SignalDecay:
     def modes(self) -> dict[int, tuple[Mode, ...]]:
         """The modes of each copy."""
         return {copy: entry.modes for copy, entry in self.copies.items()}
+
+    def lines_json(self) -> str:
+        """What becomes of each decay line, as JSON: a list of line, mother, products, model, treatment, reason."""
+        return json.dumps([asdict(line) for line in self.lines])
+
+    def told(self) -> list[str]:
+        """What the file's author should know, a sentence each: what is followed, what not, and notices."""
+        return [*summary(self.lines), *map(str, self.notices)]
 
     @property
     def mixes(self) -> bool:

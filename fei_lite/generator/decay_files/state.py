@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fei_lite.errors import SimulationError, UnknownNameError, nearest
 from fei_lite.generator.decay_files.models import known_models
 from fei_lite.generator.decay_files.statements import DecayLine, Notice, Statement
-from fei_lite.generator.particle_names import TAKEN, code_of, conjugate_name
+from fei_lite.generator.particle_names import code_of, conjugate_name
 
 #: Statements about line shapes and form factors of amplitudes that have no meaning here.
 _WITHOUT_EFFECT = ("SetLineshapePW", "BlattWeisskopf", "IncludeBirthFactor", "IncludeDecayFactor", "LSFLAT",
@@ -65,8 +65,6 @@ class State:
     def require(self, name: str) -> None:
         """:class:`UnknownNameError` for a name that a user's file may not have; the table may have others."""
         if self.own:
-            if name in TAKEN:
-                raise UnknownNameError(f"'{name}' is not simulated: its code stands for the table's Xu here.")
             self.code(name)
 
     def tell(self, line: int, text: str) -> None:
