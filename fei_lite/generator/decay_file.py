@@ -41,6 +41,7 @@ from fei_lite.generator.decay_table import Mode, matrix_element, ordered_product
 from fei_lite.generator.pair_sources import Pair
 from fei_lite.generator.particle_names import OWN_DEFINITIONS
 
+
 def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
 
@@ -74,7 +75,7 @@ def signal_decay(text: str, place: str, *, strict: bool = False) -> SignalDecay:
     _raise(place, [Notice(t.line, f"{t.mother} -> {t.products}: the model {t.model} is refused: {t.reason}")
                    for t in lines if t.treatment == REFUSED])
     if strict and (bad := [t for t in lines if t.treatment == APPROXIMATED]):
-        raise SimulationError(f"{place}: --strict: {ranges(t.line for t in bad)} only approximated: line {bad[0].line}: "
+        raise SimulationError(f"{place}: strict: only approximated: {ranges(t.line for t in bad)}; line {bad[0].line}: "
                               f"{bad[0].model}: {bad[0].reason}.")
     return SignalDecay(place, text, tuple(reading.pair(pair) for pair in pairs), reading.copies(),
                        reading.redefined(), reading.properties(), tuple(state.settings), state.photos != "noPhotos",
@@ -186,9 +187,10 @@ class _Reading:
         block = self.state.blocks.get(name)
         lines = [line for line in block.modes if line.fraction > 0.0] if block is not None else []
         code = self.state.code(name)
-        stable = (block is not None and not lines) or (block is None and self.state.aliases.get(name, name) in OWN_DEFINITIONS)
+        base = self.state.aliases.get(name, name)
+        stable = not lines and (block is not None or base in OWN_DEFINITIONS)
         return Copy(name, code, tuple(self._mode(code, line) for line in lines), tuple(line.line for line in lines),
-                    stable, self.state.properties.get(name), self.state.aliases.get(name, name))
+                    stable, self.state.properties.get(name), base)
 
     def _mode(self, mother: int, line: DecayLine) -> Mode:
         """A decay line with codes, in the order of Pythia's matrix element."""
@@ -252,4 +254,4 @@ class _Reading:
 
 def _is_spinless(code: int) -> bool:
     """Whether a particle has no spin: by the last digit of its code, 2 J + 1."""
-    return abs(code) % 10 == 1 and abs(code) > 100 or abs(code) in (310, 130)
+    return (abs(code) % 10 == 1 and abs(code) > 100) or abs(code) in (310, 130)

@@ -19,8 +19,9 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost, rotation_to
-from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
+from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.decay_files.install import install, settle
+from fei_lite.generator.decay_files.signal import SignalDecay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups

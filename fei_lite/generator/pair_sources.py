@@ -158,7 +158,8 @@ def pair_source_class() -> Any:
             fractions = np.cumsum([pair.fraction for pair in self.pairs])
             if np.ptp([pair.fraction for pair in self.pairs]) > 0.0:
                 chance = self.rng.uniform(size=_BLOCK) * fractions[-1]
-                return [self.pairs[i] for i in np.searchsorted(fractions, chance, side="right").clip(max=len(fractions) - 1)]
+                return [self.pairs[min(i, len(self.pairs) - 1)]
+                        for i in np.searchsorted(fractions, chance, side="right")]
             self.n += _BLOCK
             return [self.pairs[i % len(self.pairs)] for i in range(self.n - _BLOCK, self.n)]
 

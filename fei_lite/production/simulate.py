@@ -89,7 +89,8 @@ def simulate(
 
     def generated() -> Iterator[GeneratedBatch]:
         done = 0
-        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep, enrichment=enrichment):
+        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep,
+                              enrichment=enrichment):
             yield batch
             done += batch.n_generated
             if report is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,15 @@ from fei_lite.generator.decay_files.checks import three_charge
 from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property
 from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, room, weigh
-from fei_lite.generator.decay_table import Finding, Mode, belle2_table
+from fei_lite.generator.decay_table import KEEP_PYTHIAS, Finding, Mode, belle2_table, fragments
 from fei_lite.generator.particle_names import EXTRA_PARTICLES, OWN_DEFINITIONS
 from fei_lite.generator.pythia import Generator, define_particle, own_modes, read, set_modes
 
 #: EvtGen's line shapes reach this many widths from the mass.
 _WIDTHS = 15.0
+#: Pythia gives a particle no width if its decays need more than its mass on average: a broad one gets this channel,
+#: which is switched off afterwards.
+_LIGHT = Mode(1e9, (22, 22), 0, "PHSP")
 #: Pythia's switch of a channel: on, for the particle only, for the antiparticle only.
 _BOTH, _PARTICLE, _ANTIPARTICLE = 1, 2, 3
 
@@ -49,12 +52,33 @@ def install(generator: Generator, signal: SignalDecay) -> SignalDecay:
         modes: Sequence[Mode] = entry.modes
         if not modes and not entry.stable:
             modes = own_modes(pythia, abs(entry.code), sign=entry.code)
-        _set_channels(pythia, copy, [(_BOTH, mode) for mode in modes])
+        channels = [(_BOTH, mode) for mode in modes]
+        if modes and sum(mode.fraction * _sum_of_masses(pythia, mode) for mode in modes) > (
+                sum(mode.fraction for mode in modes) * pythia.particleData.m0(copy)):
+            channels.append((_BOTH, _LIGHT))
+        _set_channels(pythia, copy, channels)
+    for copy in sorted(signal.copies, key=pythia.particleData.m0):
+        _raise_least_mass(pythia, copy, signal.copies[copy])
     for code in sorted({abs(code) for code in signal.redefined}):
         _redefine(pythia, code, signal)
     generator.copies = {**generator.copies, **signal.meant}
     generator.must_decay = frozenset(code for code, entry in signal.copies.items() if entry.modes)
     return signal
+
+
+def _raise_least_mass(pythia: Any, copy: int, entry: Copy) -> None:
+    """Give a broad copy no mass at which none of its modes fits, as EvtGen does."""
+    data = pythia.particleData
+    modes = [mode for mode in entry.modes if not fragments(mode)]
+    if data.mWidth(copy) <= 0.0 or not modes or len(modes) < len(entry.modes):
+        return
+    least = min(sum(least_mass(data, abs(product)) for product in mode.products) for mode in modes) + 0.001
+    if data.mMin(copy) < least < data.mMax(copy):
+        read(pythia, f"{copy}:mMin = {least:.9g}")
+
+
+def _sum_of_masses(pythia: Any, mode: Mode) -> float:
+    return float(sum(pythia.particleData.m0(abs(product)) for product in mode.products))
 
 
 def with_room(data: Any, signal: SignalDecay) -> SignalDecay:
@@ -86,7 +110,8 @@ def _define(pythia: Any, code: int) -> Finding | None:
         return None
     if code in EXTRA_PARTICLES:
         name, anti, spin, charge, mass, width, furthest = EXTRA_PARTICLES[code]
-        read(pythia, f"{code}:new = {name} {anti} {spin} {charge} 0 {mass} {width} {mass - furthest} {mass + furthest} 0")
+        limits = f"{mass - furthest:.9g} {mass + furthest:.9g}"
+        read(pythia, f"{code}:new = {name} {anti} {spin} {charge} 0 {mass} {width} {limits} 0")
     elif (finding := define_particle(pythia, code)) is not None:
         return finding
     for mode in belle2_table().modes.get(code, ()):
@@ -128,8 +153,9 @@ def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> No
         finding = _define(pythia, code)
         if finding is not None:
             raise SimulationError(f"{signal.place}: {entry.name}: {finding.what}.")
-        read(pythia, f"{copy}:new = C{copy} void {data.spinType(code)} {three_charge(entry.code)} 0 {data.m0(code):.9g} "
-                     f"{data.mWidth(code):.9g} {data.mMin(code):.9g} {data.mMax(code):.9g} {data.tau0(code):.9g}")
+        numbers = (data.m0(code), data.mWidth(code), data.mMin(code), data.mMax(code), data.tau0(code))
+        read(pythia, f"{copy}:new = C{copy} void {data.spinType(code)} {three_charge(entry.code)} 0 "
+                     + " ".join(f"{number:.9g}" for number in numbers))
     if entry.property is not None:
         _set_mass(pythia, copy, entry.property)
 
@@ -168,8 +194,17 @@ def _redefine(pythia: Any, code: int, signal: SignalDecay) -> None:
             _require_products(pythia, mode, signal, entry, i)
             # channels are written for the particle: those of the antiparticle are conjugated by Pythia
             products = tuple(-p if sign < 0 and data.hasAnti(abs(p)) else p for p in mode.products)
-            channels.append((switch, Mode(mode.fraction / total, products, mode.matrix_element, mode.model)))
+            known = Mode(mode.fraction / total, products, mode.matrix_element, mode.model)
+            channels.append((switch, _as_pythia(known, before) if code in KEEP_PYTHIAS else known))
     _set_channels(pythia, code, channels)
+
+
+def _as_pythia(mode: Mode, before: Sequence[Mode]) -> Mode:
+    """A mode with the matrix element that Pythia has for its products."""
+    for known in before:
+        if sorted(known.products) == sorted(mode.products):
+            return replace(mode, products=known.products, matrix_element=known.matrix_element)
+    return mode
 
 
 def settle(generator: Generator, signal: SignalDecay) -> None:
@@ -183,10 +218,12 @@ def settle(generator: Generator, signal: SignalDecay) -> None:
             for mode, line in zip(entry.modes, entry.lines, strict=True):
                 if (missing := missing_mass(data, code, mode)) > 0.0:
                     needed = sum(least_mass(data, abs(product)) for product in mode.products)
-                    raise SimulationError(f"{signal.place}: line {line}: the products are heavier than the {entry.name}: "
-                                          f"they need {needed:.4f} GeV, {missing:.4f} GeV too much.")
+                    raise SimulationError(f"{signal.place}: line {line}: the products are heavier than the "
+                                          f"{entry.name}: they need {needed:.4f} GeV, {missing:.4f} GeV too much.")
     modes = {code: entry.modes for code, entry in signal.copies.items() if entry.modes}
     for code, weights in weigh(data, modes).items():
         particle = data.findParticle(code)
+        if particle.sizeChannels() > len(weights):
+            particle.channel(len(weights)).onMode(0)
         for i, weight in enumerate(weights):
             particle.channel(i).bRatio(float(weight))

@@ -6,16 +6,18 @@ every line (:func:`summary`).
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
+from pydantic import Field, RootModel
+
+from fei_lite.data_files import Strict, toml_content, validated
 from fei_lite.errors import SimulationError
 
 FOLLOWED, APPROXIMATED, REFUSED = "followed", "approximated", "refused"
-_CIRCUMSTANCES = ("aligned", "spinless", "upsilon")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,18 @@ class Model:
     treatment: str
     reason: str
     only: str = ""
+
+
+class _Entry(Strict):
+    """An entry of the list."""
+
+    treatment: Literal["followed", "approximated", "refused"] = Field(alias="class")
+    reason: str
+    only: Literal["", "aligned", "spinless", "upsilon"] = ""
+
+
+class _Models(RootModel[dict[str, _Entry]]):
+    """The list, by name."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +57,10 @@ class TreatedLine:
 @cache
 def models() -> Mapping[str, Model]:
     """Every model of EvtGen that is known here, by name."""
-    text = (files("fei_lite.generator") / "evtgen_models.toml").read_text(encoding="utf-8")
-    out = {}
-    for name, entry in tomllib.loads(text).items():
-        if entry["class"] not in (FOLLOWED, APPROXIMATED, REFUSED) or entry.get("only", "aligned") not in _CIRCUMSTANCES:
-            raise SimulationError(f"evtgen_models.toml: {name}: got {entry}, expected a class ({FOLLOWED}, "
-                                  f"{APPROXIMATED}, {REFUSED}) and, of circumstances, {', '.join(_CIRCUMSTANCES)}.")
-        out[name] = Model(name, entry["class"], entry["reason"], entry.get("only", ""))
-    return out
+    where = "evtgen_models.toml"
+    content = toml_content(files("fei_lite.generator") / where, where=where, error=SimulationError)
+    return {name: Model(name, entry.treatment, entry.reason, entry.only)
+            for name, entry in validated(content, _Models, where=where, error=SimulationError).root.items()}
 
 
 def known_models() -> tuple[str, ...]:
@@ -68,11 +78,11 @@ def treatment(name: str, circumstances: Iterable[str]) -> tuple[str, str]:
     >>> treatment("VSS", ["aligned"])
     ('followed', 'aligned with the vector')
     >>> treatment("VSS", [])
-    ('approximated', 'isotropic: here not aligned with the vector')
+    ('approximated', 'isotropic; elsewhere: aligned with the vector')
     """
     model = models()[name]
     if model.only and model.only not in circumstances:
-        return APPROXIMATED, f"isotropic: here not {model.reason}"
+        return APPROXIMATED, f"isotropic; elsewhere: {model.reason}"
     return model.treatment, model.reason
 
 

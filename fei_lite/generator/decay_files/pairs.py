@@ -48,7 +48,8 @@ def pairs_of(state: State, place: str) -> list[NamedPair]:
         if (meant := _PLACES.get(state.aliases.get(name, name))) is not None:
             raise SimulationError(f"{place}: line {b.line}: Decay {name}: {meant} are not simulated by decay files; "
                                   "a file decays a B+ or B0 (or an alias of one).")
-    raise SimulationError(f"{place}: no 'Decay' of a B+ or B0 (or of an alias of one); found {', '.join(own) or 'none'}.")
+    raise SimulationError(f"{place}: no 'Decay' of a B+ or B0 (or of an alias of one); found "
+                          f"{', '.join(own) or 'none'}.")
 
 
 def _pairs_of_line(line: DecayLine, state: State, place: str) -> list[NamedPair]:
@@ -61,8 +62,8 @@ def _pairs_of_line(line: DecayLine, state: State, place: str) -> list[NamedPair]
         raise SimulationError(f"{where}: only pairs of B mesons are simulated.")
     if len(names) == 4 and not mixes:
         raise SimulationError(f"{where}: four B's go with the model VSS_BMIX; got {line.model}.")
-    for first, second in zip(codes[::2], codes[1::2], strict=True):
-        if first != -second and not (first == second and abs(first) == 511 and len(names) == 2 and not mixes):
+    for one, other in zip(codes[::2], codes[1::2], strict=True):
+        if one != -other and not (one == other and abs(one) == 511 and len(names) == 2 and not mixes):
             raise SimulationError(f"{where}: expected a B and its antiparticle.")
     if len(names) == 2:
         first, second = names

@@ -24,14 +24,15 @@ def copy_code(number: int, code: int) -> int:
     >>> copy_code(0, -521), copy_code(69, 20213)
     (310521, 9000213)
     """
-    return _PREFIXES[number] * _COPY_STEP + abs(code) % _COPY_STEP
+    return int(_PREFIXES[number]) * _COPY_STEP + abs(code) % _COPY_STEP
 
 
 @dataclass(frozen=True)
 class Copy:
     """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
 
-    ``base`` is the name that ``name`` is an alias of (or itself). ``modes`` empty: it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
+    ``base`` is the name that ``name`` is an alias of, or itself. Without ``modes`` it
+    decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
     """
 
     name: str
