@@ -31,8 +31,8 @@ def three_charge(code: int) -> int:
         return sign * _quark(absolute)
     if absolute <= 100:
         return sign * (-3 if absolute in (11, 13, 15) else 3 if absolute in (24, 34, 37) else 0)
-    if absolute > 1_000_000_000:  # nuclei
-        return sign * 3 * (absolute // 10_000 % 1000)
+    if absolute > 9_999_999:  # nuclei and tetraquarks
+        return sign * round(Particle.from_pdgid(absolute).three_charge)
     first, second, third = _digits(absolute)
     if first:
         return sign * sum(_quark(q) for q in (first, second, third) if q)
@@ -85,10 +85,10 @@ def faults_of(name: str, block: Block, state: State) -> tuple[list[Notice], list
         codes = [state.code(daughter) for daughter in line.daughters]
         texts = list(_line_faults(name, mother, line, codes, state))
         if violation := _numbers(mother, codes):
-            if _is_searched(mother, codes):
-                notices.append(Notice(line.line, f"{name} -> {line}: {violation}"))
-            else:
+            if not _is_searched(mother, codes):
                 texts.append(violation)
+            elif block.keyword == "Decay":
+                notices.append(Notice(line.line, f"{name} -> {line}: {violation}"))
         if texts:
             faults.append(Notice(line.line, f"{name} -> {line}: {'; '.join(texts)}"))
     total = sum(line.fraction for line in block.modes)

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from fei_lite.errors import SimulationError
 from fei_lite.generator.decay_files.state import State
 from fei_lite.generator.decay_files.statements import DecayLine
+from fei_lite.generator.particle_names import NOT_SIMULATED
 
 UPSILON = "Upsilon(4S)"
 B_MESONS = (511, 521)
-_PLACES = {"vpho": "virtual photons", "B_s0": "B_s mesons", "anti-B_s0": "B_s mesons", "B_c+": "B_c mesons",
-           "B_c-": "B_c mesons", "Upsilon(5S)": "the Upsilon(5S)", "Upsilon(6S)": "the Upsilon(6S)",
-           "Upsilon(3S)": "the Upsilon(3S)", "Upsilon(2S)": "the Upsilon(2S)", "Upsilon": "the Upsilon(1S)",
-           "tau+": "tau pairs", "tau-": "tau pairs"}
+
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def pairs_of(state: State, place: str) -> list[NamedPair]:
                               f"'Decay {UPSILON}' says how (such as '0.5 B+sig B- VSS;').")
     own = {name: b for name, b in state.blocks.items() if b.own}
     for name, b in own.items():
-        if (meant := _PLACES.get(state.aliases.get(name, name))) is not None:
+        if (meant := NOT_SIMULATED.get(state.aliases.get(name, name))) is not None:
             raise SimulationError(f"{place}: line {b.line}: Decay {name}: {meant} are not simulated by decay files; "
                                   "a file decays a B+ or B0 (or an alias of one).")
     raise SimulationError(f"{place}: no 'Decay' of a B+ or B0 (or of an alias of one); found "

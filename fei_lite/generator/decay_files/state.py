@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fei_lite.errors import SimulationError, UnknownNameError, nearest
 from fei_lite.generator.decay_files.models import known_models
 from fei_lite.generator.decay_files.statements import DecayLine, Notice, Statement
-from fei_lite.generator.particle_names import code_of, conjugate_name
+from fei_lite.generator.particle_names import NOT_SIMULATED, code_of, conjugate_name
 
 #: Statements about line shapes and form factors of amplitudes that have no meaning here.
 _WITHOUT_EFFECT = ("SetLineshapePW", "BlattWeisskopf", "IncludeBirthFactor", "IncludeDecayFactor", "LSFLAT",
@@ -64,8 +64,13 @@ class State:
 
     def require(self, name: str) -> None:
         """:class:`UnknownNameError` for a name that a user's file may not have; the table may have others."""
-        if self.own:
-            self.code(name)
+        try:
+            if self.own:
+                self.code(name)
+        except UnknownNameError:
+            if (meant := NOT_SIMULATED.get(name)) is None:
+                raise
+            raise SimulationError(f"{meant} are not simulated by decay files.") from None
 
     def tell(self, line: int, text: str) -> None:
         """A notice for the author of a user's file."""
@@ -88,6 +93,14 @@ class State:
         return conjugate_name(name) if self.own or _is_particle(name) else name
 
 
+class _LineError(SimulationError):
+    """An error in one line of a block."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 def carried_out(statements: Iterable[Statement], place: str, *, start: State | None = None) -> State:
     """The state after the statements of the table, or, from its state ``start``, of a user's file.
 
@@ -98,6 +111,9 @@ def carried_out(statements: Iterable[Statement], place: str, *, start: State | N
     for statement in statements:
         try:
             _carry_out(state, statement, later=later)
+        except _LineError as error:
+            raise SimulationError(f"{place}: line {error.line}: {statement.keyword} {' '.join(statement.words)}: "
+                                  f"{error}") from None
         except (SimulationError, UnknownNameError) as error:
             raise SimulationError(f"{place}: line {statement.line}: {statement.keyword} "
                                   f"{' '.join(statement.words)}: {error}") from None
@@ -222,8 +238,8 @@ def _with_model(state: State, mode: DecayLine) -> DecayLine:
     words = state.model_aliases.get(mode.model, (mode.model,))
     if words[0] not in known_models():
         guess = words[0] if not words[0][:1].isdigit() or not mode.daughters else mode.daughters[-1]
-        raise SimulationError(f"line {mode.line}: no decay model of EvtGen in '{mode.fraction:g} {mode} {mode.model}'."
-                              f"{nearest(guess, known_models())}")
+        raise _LineError(mode.line, f"no decay model of EvtGen in '{mode.fraction:g} {mode} {mode.model}'."
+                                    f"{nearest(guess, known_models())}")
     parameters = (*words[1:], *mode.parameters)
     return replace(mode, model=words[0], parameters=tuple(_value(state, word) for word in parameters))
 
