@@ -29,6 +29,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from fei_lite.errors import SimulationError, UnknownNameError, nearest
 from fei_lite.generator.decay_files.checks import faults_of
 from fei_lite.generator.decay_files.grammar import statements_of
@@ -37,7 +39,15 @@ from fei_lite.generator.decay_files.pairs import B_MESONS, UPSILON, NamedPair, p
 from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property, State, carried_out
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
-from fei_lite.generator.decay_table import Mode, matrix_element, ordered_products, table_state
+from fei_lite.generator.decay_table import (
+    Mode,
+    fragmentation_elements,
+    is_parton,
+    matrix_element,
+    ordered_products,
+    parton_shape,
+    table_state,
+)
 from fei_lite.generator.pair_sources import Pair
 from fei_lite.generator.particle_names import OWN_DEFINITIONS
 
@@ -196,6 +206,8 @@ class _Reading:
         """A decay line with codes, in the order of Pythia's matrix element."""
         codes = [self.state.code(name) for name in line.daughters]
         element = matrix_element(mother, line.model, line.parameters, codes)
+        if (known := fragmentation_elements().get(parton_shape(codes))) and element not in known:
+            element = known[0]
         waiting = list(line.daughters)
         products = []
         for code in ordered_products(codes, element):
@@ -217,9 +229,21 @@ class _Reading:
                 continue
             for line in block.modes:
                 if block.keyword == "Decay":
-                    kind, reason = treatment(line.model, self._circumstances(name))
+                    kind, reason = self._treatment(name, line)
                     out[line.line] = TreatedLine(line.line, name, str(line), line.model, kind, reason)
         return [out[number] for number in sorted(out)]
+
+    def _treatment(self, name: str, line: DecayLine) -> tuple[str, str]:
+        """Class and reason of a line; of partons they depend on what Pythia can fragment."""
+        codes = [self.state.code(daughter) for daughter in line.daughters]
+        if not is_parton(np.array(codes)).any():
+            return treatment(line.model, self._circumstances(name))
+        known = fragmentation_elements().get(parton_shape(codes))
+        if known is None:
+            return REFUSED, "the decay table has no such partons, and Pythia might never come to an end"
+        if matrix_element(self.state.code(name), line.model, line.parameters, codes) in known:
+            return treatment(line.model, [])
+        return APPROXIMATED, f"fragmented as by PYTHIA {known[0]}, which the table has for such partons"
 
     def _circumstances(self, name: str) -> list[str]:
         """In which circumstances a name decays (see `evtgen_models.toml`)."""

@@ -9,6 +9,7 @@ and phase space elsewhere. What cannot be translated is kept as a finding.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -202,6 +203,33 @@ def mother_modes(lines: Sequence[DecayLine], mother: str, code: int,
         element = matrix_element(code, line.model, line.parameters, codes)
         modes.append(Mode(line.fraction, ordered_products(codes, element), element, line.model, line.parameters))
     return tuple(modes), findings
+
+
+def parton_shape(codes: Sequence[int]) -> tuple[int, int, int, int, int]:
+    """Numbers of quarks, diquarks, gluons, Pythia's own objects, and all others.
+
+    >>> parton_shape([-4, 2, 2101, -1]), parton_shape([22, 21, 21])
+    ((3, 1, 0, 0, 0), (0, 0, 2, 0, 1))
+    """
+    absolute = [abs(code) for code in codes]
+    quarks, gluons = sum(code <= 8 for code in absolute), sum(code == 21 for code in absolute)
+    diquarks = sum(1000 < code < 10_000 and code // 10 % 10 == 0 for code in absolute)
+    own = sum(80 < code < 100 for code in absolute)
+    return quarks, diquarks, gluons, own, len(codes) - quarks - diquarks - gluons - own
+
+
+@cache
+def fragmentation_elements() -> Mapping[tuple[int, int, int, int, int], tuple[int, ...]]:
+    """Pythia's matrix elements that the table has for each :func:`parton_shape`, the most frequent first.
+
+    With others Pythia may never come to an end: 23 with two diquarks, say.
+    """
+    found: dict[tuple[int, int, int, int, int], Counter[int]] = {}
+    for modes in belle2_table().modes.values():
+        for mode in modes:
+            if mode.products and fragments(mode):
+                found.setdefault(parton_shape(mode.products), Counter())[mode.matrix_element] += 1
+    return {shape: tuple(element for element, _ in counts.most_common()) for shape, counts in found.items()}
 
 
 def require_modes(table: DecayTable, code: int) -> tuple[Mode, ...]:

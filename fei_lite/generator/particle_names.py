@@ -52,10 +52,12 @@ EXTRA_PARTICLES: Mapping[int, tuple[str, str, int, int, float, float, float]] = 
 }
 
 #: What files for other places than the Upsilon(4S) decay, in words.
-NOT_SIMULATED: Mapping[str, str] = {"vpho": "virtual photons", "B_s0": "B_s mesons", "anti-B_s0": "B_s mesons", "B_c+": "B_c mesons",
+NOT_SIMULATED: Mapping[str, str] = {
+    "vpho": "virtual photons", "B_s0": "B_s mesons", "anti-B_s0": "B_s mesons", "B_c+": "B_c mesons",
     "B_c-": "B_c mesons", "Upsilon(5S)": "the Upsilon(5S)", "Upsilon(6S)": "the Upsilon(6S)",
     "Upsilon(3S)": "the Upsilon(3S)", "Upsilon(2S)": "the Upsilon(2S)", "Upsilon": "the Upsilon(1S)",
-    "tau+": "tau pairs", "tau-": "tau pairs"}
+    "tau+": "tau pairs", "tau-": "tau pairs",
+}
 
 
 def code_of(name: str, aliases: Mapping[str, str]) -> int:

@@ -32,7 +32,7 @@ def three_charge(code: int) -> int:
     if absolute <= 100:
         return sign * (-3 if absolute in (11, 13, 15) else 3 if absolute in (24, 34, 37) else 0)
     if absolute > 9_999_999:  # nuclei and tetraquarks
-        return sign * round(Particle.from_pdgid(absolute).three_charge)
+        return sign * int(Particle.from_pdgid(absolute).three_charge or 0)
     first, second, third = _digits(absolute)
     if first:
         return sign * sum(_quark(q) for q in (first, second, third) if q)

@@ -149,6 +149,7 @@ def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> No
         spin, charge, mass, width, furthest = OWN_DEFINITIONS[entry.base]
         low, high = (mass - furthest, mass + furthest) if width > 0.0 else (0.0, 0.0)
         read(pythia, f"{copy}:new = C{copy} void {spin} {charge} 0 {mass} {width} {low} {high} 0")
+        read(pythia, f"{copy}:isResonance = off")  # Pythia takes what is created heavy for one, and its decays away
     else:
         finding = _define(pythia, code)
         if finding is not None:
