@@ -44,7 +44,7 @@ def pairs_of(state: State, place: str) -> list[NamedPair]:
     own = {name: b for name, b in state.blocks.items() if b.own}
     for name, b in own.items():
         if (meant := NOT_SIMULATED.get(state.aliases.get(name, name))) is not None:
-            raise SimulationError(f"{place}: line {b.line}: Decay {name}: {meant} are not simulated by decay files; "
+            raise SimulationError(f"{place}: line {b.line}: Decay {name}: {meant}: not simulated by decay files; "
                                   "a file decays a B+ or B0 (or an alias of one).")
     raise SimulationError(f"{place}: no 'Decay' of a B+ or B0 (or of an alias of one); found "
                           f"{', '.join(own) or 'none'}.")

@@ -70,7 +70,7 @@ class State:
         except UnknownNameError:
             if (meant := NOT_SIMULATED.get(name)) is None:
                 raise
-            raise SimulationError(f"{meant} are not simulated by decay files.") from None
+            raise SimulationError(f"{meant}: not simulated by decay files.") from None
 
     def tell(self, line: int, text: str) -> None:
         """A notice for the author of a user's file."""
