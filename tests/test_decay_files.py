@@ -371,3 +371,13 @@ def test_shipped_decay_has_one_signal_b():
     """Would catch the shipped K nu nubar sample with two signal B's, or with one charge only."""
     signal = read_signal_decay("k_nunu")
     assert [(signal.meant.get(abs(p.first), p.first), p.second) for p in signal.pairs] == [(521, -521), (-521, 521)]
+
+
+def test_partons_that_pythia_would_never_fragment():
+    """Would catch a matrix element that does not fit its partons: Pythia tries for ever (element 23, two diquarks)."""
+    text = ONE_B + "Decay B+sig\n1.0 anti-cd_1 uu_1 PYTHIA 23;\nEnddecay\nCDecay B-sig\n"
+    lines = [line for line in signal_decay(text, "x.dec").lines if line.model == "PYTHIA"]
+    assert [line.treatment for line in lines] == ["approximated"] and "PYTHIA 63" in lines[0].reason
+    assert len(generated(text, 10).counts) == 10
+    with pytest.raises(SimulationError, match="x.dec: line 6: .*no such partons"):
+        signal_decay(text.replace("anti-cd_1 uu_1", "anti-c u g"), "x.dec")
