@@ -380,4 +380,4 @@ def test_partons_that_pythia_would_never_fragment():
     assert [line.treatment for line in lines] == ["approximated"] and "PYTHIA 63" in lines[0].reason
     assert len(generated(text, 10).counts) == 10
     with pytest.raises(SimulationError, match="x.dec: line 6: .*no such partons"):
-        signal_decay(text.replace("anti-cd_1 uu_1", "anti-c u g"), "x.dec")
+        signal_decay(text.replace("anti-cd_1 uu_1", "u anti-d g"), "x.dec")
