@@ -82,6 +82,15 @@ def test_fractions_of_a_chain(text):
     assert_fractions(mine, {True: 0.7, False: 0.3})
 
 
+def test_the_table_can_be_copied_and_changed():
+    """Would catch modes of the table checked like the user's (some are above threshold), or all of them lost."""
+    signal = signal_decay(ONE_B + "CopyDecay B+sig B+\nCDecay B-sig\n", "x.dec")
+    assert signal.pairs[0].first == 521  # nothing of a B+ has changed
+    text = B0_PAIRS + "CopyDecay B0sig B0\nRemoveDecay B0sig\n1.0 D- pi+ PHSP;\nEnddecay\nCDecay anti-B0sig\n"
+    found = Counter(p for code, _, p in decays(generated(text, 200)) if abs(code) == 511)
+    assert len(found) > 100
+
+
 def test_both_b_are_signal_if_the_file_says_so():
     """Would catch one B that stays generic although the Upsilon(4S) block names both by an alias."""
     text = ("Decay Upsilon(4S)\n1.0 B+sig B-sig VSS;\nEnddecay\nDecay B+sig\n"
@@ -379,5 +388,5 @@ def test_partons_that_pythia_would_never_fragment():
     lines = [line for line in signal_decay(text, "x.dec").lines if line.model == "PYTHIA"]
     assert [line.treatment for line in lines] == ["approximated"] and "PYTHIA 63" in lines[0].reason
     assert len(generated(text, 10).counts) == 10
-    with pytest.raises(SimulationError, match="x.dec: line 6: .*no such partons"):
+    with pytest.raises(SimulationError, match=r"x.dec: line 6: .*no such partons"):
         signal_decay(text.replace("anti-cd_1 uu_1", "u anti-d g"), "x.dec")

@@ -199,7 +199,8 @@ class _Reading:
         code = self.state.code(name)
         base = self.state.aliases.get(name, name)
         stable = not lines and (block is not None or base in OWN_DEFINITIONS)
-        return Copy(name, code, tuple(self._mode(code, line) for line in lines), tuple(line.line for line in lines),
+        return Copy(name, code, tuple(self._mode(code, line) for line in lines),
+                    tuple(line.line if line.own else 0 for line in lines),
                     stable, self.state.properties.get(name), base)
 
     def _mode(self, mother: int, line: DecayLine) -> Mode:

@@ -82,6 +82,8 @@ def faults_of(name: str, block: Block, state: State) -> tuple[list[Notice], list
     faults, notices = [], []
     mother = state.code(name)
     for line in block.modes:
+        if not line.own:
+            continue
         codes = [state.code(daughter) for daughter in line.daughters]
         texts = list(_line_faults(name, mother, line, codes, state))
         if violation := _numbers(mother, codes):
@@ -113,7 +115,7 @@ def _line_faults(name: str, mother: int, line: DecayLine, codes: Sequence[int], 
         yield f"{len(codes)} products: the generator makes up to {MOST_PRODUCTS}; let some come from a resonance"
     if any(abs(code) == abs(mother) for code in codes):
         yield f"{state.aliases.get(name, name)} would decay into itself"
-    if not any(each in state.properties for each in (name, *line.daughters)):
+    if line.fraction > 0.0 and not any(each in state.properties for each in (name, *line.daughters)):
         needed, available = sum(_mass(code, -1) for code in codes), _mass(mother, 1)
         if needed > available and len(codes) > 1:
             yield f"the products are heavier than the {name}: {needed:.3f} GeV of {available:.3f} GeV"

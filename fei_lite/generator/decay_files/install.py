@@ -218,7 +218,7 @@ def settle(generator: Generator, signal: SignalDecay) -> None:
     for codes in (signal.copies, signal.redefined):
         for code, entry in codes.items():
             for mode, line in zip(entry.modes, entry.lines, strict=True):
-                if (missing := missing_mass(data, code, mode)) > 0.0:
+                if line and (missing := missing_mass(data, code, mode)) > 0.0:
                     needed = sum(least_mass(data, abs(product)) for product in mode.products)
                     raise SimulationError(f"{signal.place}: line {line}: the products are heavier than the "
                                           f"{entry.name}: they need {needed:.4f} GeV, {missing:.4f} GeV too much.")

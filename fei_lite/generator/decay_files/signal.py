@@ -32,7 +32,7 @@ class Copy:
     """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
 
     ``base`` is the name that ``name`` is an alias of, or itself. Without ``modes`` it
-    decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes.
+    decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes, 0 for modes of the table.
     """
 
     name: str

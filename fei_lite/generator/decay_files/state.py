@@ -241,7 +241,8 @@ def _with_model(state: State, mode: DecayLine) -> DecayLine:
         raise _LineError(mode.line, f"no decay model of EvtGen in '{mode.fraction:g} {mode} {mode.model}'."
                                     f"{nearest(guess, known_models())}")
     parameters = (*words[1:], *mode.parameters)
-    return replace(mode, model=words[0], parameters=tuple(_value(state, word) for word in parameters))
+    return replace(mode, model=words[0], parameters=tuple(_value(state, word) for word in parameters),
+                   own=state.own)
 
 
 def _value(state: State, word: str) -> str:

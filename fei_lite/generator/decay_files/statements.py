@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class DecayLine:
     """One line of a ``Decay`` block, as written: fraction, daughters, model and its parameters.
 
-    ``line`` counts from 1 in the file of its text.
+    ``line`` counts from 1 in the file of its text; ``own`` is false for lines of the table.
     """
 
     line: int
@@ -17,6 +17,7 @@ class DecayLine:
     daughters: tuple[str, ...]
     model: str
     parameters: tuple[str, ...] = ()
+    own: bool = True
 
     def __str__(self) -> str:
         return " ".join(self.daughters) or "(no products)"
