@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import AnalysisError, UnknownNameError, nearest
-from fei_lite.roe.masks import limit_findings
 
 _KEYS = ("name", "variable", "minimum", "maximum", "origin")
 
@@ -36,6 +36,18 @@ class NamedCut:
         if self.maximum is not None:
             inside &= value < self.maximum
         return inside
+
+
+def limit_findings(entry: Mapping[str, Any], at: str) -> list[str]:
+    """What is wrong with ``minimum`` and ``maximum`` of a cut in a data file; ``at`` is its place there."""
+    limits = [entry[key] for key in ("minimum", "maximum") if key in entry]
+    if not limits:
+        return [f"{at}: cuts nothing. Give a minimum or a maximum."]
+    if any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in limits):
+        return [f"{at}: minimum and maximum: expected finite numbers, got {limits}."]
+    if len(limits) == 2 and limits[0] >= limits[1]:
+        return [f"{at}: minimum {limits[0]} is not below maximum {limits[1]}."]
+    return []
 
 
 def read_cuts(entries: Any, where: str) -> tuple[NamedCut, ...]:

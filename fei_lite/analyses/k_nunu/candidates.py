@@ -178,8 +178,10 @@ def _rest_columns(batch: EventBatch, sides: Sides) -> Columns:
     objects = masked_objects(batch, "all")
     columns = rest_variables(rest, sides.tag.p4, sides.kaon.p4)
     keep = ("roeEextra", "nROE_Tracks", "nROE_Photons", "nROE_KLMClusters", "nROE_K_S0", "nROE_pi0", "nROE_Lambda0",
-            "missing_mass2", "missing_E_plus_p_cms", "missing_theta_lab", "mRecoil", "q2", "q2_recoil")
+            "missing_E_plus_p_cms", "missing_theta_lab", "mRecoil")
     chosen: Columns = {name: columns[name] for name in keep}
+    chosen |= {"missing_mass2": columns["missingMass2OfTagSignalAndRest"],
+               "q2": columns["missingMass2FromTagDirection"], "q2_recoil": columns["missingMass2OfTagAndSignal"]}
     chosen["nROE_AllTracks"] = rest_of_event(objects, sides.event, tag=tag, signal=kaon).count("tracks")
     return chosen | _shape_columns(sides, rest, objects, columns["missing_p4_cms"])
 
