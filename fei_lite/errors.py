@@ -69,6 +69,10 @@ class WorkerError(FeiLiteError, RuntimeError):
     """A worker process was ended from outside."""
 
 
+class ExpressionError(FeiLiteError, ValueError):
+    """An expression or a cut that cannot be read: the message names the column and points at it."""
+
+
 class UnknownNameError(FeiLiteError, KeyError):
     """A name (particle, column, feature, ...) that is not known."""
 

@@ -18,7 +18,8 @@ class Template:
 
     ``values`` (n_bins,) events, ``errors`` (n_bins,) the root of their sum of squared
     weights; ``normalisations``: nuisance -> (down, up) factors; ``shapes``:
-    nuisance -> (down, up), each (n_bins,) events. ``signal`` scales with the strength.
+    nuisance -> (down, up), each (n_bins,) events. A ``signal`` scales with the parameter
+    ``strength`` (by default the one parameter of interest).
     """
 
     name: str
@@ -27,10 +28,12 @@ class Template:
     signal: bool = False
     normalisations: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     shapes: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+    strength: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, arrays as lists."""
         return {
             "name": self.name, "values": self.values.tolist(), "errors": self.errors.tolist(), "signal": self.signal,
+            **({"strength": self.strength} if self.strength else {}),
             "normalisations": {name: list(factors) for name, factors in self.normalisations.items()},
             "shapes": {name: {"down": low.tolist(), "up": high.tolist()} for name, (low, high) in self.shapes.items()}}

@@ -1,0 +1,1 @@
+"""Every quantity by its name: one grammar for expressions and cuts."""
