@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Public names, and where they are defined.
 _PUBLIC = {

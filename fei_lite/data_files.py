@@ -30,7 +30,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from fei_lite.errors import FeiLiteError, nearest
 
@@ -95,14 +95,20 @@ def read_text(source: Source, *, where: str = "", error: type[FeiLiteError] = Fe
 def toml_content(source: Source, *, where: str = "", error: type[FeiLiteError] = FeiLiteError) -> dict[str, Any]:
     """The tables of a TOML file as plain values, within the limits."""
     shown = where or str(source)
-    text = read_text(source, where=shown, error=error)
+    return parsed_toml(read_text(source, where=shown, error=error), where=shown, error=error)
+
+
+def parsed_toml(text: str, *, where: str, error: type[FeiLiteError] = FeiLiteError) -> dict[str, Any]:
+    """The tables of a TOML text as plain values, within the limits."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as found:
-        raise error(f"{shown}: cannot be read as TOML: {found}") from None
+        raise error(f"{where}: cannot be read as TOML: {found}") from None
     except RecursionError:
-        raise error(f"{shown}: nested too deeply, expected at most {MAX_DEPTH} levels.") from None
-    check_limits(content, where=shown, error=error)
+        raise error(f"{where}: nested too deeply, expected at most {MAX_DEPTH} levels.") from None
+    except ValueError as found:  # a whole number with thousands of digits
+        raise error(f"{where}: cannot be read as TOML: {found}") from None
+    check_limits(content, where=where, error=error)
     return content
 
 
@@ -232,7 +238,9 @@ def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """The types that an annotation allows: those of a union, or itself."""
+    """The types that an annotation allows: those of a union, what a root model holds, or itself."""
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        return _options(annotation.model_fields["root"].annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         return _options(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

@@ -1,19 +1,25 @@
-# Sourced by run_demo and run_tests: a virtual environment with fei-lite in it.
-# FEI_LITE_VENV names another folder for it (default: .venv beside setup.cfg).
+# Sourced by run_demo, run_tests and others: a virtual environment with fei-lite in it.
+# FEI_LITE_VENV names another folder for it (default: .venv beside setup.cfg),
+# FEI_LITE_PYTHON the Python to make it with (default: the first of 3.11, 3.12 and 3.13 on PATH).
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${FEI_LITE_VENV:-$root/.venv}"
 
+# Whether a command is a Python that fei-lite runs on and that can make virtual environments.
+is_suitable() {
+    command -v "$1" >/dev/null 2>&1 &&
+        "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
 find_python() {
     local candidate
-    for candidate in python3.11 python3 python; do
-        if command -v "$candidate" >/dev/null 2>&1 &&
-            "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+    for candidate in ${FEI_LITE_PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
+        if is_suitable "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    echo "fei-lite needs Python 3.11; none was found on PATH." >&2
+    echo "fei-lite needs Python 3.11, 3.12 or 3.13 with venv; ${FEI_LITE_PYTHON:-none on PATH} is not one." >&2
     return 1
 }
 

@@ -152,7 +152,7 @@ def test_foreign_energy_against_its_slow_twin(tmp_path):
         objects["mc_index"][:] = rng.integers(-1, limit)
     with EventWriter(tmp_path / "events.root") as writer:
         writer.write(batch)
-    batch = next(open_events(tmp_path / "events.root"))  # as it is read: bad objects are dropped
+    batch = next(iter(open_events(tmp_path / "events.root")))  # as it is read: bad objects are dropped
     entry = np.flatnonzero(rng.random(12) < 0.7)
     lists = [[rng.permutation(o.counts[e])[: rng.integers(1, 6)] for e in entry]
              for o in (batch.tracks, batch.clusters)]

@@ -300,7 +300,7 @@ def test_mean_background_is_that_of_the_file():
     ("pt = [0.03, 0.05", "pt = [0.05, 0.03", "tracking.pt", "increasing"),
     ("pt = [0.03, 0.05", "pt = [0.05", "tracking.efficiency", "expected 9 numbers"),
     ("timing = [5.0, 2.0]", "timing = [5.0]", "klm.timing", "expected 2 numbers"),
-    ("[klm]", "[klm", "TOML", "no valid TOML"),
+    ("[klm]", "[klm", "TOML", "cannot be read as TOML"),
 ])
 def test_defects_of_a_response_file_are_named(old, new, key, words):
     """Catches silent defaults: each defect names its key and what was expected."""

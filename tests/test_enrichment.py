@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 
@@ -26,6 +27,7 @@ from fei_lite.generator.processes import CHI_D
 from fei_lite.generator.records import conjugated
 from fei_lite.generator.validation import MULTIPLICITIES, count_particles
 from fei_lite.particles import pdg_code
+from fei_lite.production.enrichment_rates.boosts import best_draws, effective_decays
 from fei_lite.production.simulate import simulate, simulate_file
 
 SET = load_channel_set("hadronic")
@@ -236,7 +238,7 @@ def test_every_channel_of_the_set_has_its_rates(name):
     """Would catch a channel that was added and not measured; those that the table never makes are known."""
     data = json.loads((files("fei_lite.generator") / f"enrichment_{name}.json").read_text())
     channel_set, rates = load_channel_set(name), data["per_million"]
-    assert data["channels"] == channel_set.decays_hash, "run scripts/measure_enrichment.py for the changed channel set"
+    assert data["channels"] == channel_set.decays_hash, "run fei-lite enrichment for the changed channel set"
     assert set(rates) == {c.text for c in channel_set.channels() if c.leaf is None}
     assert {text for text, rate in rates.items() if rate.startswith("0 ")} == {
         "B+ -> D+ p+ anti-p- pi+ pi-", "B+ -> D*+ p+ anti-p- pi+ pi-"}
@@ -284,3 +286,54 @@ def test_decay_weights_by_hand():
     mother = np.concatenate([[-1, 0, *[1] * (len(event) - 1)] for event in events])
     records = Jagged(offsets, {"pdg": pdg, "mother": mother, "radiated": np.zeros(len(pdg), bool)})
     assert np.allclose(decay_weights(records, data), [mean / 8, mean, mean, mean_c / 4, mean_c / 4, mean_c])
+
+
+def test_generic_draws_have_the_events_that_they_have():
+    """Would catch a factor in the number of decays of equal weight: drawn as generic, it is that of all decays."""
+    rng = np.random.default_rng(3)
+    p = {511: rng.dirichlet(np.ones(6)), 521: rng.dirichlet(np.ones(4))}
+    rate = {code: rng.uniform(size=(len(x), 3)) for code, x in p.items()}
+    expected = sum(2.0 * x @ rate[code] for code, x in p.items())
+    np.testing.assert_allclose(effective_decays(p, {code: 2.0 * x for code, x in p.items()}, rate), expected)
+
+
+def test_no_other_draws_level_the_channels_better():
+    """Would catch draws that are not the minimum of the sum of N^-3/4, or below what generic B's give."""
+    rng = np.random.default_rng(4)
+    p = {511: rng.dirichlet(0.3 * np.ones(8))}
+    rate, generic = {511: rng.uniform(size=(8, 5)) ** 6}, 0.3
+    s = (1.0 + generic) * p[511] + best_draws(p, rate, generic)[511]
+    assert s.sum() == pytest.approx(2.0) and np.all(s >= (1.0 + generic) * p[511] - 1e-12)
+
+    def loss(draws):
+        return np.sum(effective_decays(p, {511: draws}, rate) ** -0.75)
+
+    free = np.flatnonzero(s > 1.001 * (1.0 + generic) * p[511])
+    assert len(free) > 2
+    for a in free:
+        for b in free[free != a]:
+            moved = s.copy()
+            step = 1e-3 * min(s[a] - (1.0 + generic) * p[511][a], s[b])
+            moved[a] -= step
+            moved[b] += step
+            assert loss(moved) > loss(s) * (1.0 - 1e-9)
+
+
+def test_enrichment_of_ones_own_from_count_to_use(tmp_path, capsys):
+    """Would catch steps of the command that do not fit together, counts of other channels, or one B type alone."""
+    for process, seed in (("charged", 11), ("mixed", 12)):
+        assert main(["enrichment", "count", process, "-n", "600", "--seed", str(seed), "--quiet", "-o",
+                     str(tmp_path / "counts")]) == 0
+        if process == "charged":
+            assert main(["enrichment", "boost", str(tmp_path / "counts"), "-o", str(tmp_path / "a.json")]) == 2
+            assert "no sample of process 'mixed'" in capsys.readouterr().err and not (tmp_path / "a.json").exists()
+    mine = str(tmp_path / "mine.json")
+    assert main(["enrichment", "boost", str(tmp_path / "counts"), "-o", mine]) == 0
+    data = json.loads((tmp_path / "mine.json").read_text())
+    assert data["samples"] == ["charged_11", "mixed_12"]
+    assert list(data["per_million"]) == [c.text for c in SET.channels() if c.leaf is None]
+    assert main(["enrichment", "boost", str(tmp_path / "counts"), "--set", "extended", "-o", mine, "--force"]) == 2
+    assert "Count again" in capsys.readouterr().err
+    assert main(["enrichment", "check", "charged", "-n", "300", "--seed", "13", "--enrich", mine]) == 0
+    found = re.search(r"all: 300 of 300 events, mean weight ([\d.]+) \+- ([\d.]+)", capsys.readouterr().out)
+    assert abs(float(found[1]) - 1.0) < 5.0 * float(found[2])

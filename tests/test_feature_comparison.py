@@ -89,7 +89,7 @@ def test_collecting_is_reconstructing(tmp_path):
     simulate_file("charged", path, n=24, seed=1)
     channels, models = fei_lite.load_channel_set("hadronic"), fei_lite.load_model_set("fei_default")
     found = collect([path, path], channels, models, batch_size=15, max_events=23)
-    result = reconstruct(next(fei_lite.open([path])).slice(0, 23), channels, models)
+    result = reconstruct(next(iter(fei_lite.open([path]))).slice(0, 23), channels, models)
     pions = result.tables["pi+"]
     assert found.n_events == 46 and found.event_types == {"B+B-": 46}
     sample = found.sample("pi+", PROBABILITY)

@@ -166,10 +166,10 @@ def test_files_say_what_was_done(tmp_path):
 def test_defects(tmp_path):
     """Would catch a selection that silently drops events for good, or cuts on nothing."""
     path = tmp_path / "s.toml"
-    cases = {'keep = 0.0\ncuts = []': "keep: expected a number above 0",
+    cases = {'keep = 0.0\ncuts = []': "a.stratum[0].keep: got 0.0, expected: greater than 0",
              'keep = 0.5\ncuts = [{ variable = "charge", minimum = 0.0 }]': "the last stratum takes all events",
-             'keep = 0.5\ncuts = [{ variable = "n_kaon", minimum = 0.0 }]': "unknown 'n_kaon'. Nearest",
-             'keep = 0.5\ncuts = [{ variable = "charge", min = 0.0 }]': "unknown 'min'. Nearest known: 'minimum'"}
+             'keep = 0.5\ncuts = [{ variable = "n_kaon", minimum = 0.0 }]': "cuts[0].variable: got 'n_kaon', expected",
+             'keep = 0.5\ncuts = [{ variable = "charge", min = 0.0 }]': "unknown key 'min'. Nearest known: 'minimum'"}
     for text, message in cases.items():
         path.write_text(f'[a]\norigin = ""\n[[a.stratum]]\nname = "x"\n{text}\n')
         with pytest.raises(SimulationError) as caught:

@@ -10,7 +10,8 @@ from typing import Any
 from fei_lite.analyses.recipe import SignalDecay
 from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
-from fei_lite.events.reading import count_events, kind_of_file, origin_of
+from fei_lite.events.formats import format_of
+from fei_lite.events.reading import count_events, origin_of
 from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, find_process
 
 
@@ -37,7 +38,7 @@ class Source:
 
 def source_of(path: PathLike) -> Source:
     """What an event file says about itself; raises :class:`AnalysisError` if that is not enough to use it."""
-    if kind_of_file(path) != "events":
+    if format_of(path).name != "events":
         raise AnalysisError(f"{path}: a Belle II mDST file: it does not say what was simulated, nor how many events.")
     said = origin_of(path)
     missing = [key for key in ("process", "n_generated", "seed") if key not in said]

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import ModelSetError, nearest
 from fei_lite.renamed import with_current_keys
 
@@ -33,12 +34,9 @@ UNTRAINED: dict[str, type | tuple[type, ...]] = {"stage": int, "reason": str, "f
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check ``folder/manifest.json``. Raises :class:`ModelSetError`."""
     path = folder / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelSetError(f"{path}: no such file; a model set is a folder with a {MANIFEST}.") from None
-    except (OSError, ValueError) as error:
-        raise ModelSetError(f"{path}: not readable as JSON: {error}.") from None
+    if not path.exists():
+        raise ModelSetError(f"{path}: no such file; a model set is a folder with a {MANIFEST}.")
+    content = json_content(read_text(path, error=ModelSetError), where=str(path), error=ModelSetError)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelSetError(f"{path}: format: expected '{FORMAT}'; this is another kind of file.")
     if content.get("format_version") != FORMAT_VERSION:

@@ -7,7 +7,6 @@ compares it with the fields below: sections, keys, types, lengths and ranges.
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,6 +15,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.data_files import parsed_toml, read_text
 from fei_lite.errors import SimulationError, nearest
 
 Array = NDArray[np.float64]
@@ -259,21 +259,12 @@ def default_response() -> Response:
 
 def load_response(path: str | os.PathLike[str]) -> Response:
     """Read a response file; :class:`SimulationError` names the key that is wrong."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SimulationError(f"{path}: cannot be read: {error}.") from error
-    return parse_response(text, source=str(path))
+    return parse_response(read_text(path, error=SimulationError), source=str(path))
 
 
 def parse_response(text: str, *, source: str = "response") -> Response:
     """The response written in ``text`` (TOML); ``source`` stands in messages."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SimulationError(f"{source}: no valid TOML: {error}.") from error
-    response: Response = _section(Response, document, source, "")
+    response: Response = _section(Response, parsed_toml(text, where=source, error=SimulationError), source, "")
     return response
 
 

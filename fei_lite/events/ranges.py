@@ -45,5 +45,5 @@ def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
 
 def read_range(entries: EntryRange) -> Iterator[EventBatch]:
     """The events of a range."""
-    return open_events([entries.path], batch_size=entries.stop - entries.start,
-                       entry_range=(entries.start, entries.stop))
+    return iter(open_events([entries.path], batch_size=entries.stop - entries.start,
+                            entry_range=(entries.start, entries.stop)))

@@ -2,65 +2,99 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
-from fei_lite.errors import EventFileError
-from fei_lite.events import files, mdst
+from fei_lite.events import files
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike
-from fei_lite.events.mdst_tree import TREE as MDST_TREE
-from fei_lite.events.rootio import TREE, contents, damage_reported, in_words, open_root
-
-
-def kind_of_file(path: PathLike) -> str:
-    """``"events"`` (fei-lite, ROOT or Parquet) or ``"mdst"`` (Belle II), from the content.
-
-    Raises :class:`EventFileError` if the file is missing, damaged or neither.
-    """
-    if files.is_parquet(path):
-        return "events"
-    with open_root(path) as file, damage_reported(path, "listing its content"):
-        found = contents(file)
-    if found.get(TREE) == "TTree":
-        return "events"
-    if found.get(MDST_TREE) == "TTree":
-        return "mdst"
-    raise EventFileError(f"{path}: expected a TTree '{TREE}' (fei-lite) or '{MDST_TREE}' (Belle II mDST), "
-                         f"found {in_words(found)}.")
+from fei_lite.events.formats import EventFormat, format_of
 
 
 def count_events(path: PathLike) -> int:
-    """Number of events in a file of either kind."""
-    return mdst.count_events(path) if kind_of_file(path) == "mdst" else files.inspect_events(path).n_events
+    """Number of events in a file of any format."""
+    return format_of(path).count(path)
 
 
 def origin_of(path: PathLike) -> dict[str, str | int | float]:
-    """What an event file of fei-lite says about how it was made (process, seed ...); empty for mDST files."""
-    return {} if kind_of_file(path) == "mdst" else files.inspect_events(path).metadata
+    """What an event file says about how it was made (process, seed ...); empty for mDST files."""
+    return format_of(path).origin(path)
+
+
+class EventFiles:
+    """Event files of any format, read batch by batch: iterate over it, as often as you like.
+
+    ``len()`` is the number of batches, ``n_events`` that of events; both open each file once.
+    A batch never spans two files; its ``source`` and ``start`` say where it is from.
+    """
+
+    def __init__(self, paths: Sequence[PathLike], *, batch_size: int = files.BASKET,
+                 entry_range: tuple[int, int] | None = None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: found {batch_size}, expected at least 1.")
+        if entry_range is not None and len(paths) != 1:
+            raise ValueError(f"entry_range: needs exactly one file, found {len(paths)}.")
+        self.paths = tuple(paths)
+        self.batch_size = batch_size
+        self.entry_range = entry_range
+
+    @cached_property
+    def formats(self) -> tuple[EventFormat, ...]:
+        """The format of each file."""
+        return tuple(format_of(path) for path in self.paths)
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Events of each file (of the entry range, if one was asked for)."""
+        if self.entry_range is not None:
+            return (self.entry_range[1] - self.entry_range[0],)
+        return tuple(kind.count(path) for kind, path in zip(self.formats, self.paths, strict=True))
+
+    @property
+    def n_events(self) -> int:
+        """Events of all files."""
+        return sum(self.counts)
+
+    def __len__(self) -> int:
+        return sum(-(-n // self.batch_size) for n in self.counts)
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        start, stop = (None, None) if self.entry_range is None else self.entry_range
+        for i, path in enumerate(self.paths):
+            known = self.formats[i] if "formats" in self.__dict__ else format_of(path)
+            yield from known.iterate(path, batch_size=self.batch_size, entry_start=start, entry_stop=stop)
+
+    def __repr__(self) -> str:
+        names = ", ".join(os.path.basename(os.fspath(path)) for path in self.paths[:3])
+        more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""
+        said = f"{self.n_events} events in {len(self)} batches" if "counts" in self.__dict__ else \
+            f"batches of at most {self.batch_size} events"
+        return f"<EventFiles {names}{more}: {said}>"
 
 
 def open_events(paths: PathLike | Sequence[PathLike], *, batch_size: int = files.BASKET,
-                entry_range: tuple[int, int] | None = None) -> Iterator[EventBatch]:
+                entry_range: tuple[int, int] | None = None) -> EventFiles:
     """Batches of at most ``batch_size`` events from one file or from several, in the order given.
 
     Event files of fei-lite (ROOT, Parquet) and Belle II mDST files may be mixed.
-    ``entry_range`` = (first, last + 1) selects entries of a single file. A
-    batch never spans two files; its ``source`` and ``start`` say where it is from.
+    ``entry_range`` = (first, last + 1) selects entries of a single file. Nothing is opened before
+    the first batch, or its length, is asked for. Raises :class:`TypeError` for what is no path,
+    :class:`ValueError` for a batch size below 1 or an entry range of several files.
 
     >>> import fei_lite
+    >>> fei_lite.open(["charged.root", "mixed.root"])
+    <EventFiles charged.root, mixed.root: batches of at most 2000 events>
     >>> for batch in fei_lite.open("events.root"):      # doctest: +SKIP
     ...     print(batch.n_events)
     """
-    given = [paths] if isinstance(paths, (str, bytes)) or hasattr(paths, "__fspath__") else list(paths)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: found {batch_size}, expected at least 1.")
-    if entry_range is not None and len(given) != 1:
-        raise ValueError(f"entry_range: needs exactly one file, found {len(given)}.")
-    start, stop = entry_range if entry_range is not None else (None, None)
-    return _batches(given, batch_size, start, stop)
-
-
-def _batches(paths: list[PathLike], batch_size: int, start: int | None, stop: int | None) -> Iterator[EventBatch]:
-    for path in paths:
-        read = mdst.iterate_mdst if kind_of_file(path) == "mdst" else files.iterate_events
-        yield from read(path, batch_size=batch_size, entry_start=start, entry_stop=stop)
+    if isinstance(paths, str | os.PathLike):
+        given: list[PathLike] = [paths]
+    elif isinstance(paths, Sequence) and not isinstance(paths, bytes):
+        given = list(paths)
+    else:
+        raise TypeError(f"fei_lite.open takes the path of an event file, or a list of paths; got {paths!r}.")
+    for path in given:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"fei_lite.open takes paths of event files; got {path!r} among them.")
+    return EventFiles(given, batch_size=batch_size, entry_range=entry_range)

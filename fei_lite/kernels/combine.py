@@ -12,13 +12,15 @@ import numpy as np
 from fei_lite.kernels.jit import kernel
 
 # Variables of a combination (cuts and ranking): see VARIABLES for the names.
-MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY = range(8)
+MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY, NOTHING = range(9)
 
 #: basf2 name -> code of each variable that the kernel can cut on or rank by.
 VARIABLES = {
     "M": MASS, "Q": Q_VALUE, "Mbc": MBC, "deltaE": DELTA_E, "abs(dM)": ABS_DM, "abs(dQ)": ABS_DQ,
     "abs(deltaE)": ABS_DELTA_E, "daughterProductOf(SignalProbability)": PROBABILITY,
 }
+
+# NOTHING is 0 for all: ranked by it, combinations stay in the order in which they are made.
 
 # Rounding of a partial sum must never prune what the full sum keeps (GeV).
 _MARGIN = 1e-9
@@ -30,6 +32,8 @@ def _variable(code, total, sum_mass, product, sqrt_s, nominal_mass, nominal_q):
     """Value of one variable; ``total`` is (px, py, pz, E) in the CMS."""
     if code == PROBABILITY:
         return product
+    if code == NOTHING:
+        return 0.0
     if code == DELTA_E or code == ABS_DELTA_E:
         delta = total[3] - 0.5 * sqrt_s
         return abs(delta) if code == ABS_DELTA_E else delta

@@ -10,16 +10,17 @@ the detector, and gives it the inverse as weight: no bias, fewer events. With
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, RootModel, model_validator
 
+from fei_lite.data_files import Strict, read_toml
 from fei_lite.errors import SimulationError, nearest
 from fei_lite.events.batch import Jagged
 from fei_lite.events.schema import STATUS
@@ -28,8 +29,6 @@ from fei_lite.generator.recombination import recombined, sides_of
 
 Array = NDArray[np.float64]
 
-VARIABLES = ("tag_energy", "charge", "n_charged", "n_kaons")
-_CUT_KEYS = ("variable", "minimum", "maximum")
 _TRACKS, _SEEN_NEUTRALS, _PHOTON, _KAON = (11, 13, 211, 321, 2212), (310, 3122), 22, 321
 #: Energy that a Btag and a few extra photons have, GeV: decides which kaon is left over.
 _TAG_ENERGY = 5.4
@@ -70,43 +69,54 @@ class Selection:
         return np.array([s.keep for s in self.strata])[self.stratum(variables)]
 
 
+class _CutTable(Strict):
+    """minimum < variable < maximum of a stratum."""
+
+    variable: Literal["tag_energy", "charge", "n_charged", "n_kaons"]
+    minimum: float = -np.inf
+    maximum: float = np.inf
+
+
+class _StratumTable(Strict):
+    """A ``[[name.stratum]]`` of the file."""
+
+    name: str
+    keep: float = Field(gt=0.0, le=1.0)
+    cuts: tuple[_CutTable, ...] = ()
+
+
+class _SelectionTable(Strict):
+    """A ``[name]`` of the file."""
+
+    origin: str
+    stratum: tuple[_StratumTable, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _last_takes_all(self) -> _SelectionTable:
+        if self.stratum[-1].cuts:
+            raise ValueError("the last stratum takes all events that are left: leave its cuts empty.")
+        return self
+
+
+class _SelectionFile(RootModel[dict[str, _SelectionTable]]):
+    """All tables of the file."""
+
+
 def load_selections(path: str | os.PathLike[str] | None = None) -> dict[str, Selection]:
     """Selections of a TOML file, by name; without ``path`` those that are shipped.
 
-    Raises :class:`SimulationError` naming the defect and its key path.
+    Raises :class:`SimulationError` with every defect and its key path; an event that is never
+    kept would be a bias, so that ``keep`` is above 0.
 
     >>> [s.keep for s in load_selections()["hta"].strata][:1]
     [1.0]
     """
+    source = files("fei_lite.production") / "selections.toml" if path is None else Path(path)
     where = "selections.toml" if path is None else str(path)
-    try:
-        source = files("fei_lite.production") / "selections.toml" if path is None else Path(path)
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
-        return {name: Selection(name, str(table["origin"]), tuple(
-            _stratum(entry, f"{where}: {name}.stratum[{i}]", last=i == len(table["stratum"]) - 1)
-            for i, entry in enumerate(table["stratum"]))) for name, table in content.items()}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SimulationError(f"{where}: cannot be read as TOML: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise SimulationError(f"{where}: a selection needs origin and stratum; {error}") from None
-
-
-def _stratum(entry: Any, at: str, *, last: bool) -> Stratum:
-    keep = entry.get("keep")
-    if isinstance(keep, bool) or not isinstance(keep, int | float) or not 0.0 < keep <= 1.0:
-        raise SimulationError(f"{at}.keep: expected a number above 0 and up to 1, got {keep!r}: an event that is never "
-                              "kept is a bias.")
-    cuts = {}
-    for i, cut in enumerate(entry.get("cuts", [])):
-        unknown = [key for key in cut if key not in _CUT_KEYS]
-        if unknown or cut.get("variable") not in VARIABLES:
-            wrong = unknown[0] if unknown else str(cut.get("variable"))
-            known = _CUT_KEYS if unknown else VARIABLES
-            raise SimulationError(f"{at}.cuts[{i}]: unknown '{wrong}'.{nearest(wrong, known)}")
-        cuts[cut["variable"]] = (float(cut.get("minimum", -np.inf)), float(cut.get("maximum", np.inf)))
-    if last and cuts:
-        raise SimulationError(f"{at}.cuts: the last stratum takes all events that are left: leave its cuts empty.")
-    return Stratum(str(entry.get("name", "")), float(keep), cuts)
+    content = read_toml(source, _SelectionFile, where=where, error=SimulationError).root
+    return {name: Selection(name, table.origin, tuple(
+        Stratum(s.name, s.keep, {cut.variable: (cut.minimum, cut.maximum) for cut in s.cuts}) for s in table.stratum))
+        for name, table in content.items()}
 
 
 def find_selection(name: str) -> Selection:

@@ -28,6 +28,7 @@ from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, 
 from fei_lite.reconstruction.tag_classifier import tag_features, with_probability
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
+from fei_lite.variables.subject import Subject
 
 
 class Classifiers(Protocol):
@@ -214,7 +215,8 @@ class _Stage:
             table = self._leaf(channel, config)
         else:
             with self.watch("combine"):
-                table, names, passed = combine_channel(channel, config, pool=self.pool, prune=self.prune)
+                table, names, passed = combine_channel(channel, config, pool=self.pool, result=self.result,
+                                                       prune=self.prune)
                 daughters = [self.result.tables[name] for name in names]
             self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
         if self.with_truth:
@@ -223,12 +225,15 @@ class _Stage:
             table = table.select(self.sampler(channel, table))
         if channel.leaf is None:
             self._fit(table, daughters, channel)
+        if channel.post_fit_cuts:
+            subject = Subject(table, result=self.result, daughters=daughters)
+            table = table.select(channel.post_fit_cuts.passes(subject))
         self.count(channel.identifier, "best kept", len(table))
         if not classified:
             table.columns.setdefault("SignalProbability", _product(table, daughters))
             return table
         with self.watch("features"):
-            features = feature_matrix(channel.features, table, daughters, self.result.batch)
+            features = feature_matrix(channel.features, table, daughters, self.result.batch, result=self.result)
         if self.observer is not None:
             self.observer(channel, table, features)
         if not trained:
@@ -251,7 +256,7 @@ class _Stage:
         with self.watch("final state"):
             table = leaf_candidates(channel, config, batch=self.result.batch, btags=self.btags)
             self.count(channel.identifier, "inside the cuts", len(table))
-            values = feature_matrix([config.rank_by], table, [], self.result.batch)[:, 0]
+            values = np.asarray(Subject(table, batch=self.result.batch).value(config.rank_by), dtype=np.float64)
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
             table.columns["preCut_rank"] = rank
         return table

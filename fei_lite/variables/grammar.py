@@ -2,7 +2,8 @@
 
 Numbers, names, calls (``daughter(0, useCMSFrame(p))``), arithmetic (``+ - * / **``, ``^`` as ``**``), chained
 comparisons (``0.2967 < theta < 2.6180``), ``and``, ``or``, ``not`` (also ``&&``, ``||``, ``!``); round and square
-brackets group, as in basf2. Nothing is evaluated here, and nothing is known of what names mean.
+brackets group, as in basf2; ``#`` starts a comment that ends with its line. Nothing is evaluated here, and nothing is
+known of what names mean.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from fei_lite.variables.tree import Arithmetic, Both, Call, Comparison, Either, 
 #: Longest text and deepest nesting that are read.
 MAX_LENGTH, MAX_DEPTH = 10_000, 50
 
-_TOKEN = re.compile(r"""\s*(?:
+_BLANK = re.compile(r"(?:\s|\#[^\n]*)*")
+_TOKEN = re.compile(r"""(?:
     (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<mark>\*\*|<=|>=|==|!=|&&|\|\||[-+*/^<>!()\[\],])
@@ -67,18 +69,21 @@ class _Parser:
 
     def _tokens(self) -> Iterator[tuple[str, str, int]]:
         """(type, text, column) of each token, then the end."""
-        place, end = 0, len(self.text.rstrip())
-        while place < end:
+        place = self._after_blanks(0)
+        while place < len(self.text):
             match = _TOKEN.match(self.text, place)
             if match is None or match.lastgroup is None:
-                place += len(self.text[place:]) - len(self.text[place:].lstrip())
                 self.wrong(place, f"unexpected character '{self.text[place]}'.")
             token = match[match.lastgroup]
             token = _WORDS.get(token, token)
             kind = "mark" if token in ("and", "or", "not") else match.lastgroup
             yield kind, token, match.start(match.lastgroup)
-            place = match.end()
-        yield "end", "", end
+            place = self._after_blanks(match.end())
+        yield "end", "", len(self.text.rstrip())
+
+    def _after_blanks(self, place: int) -> int:
+        blank = _BLANK.match(self.text, place)
+        return place if blank is None else blank.end()
 
     def wrong(self, column: int, message: str) -> NoReturn:
         raise ExpressionError(fail(self.text, column, message, self.where))

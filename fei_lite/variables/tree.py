@@ -83,11 +83,11 @@ CONDITIONS = (Comparison, Not, Both, Either)
 
 
 def canonical(node: Node) -> str:
-    """An expression in one spelling: brackets only where they are needed, no blanks around operators.
+    """An expression in one spelling: brackets only where they are needed, blanks around comparisons.
 
     >>> from fei_lite.variables.grammar import parse
     >>> canonical(parse("[ daughter(0, kaonID) > .90 && !(M<2.0 || E > -1)]"))
-    'daughter(0,kaonID)>0.9 and not (M<2 or E>-1)'
+    'daughter(0,kaonID) > 0.9 and not (M < 2 or E > -1)'
     """
     if isinstance(node, Number):
         return _digits(node.value)
@@ -103,7 +103,7 @@ def canonical(node: Node) -> str:
         return first + "".join(op + _inside(part, (Arithmetic, Minus)) for op, part in node.rest)
     if isinstance(node, Comparison):
         texts = [_inside(part, ()) for part in node.operands]
-        return texts[0] + "".join(op + part for op, part in zip(node.operators, texts[1:], strict=True))
+        return texts[0] + "".join(f" {op} {part}" for op, part in zip(node.operators, texts[1:], strict=True))
     if isinstance(node, Not):
         return f"not {_inside(node.inner, (Comparison,))}"
     if isinstance(node, Both):
