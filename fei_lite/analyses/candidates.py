@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import evaluate, passes
+from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.pairs import (
     SIGNAL,
     TAG,
     Columns,
+    Pairs,
     all_pairs,
     best_of_each_event,
     has_any,
@@ -90,15 +91,20 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
     batch, weight, sample = batch.select(chosen), weight[chosen], sample[chosen]
     of_events = {name: values[chosen] for name, values in of_events.items()}
     count("signal side")
-    every = all_pairs(batch, tag(batch), analysis.signal_set, pair, dict(analysis.masks))
+    every = all_pairs(batch, tag(batch), analysis.signal_set, pair, masks=analysis.masks,
+                      own=physics.variables)
     count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
     count("Btag and signal side", has_any(every.result, (pair,)))
     rule = recipe.signal_side.best
-    value = evaluate({"best": rule.by}, every, physics.variables)["best"].astype(np.float64)
-    pairs = best_of_each_event(every, value, highest=rule.keep == "highest")
+    pairs = best_of_each_event(every, every.value(rule.by), highest=rule.keep == "highest")
     columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
-    columns |= evaluate(recipe.columns(physics.event_columns), pairs, physics.variables)
+    columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
     if "mc" in every.result.tables[side_names(analysis.signal_set, pair, SIGNAL)[0]].columns:
-        columns |= evaluate(recipe.truth, pairs, physics.variables)
+        columns |= _evaluated(recipe.truth, pairs)
     return columns, counts
+
+
+def _evaluated(expressions: Mapping[str, str], pairs: Pairs) -> Columns:
+    """Column -> values of each pair; flags and counts stay whole numbers."""
+    return {name: np.array(pairs.value(text)) for name, text in expressions.items()}

@@ -17,44 +17,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.pairs import SIGNAL, TAG, Pairs
+from fei_lite.analyses.pairs import SIGNAL, Pairs
 from fei_lite.errors import UnknownNameError, nearest
-from fei_lite.event_shape import cos_between, join, ksfw_moments, thrust
-from fei_lite.event_shape.momenta import Momenta
+from fei_lite.event_shape import cos_between, ksfw_moments, thrust
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
 from fei_lite.roe import RestOfEvent, rest_of_event
 from fei_lite.used_objects import everything
-from fei_lite.variables import tree
-from fei_lite.variables.tree import Call, Name, Node
+from fei_lite.variables.registry import register, registered
+from fei_lite.variables.subject import Subject
 
 Values = NDArray[Any]
 
 _REST = ("roeEextra", "nROE_Tracks", "nROE_Photons", "nROE_KLMClusters", "nROE_K_S0", "nROE_pi0", "nROE_Lambda0",
          "roeCharge", "roeM", "missing_mass2", "missing_E_plus_p_cms", "missing_theta_lab")
 _RECOIL = ("mRecoil", "q2", "q2_recoil")
-_MOMENTS = tuple(f"{side}{who}{k}" for side, who in (("hso", "0"), ("hso", "1"), ("hso", "2")) for k in range(5)) + \
-    tuple(f"hoo{k}" for k in range(5))
 _KLONG = 130
-
-#: Variables of single candidates beyond their features.
-OF_CANDIDATES = ("charge", "mcPDG", "isSignal", "mcErrors")
-
-
-def others(pairs: Pairs, mask: str) -> Momenta:
-    """Tracks and photons of the tag, and of the rest under a mask; centre-of-mass frame, GeV."""
-    return join(pairs.momenta(TAG), pairs.rest(mask).momenta_cms())
 
 
 def _ksfw(pairs: Pairs, moment: str, mask: str) -> Values:
     def make() -> dict[str, Values]:
         energy = to_cms(pairs.of(SIGNAL, "p4"), pairs.beam_p4)[:, 3]
-        return ksfw_moments(pairs.momenta(SIGNAL), others(pairs, mask), sqrt_s=sqrt_s(pairs.beam_p4),
+        return ksfw_moments(pairs.momenta(SIGNAL), pairs.others(mask), sqrt_s=sqrt_s(pairs.beam_p4),
                             energy=energy).columns()
 
     columns = pairs.once(f"ksfw {mask}", make)
@@ -64,7 +52,7 @@ def _ksfw(pairs: Pairs, moment: str, mask: str) -> Values:
 
 
 def _cos_tbto(pairs: Pairs, mask: str) -> Values:
-    axes = [thrust(momenta)[0] for momenta in (pairs.momenta(SIGNAL), others(pairs, mask))]
+    axes = [thrust(momenta)[0] for momenta in (pairs.momenta(SIGNAL), pairs.others(mask))]
     return np.asarray(cos_between(*axes))
 
 
@@ -103,45 +91,32 @@ def _klongs(pairs: Pairs, *, seen: bool) -> Values:
     return np.asarray(np.bincount(generated.event_index[chosen], minlength=pairs.batch.n_events)[pairs.event])
 
 
-_OF_MASK: dict[str, Callable[[Pairs, str], Values]] = {
-    **{name: (lambda pairs, mask, name=name: pairs.rest_columns(mask)[name]) for name in _REST},
-    "cosTBTO": _cos_tbto,
-    "nCleanedTracks": lambda pairs, mask: _whole(pairs, mask).count("tracks"),
-    "nCleanedECLClusters": _cleaned_clusters,
-    "visibleEnergyOfEventCMS": lambda pairs, mask: np.asarray(_whole(pairs, mask).momenta_cms().sum()[:, 3]),
-    "E_ECL": _calorimeter_energy,
-}
-_PLAIN: dict[str, Callable[[Pairs], Values]] = {
-    **{name: (lambda pairs, name=name: pairs.rest_columns("all")[name]) for name in _RECOIL},
-    "nKL_seen": lambda pairs: _klongs(pairs, seen=True), "nKL_lost": lambda pairs: _klongs(pairs, seen=False),
-}
-
-#: Every name, for messages.
-NAMES = (*_OF_MASK, *_PLAIN, *OF_CANDIDATES, "KSFWVariables", "daughter")
+def _register(name: str, provide: Any, *parameters: str) -> None:
+    if registered(name) is None:
+        register(name, unit="", meaning="of the pair", nan="-", source="ours", of="rest of event",
+                 parameters=parameters)(provide)
 
 
-def is_known(node: Node) -> bool:
-    """Whether it is a variable of pairs, with the arguments it needs."""
-    if isinstance(node, Name):
-        return node.name in _PLAIN
-    if not isinstance(node, Call) or not all(isinstance(a, Name) for a in node.arguments):
-        return False
-    return len(node.arguments) == {"KSFWVariables": 2, **dict.fromkeys(_OF_MASK, 1)}.get(node.name, -1)
+for _name in _REST:
+    _register(_name, lambda pairs, mask="all", name=_name: pairs.rest_columns(mask)[name], "mask:word?")
+for _name in _RECOIL:
+    _register(_name, lambda pairs, name=_name: pairs.rest_columns("all")[name])
+_register("KSFWVariables", _ksfw, "moment:word", "mask:word?")
+_register("cosTBTO", _cos_tbto, "mask:word?")
+_register("nCleanedTracks", lambda pairs, mask="all": _whole(pairs, mask).count("tracks"), "mask:word?")
+_register("nCleanedECLClusters", _cleaned_clusters, "mask:word?")
+_register("visibleEnergyOfEventCMS",
+          lambda pairs, mask="all": np.asarray(_whole(pairs, mask).momenta_cms().sum()[:, 3]), "mask:word?")
+_register("E_ECL", _calorimeter_energy, "mask:word?")
+_register("nKL_seen", lambda pairs: _klongs(pairs, seen=True))
+_register("nKL_lost", lambda pairs: _klongs(pairs, seen=False))
+_register("isSignal", lambda subject: subject.column("isSignal"))
+_register("mcErrors", lambda subject: subject.column("mcErrors"))
 
 
-def of_pairs(node: Node, pairs: Pairs) -> Values | None:
-    """Values (n,) of a variable of pairs; None if it is none. Raises :class:`UnknownNameError` for a wrong mask."""
-    if not is_known(node):
-        return None
-    if isinstance(node, Name):
-        return _PLAIN[node.name](pairs)
-    assert isinstance(node, Call)
-    words = [tree.canonical(argument) for argument in node.arguments]
-    if words[-1] not in pairs.masks:
-        raise UnknownNameError(f"{node.name}: no mask '{words[-1]}'.{nearest(words[-1], pairs.masks)}")
-    try:
-        return _ksfw(pairs, *words) if node.name == "KSFWVariables" else _OF_MASK[node.name](pairs, words[0])
-    except KeyError as error:
-        if isinstance(error, UnknownNameError):
-            raise
-        raise UnknownNameError(f"{node.name}: mask '{words[-1]}' has no {error.args[0]}.") from None
+def _mc_pdg(subject: Subject) -> Values:
+    mc = subject.column("mc")
+    return np.where(mc >= 0, np.append(subject.batch.generated["pdg"], 0)[mc], 0).astype(np.int32)  # type: ignore
+
+
+_register("mcPDG", _mc_pdg)

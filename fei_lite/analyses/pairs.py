@@ -8,146 +8,78 @@ and ``["B0:tag", "B0:sig"]``): mixing is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.candidates import CandidateTable
 from fei_lite.channels import ChannelSet
-from fei_lite.errors import AnalysisError, UnknownNameError
+from fei_lite.errors import UnknownNameError
+from fei_lite.event_shape import join
 from fei_lite.event_shape.momenta import Momenta
 from fei_lite.events import EventBatch
-from fei_lite.particles import charge
 from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
-from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.roe import MaskedObjects, RestOfEvent, find_mask, masked_objects, rest_of_event, rest_variables
 from fei_lite.roe.masks import Mask
 from fei_lite.used_objects import everything
+from fei_lite.variables.subject import Subject
 
 TAG, SIGNAL = 0, 1
 Columns = dict[str, NDArray[Any]]
+#: A variable of pairs that an analysis brings along.
+Provider = Callable[["Pairs"], NDArray[Any]]
 
 
-@dataclass(frozen=True, repr=False)
-class Members:
-    """One particle of each of n pairs, in whichever table it stands: groups (table, positions, rows).
+class Pairs(Subject):
+    """The chosen pair of n events, in their order: candidates of the pair's table, with both sides at hand.
 
-    A pair without such a particle (another mode) is in no group: its values are NaN.
+    ``own`` are variables that the analysis itself defines. What is asked for is computed once.
     """
 
-    result: Reconstruction
-    n: int
-    groups: tuple[tuple[str, NDArray[np.int64], NDArray[np.int64]], ...]
+    def __init__(self, result: Reconstruction, rows: NDArray[np.int64], name: str, *, tags: Reconstruction,
+                 masks: Mapping[str, Mask], own: Mapping[str, Provider]) -> None:
+        super().__init__(result.tables[name], rows, result=result, tags=tags, masks=masks)
+        self.result, self.tags, self.name, self.own = result, tags, name, own
 
     def __repr__(self) -> str:
-        return f"<Members of {self.n} pairs in {', '.join(name for name, _, _ in self.groups) or 'no table'}>"
+        return f"<{len(self)} pairs '{self.name}' of {self.batch.n_events} events>"
 
-    def daughter(self, i: int) -> Members:
-        """The i-th daughter of each, from 0."""
-        found = []
-        for table, channel, positions, rows in self._by_channel():
-            if channel.leaf is None and i < len(channel.daughters):
-                name = self.result.channel_set.resolve(channel.daughters[i])
-                assert name is not None
-                found.append((name, positions, table["daughters"][rows, i].astype(np.int64)))
-        return Members(self.result, self.n, tuple(found))
+    def chosen(self, positions: NDArray[np.int64]) -> Pairs:
+        """Some of the pairs."""
+        assert self.rows is not None
+        return Pairs(self.result, self.rows[positions], self.name, tags=self.tags, masks=self.around.masks,
+                     own=self.own)
 
-    def _by_channel(self) -> Iterator[tuple[CandidateTable, Any, NDArray[np.int64], NDArray[np.int64]]]:
-        """(table, channel, positions, rows) of each table and decay mode."""
-        for name, positions, rows in self.groups:
-            table = self.result.tables[name]
-            mode = table["decayModeID"][rows]
-            for channel in self.result.channel_set.particles[name].channels:
-                here = mode == channel.index
-                if here.any() or not self.n:
-                    yield table, channel, positions[here], rows[here]
+    def ready(self, text: str) -> NDArray[Any] | None:
+        """Variables of the analysis."""
+        return self.once(f"own {text}", lambda: self.own[text](self)) if text in self.own else None
 
-    def column(self, name: str) -> NDArray[Any]:
-        """A variable of each, (n, ...): a column of its table, or a variable of candidates by its basf2 name."""
-        parts = [(positions, self._values(name, table, channel, rows))
-                 for table, channel, positions, rows in self._by_channel()]
-        covered = sum(len(positions) for positions, _ in parts)
-        kinds = {values.dtype for _, values in parts}
-        shape = parts[0][1].shape[1:] if parts else ()
-        if covered == self.n and len(kinds) == 1:
-            out = np.zeros((self.n, *shape), dtype=kinds.pop())
-        else:
-            out = np.full((self.n, *shape), np.nan)
-        for positions, values in parts:
-            out[positions] = values
-        return out
+    def known_columns(self) -> frozenset[str]:
+        """Names of the analysis's variables."""
+        return frozenset(self.own)
 
-    def _values(self, name: str, table: CandidateTable, channel: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
-        if name == "charge":
-            return np.asarray(table["sign"][rows] * charge(table.particle), dtype=np.int8)
-        if name == "mcPDG":
-            generated = self.result.batch.generated
-            if generated is None or "mc" not in table.columns:
-                raise UnknownNameError(f"{table.particle}: '{name}' needs generated particles.")
-            mc = table["mc"][rows]
-            return np.where(mc >= 0, np.append(generated["pdg"], 0)[mc], 0).astype(np.int32)
-        if name in table.columns:
-            return np.asarray(table[name][rows])
-        names = [] if channel.leaf else [self.result.channel_set.resolve(d) for d in channel.daughters]
-        daughters = [self.result.tables[str(d)] for d in names]
-        return feature_matrix([name], table.select(rows), daughters, self.result.batch)[:, 0]
+    def of(self, side: int, column: str) -> NDArray[Any]:
+        """A column of the tables of one side (:data:`TAG`, :data:`SIGNAL`), (n, ...)."""
+        def make() -> NDArray[Any]:
+            name = side_names(self.result.channel_set, self.name, side)[0]
+            out = np.zeros((len(self), *self.result.tables[name][column].shape[1:]),
+                           dtype=self.result.tables[name][column].dtype)
+            for here, part, channel in self.parts():
+                out[slice(None) if here is None else here] = part.daughters_of(channel)[side].column(column)
+            return out
 
+        return self.once(f"side {side} {column}", make)  # type: ignore[no-any-return]
 
-@dataclass(frozen=True, repr=False)
-class Pairs:
-    """The chosen pair of n events: ``event`` (n,) rises, ``row`` (n,) is that of the pair's table.
-
-    ``masks`` are those that variables may name. What is asked for is computed once.
-    """
-
-    result: Reconstruction
-    event: NDArray[np.int64]
-    row: NDArray[np.int64]
-    name: str
-    masks: dict[str, Mask]
-    _made: dict[str, Any] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.event)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} pairs '{self.name}' of {self.result.batch.n_events} events>"
-
-    @property
-    def batch(self) -> EventBatch:
-        """The events."""
-        return self.result.batch
-
-    @property
-    def beam_p4(self) -> NDArray[np.float64]:
-        """Four-momentum of e+e- of each pair, (n, 4), laboratory, GeV."""
-        return np.asarray(self.batch.events["beam_p4"][self.event])
-
-    def once(self, key: str, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, computed the first time only."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
-
-    def members(self) -> Members:
-        """The pairs themselves."""
-        return Members(self.result, len(self), ((self.name, np.arange(len(self)), self.row),))
-
-    def side(self, i: int) -> Members:
-        """:data:`TAG` or :data:`SIGNAL` of each pair."""
-        return self.once(f"side {i}", lambda: self.members().daughter(i))  # type: ignore[no-any-return]
-
-    def of(self, i: int, column: str) -> NDArray[Any]:
-        """A variable of one side."""
-        return self.once(f"{i} {column}", lambda: self.side(i).column(column))  # type: ignore[no-any-return]
+    def p4_of(self, path: str) -> NDArray[np.float64]:
+        """Four-momentum (n, 4) in the laboratory of a daughter: ``"daughter(1, daughter(0, {}))"``."""
+        return np.stack([self.value(path.format(name)) for name in ("px", "py", "pz", "E")], axis=1)
 
     def objects(self, mask: str) -> MaskedObjects:
         """Objects of the batch that pass a mask."""
-        return self.once(f"objects {mask}",  # type: ignore[no-any-return]
-                         lambda: masked_objects(self.batch, find_mask(mask, self.masks)))
+        return self.around.once(f"objects {mask}",  # type: ignore[no-any-return]
+                                lambda: masked_objects(self.batch, find_mask(mask, self.around.masks)))
 
     def rest(self, mask: str) -> RestOfEvent:
         """What neither side uses, under a mask."""
@@ -166,6 +98,10 @@ class Pairs:
             return rest_of_event(objects, self.event, tag=everything(self.batch)[self.event] & ~used).momenta_cms()
 
         return self.once(f"momenta {side}", make)  # type: ignore[no-any-return]
+
+    def others(self, mask: str) -> Momenta:
+        """Tracks and photons of the tag, and of the rest under a mask; centre-of-mass frame, GeV."""
+        return join(self.momenta(TAG), self.rest(mask).momenta_cms())
 
 
 def without_tag(channel_set: ChannelSet) -> ChannelSet:
@@ -213,22 +149,16 @@ def has_any(result: Reconstruction, names: tuple[str, ...]) -> NDArray[np.bool_]
     return np.asarray(np.sum([np.diff(result.tables[name].offsets) for name in names], axis=0) > 0)
 
 
-def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, pair: str,
-              masks: dict[str, Mask]) -> Pairs:
+def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, pair: str, *,
+              masks: Mapping[str, Mask], own: Mapping[str, Provider] | None = None) -> Pairs:
     """Every pair of Btag and signal side that share no object, most probable first within an event."""
     truth = all("mc" in table.columns for table in tags.tables.values())
     result = reconstruct(batch, channel_set, NoClassifiers(), btags=tags.tables, with_truth=truth)
-    table = result.tables[pair]
-    return Pairs(result, table.event_index, np.arange(len(table)), pair, masks)
+    return Pairs(result, np.arange(len(result.tables[pair])), pair, tags=tags, masks=masks, own=own or {})
 
 
-def best_of_each_event(pairs: Pairs, value: NDArray[np.float64], *, highest: bool) -> Pairs:
-    """The pair of each event with the highest (lowest) value; of equal ones the first; NaN loses.
-
-    Raises :class:`AnalysisError` for values of another shape.
-    """
-    if value.shape != pairs.event.shape:
-        raise AnalysisError(f"best candidate: values of shape {value.shape}, expected {pairs.event.shape}.")
+def best_of_each_event(pairs: Pairs, value: NDArray[Any], *, highest: bool) -> Pairs:
+    """The pair of each event with the highest (lowest) value; of equal ones the first; NaN loses."""
+    value = np.asarray(value, dtype=np.float64)
     order = np.lexsort((np.where(np.isnan(value), np.inf, -value if highest else value), pairs.event))
-    first = order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))]
-    return Pairs(pairs.result, pairs.event[first], pairs.row[first], pairs.name, pairs.masks)
+    return pairs.chosen(order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))])

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from fei_lite.analyses.columns import check_expression, unknown_names
+from fei_lite.analyses.columns import defect, is_condition, needed
 from fei_lite.data_files import Strict
-from fei_lite.errors import AnalysisError, ExpressionError, UnknownNameError, nearest
+from fei_lite.errors import AnalysisError, ExpressionError, nearest
 from fei_lite.generator.processes import PROCESSES
-from fei_lite.variables import grammar, tree
 
 Positive = Annotated[float, Field(gt=0.0)]
 Text = Annotated[str, Field(min_length=1)]
@@ -188,7 +187,7 @@ class Recipe(Strict):
         found = dict(self.variables)
         there = {*self.variables, *self.truth, *of_events, *self.made, *ALWAYS}
         for _, text in self.expressions():
-            for name in unknown_names(text, there):
+            for name in needed(text, there):
                 found.setdefault(name, name)
         return found
 
@@ -201,21 +200,20 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
     lines = [*_names(recipe), *_samples(recipe, of_events), *_edges(recipe)]
     for part in ("variables", "truth"):
         for name, text in getattr(recipe, part).items():
-            if wrong := check_expression(text, own):
+            if wrong := defect(text, own):
                 lines.append(f"{part}.{name}: {wrong}")
     there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
     for at, text in recipe.expressions():
         try:
-            condition = isinstance(grammar.parse(text), tree.CONDITIONS)
-            unknown = unknown_names(text, there)
+            condition, unknown = is_condition(text), needed(text, there)
         except ExpressionError as error:
             lines.append(f"{at}: {error}")
             continue
         if condition != at.endswith(("cut", "where")):
             lines.append(f"{at}: '{text}' is {'a condition' if condition else 'no condition'}.")
-        lines += [f"{at}: no column '{name}', and {wrong}{nearest(name, there)}" for name in unknown
-                  if (wrong := check_expression(name, own))]
-    if wrong := check_expression(recipe.signal_side.best.by, own):
+        if any(defect(name, own) for name in unknown):
+            lines.append(f"{at}: {defect(text, {*there, *own})}")
+    if wrong := defect(recipe.signal_side.best.by, own):
         lines.append(f"signal_side.best.by: {wrong}")
     return lines
 
@@ -245,7 +243,7 @@ def _samples(recipe: Recipe, of_events: tuple[str, ...]) -> Iterator[str]:
                 yield f"{at}: '{process}' is no signal decay, but the sample has a strength."
         if line.where is not None:
             try:
-                missing = unknown_names(line.where, set(of_events))
+                missing = needed(line.where, of_events)
             except ExpressionError as error:
                 yield f"sample[{i}].where: {error}"
                 continue
@@ -257,6 +255,3 @@ def _edges(recipe: Recipe) -> Iterator[str]:
     for i, line in enumerate(recipe.region):
         if any(b <= a for a, b in pairwise(line.edges)):
             yield f"region[{i}].edges: expected rising numbers, got {list(line.edges)}."
-
-
-__all__ = ["ALWAYS", "Recipe", "UnknownNameError", "findings"]

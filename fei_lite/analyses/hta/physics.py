@@ -24,8 +24,7 @@ from fei_lite.analyses.k_nunu.spectrum import (
     spectrum,
     weight,
 )
-from fei_lite.analyses.pair_variables import others
-from fei_lite.analyses.pairs import SIGNAL, Columns, Pairs
+from fei_lite.analyses.pairs import Columns, Pairs
 from fei_lite.analyses.physics import Physics
 from fei_lite.analyses.systematics import Change, Line
 from fei_lite.data_files import Strict
@@ -70,22 +69,17 @@ def kaon_missing_delta_phi(pairs: Pairs) -> Floats:
 def cos_kaon_thrust(pairs: Pairs) -> Floats:
     """abs(cos) between the kaon and the thrust axis of everything else."""
     kaon = _kaon_cms(pairs)
-    axis, _ = thrust(others(pairs, MASK))
+    axis, _ = thrust(pairs.others(MASK))
     return np.asarray(cos_between(axis, kaon[:, :3] / np.linalg.norm(kaon[:, :3], axis=1, keepdims=True)))
 
 
 def recoil_mass(pairs: Pairs) -> Floats:
     """Mass of tracks and clusters that recoil against the kaon, GeV."""
-    return np.asarray(invariant_mass(others(pairs, MASK).sum()))
-
-
-def kaon_momentum_cms(pairs: Pairs) -> Floats:
-    """Momentum of the kaon in the centre-of-mass frame, GeV."""
-    return np.asarray(np.linalg.norm(_kaon_cms(pairs)[:, :3], axis=1))
+    return np.asarray(invariant_mass(pairs.others(MASK).sum()))
 
 
 def _kaon_cms(pairs: Pairs) -> Floats:
-    return np.asarray(to_cms(pairs.side(SIGNAL).daughter(0).column("p4"), pairs.beam_p4))
+    return np.asarray(to_cms(pairs.p4_of("daughter(1, daughter(0, {}))"), pairs.beam_p4))
 
 
 class FormFactor(Line):
@@ -190,6 +184,6 @@ def figures(result: Result) -> Mapping[str, Sequence[Panel]]:
 PHYSICS = Physics(
     event_columns=("q2_generated",), of_events=of_events, event_weights=event_weights,
     variables={"kaonMissingDeltaPhi": kaon_missing_delta_phi, "cosKaonThrust": cos_kaon_thrust,
-               "recoilMass": recoil_mass, "kaonMomentumCMS": kaon_momentum_cms},
+               "recoilMass": recoil_mass},
     systematics={"form_factor": FormFactor}, settings=Settings, summary=summary, files=files, figures=figures,
     lines=lines)
