@@ -75,7 +75,8 @@ def measure(batch: EventBatch, channels: object, models: object, *, probability:
     p4[:, 3] = np.sqrt((p4[:, :3] ** 2).sum(axis=1) + masses**2)
     rest = rest_of_event(masked_objects(batch, "hta"), event, tag=side.used[rows], signal=bits)
     found = rest_variables(rest, side.p4[rows], p4)
-    return np.column_stack([code, q2, found["q2"], found["q2_recoil"], found["missing_mass2"],
+    return np.column_stack([code, q2, found["missingMass2FromTagDirection"],
+                            found["missingMass2OfTagAndSignal"], found["missingMass2OfTagSignalAndRest"],
                             columns["isSignal"][best][rows] == 1])
 
 

@@ -349,7 +349,7 @@ def test_no_candidates_and_no_objects(batch, sides):
     assert len(rest.momenta_cms()) == 0
     rest = rest_of_event(objects, np.array([3]), tag=everything(batch)[[3]])
     columns = rest_variables(rest, rest.beam_p4)
-    assert columns["roeEextra"][0] == 0 and columns["nROE_Tracks"][0] == 0 and columns["missing_mass2"][0] == 0
+    assert columns["roeEextra"][0] == 0 and columns["nROE_Tracks"][0] == 0 and columns["missingMass2OfTagSignalAndRest"][0] == 0
     assert not rest.used.any()
 
 

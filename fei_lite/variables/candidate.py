@@ -25,13 +25,14 @@ register("SignalProbability", unit="", meaning="output of the classifier: probab
     _column("SignalProbability"))
 register("preCut_rank", unit="", meaning="rank before the classifier in its channel, event and conjugate, 1 is best",
          nan="track of a V0", source="FEI", known="after the ranking")(_column("preCut_rank"))
+_NO_COLUMN = "never: without it there is no column"
 register("postCut_rank", unit="", meaning="rank by SignalProbability in its event and conjugate, 1 is best",
-         nan="never: without it there is no column", source="ours", known="after the classifier")(_column("postCut_rank"))
+         nan=_NO_COLUMN, source="ours", known="after the classifier")(_column("postCut_rank"))
 register("channelProbability", unit="", meaning="output of the channel's classifier, where a tag classifier gives "
-         "SignalProbability", nan="never: without it there is no column", source="ours", known="after the classifier")(
+         "SignalProbability", nan=_NO_COLUMN, source="ours", known="after the classifier")(
     _column("channelProbability"))
 register("SignalProbabilityGivenBB", unit="", meaning="SignalProbability if the event is B Bbar",
-         nan="never: without it there is no column", source="ours", known="after the classifier")(_column("SignalProbabilityGivenBB"))
+         nan=_NO_COLUMN, source="ours", known="after the classifier")(_column("SignalProbabilityGivenBB"))
 
 
 @register("decayModeID", unit="", meaning="number of the channel in its particle's file, of a Btag that of the tagger",

@@ -52,9 +52,9 @@ for _which, _name in enumerate(("electron", "muon", "pion", "kaon", "proton", "d
              nan="not a track, or without likelihoods", source="basf2, PID")(_identity(_which))
 
 
-@register("binaryPID", unit="", parameters=("first:index", "second:index"), nan="not a track, or without likelihoods",
+@register("binaryPID", unit="", parameters=("first:number", "second:number"), nan="not a track, or without likelihoods",
           meaning="L(first) / (L(first) + L(second)) of two hypotheses by their PDG codes", source="basf2, PID")
-def _binary(subject: Subject, first: int, second: int) -> Floats:
+def _binary(subject: Subject, first: float, second: float) -> Floats:
     codes = [abs(pdg_code(name)) if name != "deuteron" else 1000010020 for name in PID_HYPOTHESES]
     if not subject.is_track or first not in codes or second not in codes:
         return subject.undefined()

@@ -103,6 +103,8 @@ class Subject:
         self.table, self.around, self.frame = table, surroundings, frame
         self.rows = np.flatnonzero(rows) if rows is not None and rows.dtype == bool else rows
         self.daughter_tables = daughters
+        #: Bit set of what the other daughters of a pair use, where they count as the rest of the event.
+        self.siblings: NDArray[np.uint64] | None = None
         self._made: dict[str, Any] = {}
 
     def __len__(self) -> int:
