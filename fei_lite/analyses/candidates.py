@@ -95,8 +95,8 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
                       own=physics.variables)
     count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
     count("Btag and signal side", has_any(every.result, (pair,)))
-    rule = recipe.signal_side.best
-    pairs = best_of_each_event(every, every.value(rule.by), highest=rule.keep == "highest")
+    pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
+                                       recipe.signal_side.best])
     columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)

@@ -8,7 +8,7 @@ and ``["B0:tag", "B0:sig"]``): mixing is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 
 from fei_lite.channels import ChannelSet
 from fei_lite.errors import UnknownNameError
-from fei_lite.event_shape import join
-from fei_lite.event_shape.momenta import Momenta
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
-from fei_lite.roe import MaskedObjects, RestOfEvent, find_mask, masked_objects, rest_of_event, rest_variables
 from fei_lite.roe.masks import Mask
-from fei_lite.used_objects import everything
 from fei_lite.variables.subject import Subject
 
 TAG, SIGNAL = 0, 1
@@ -75,33 +71,6 @@ class Pairs(Subject):
     def p4_of(self, path: str) -> NDArray[np.float64]:
         """Four-momentum (n, 4) in the laboratory of a daughter: ``"daughter(1, daughter(0, {}))"``."""
         return np.stack([self.value(path.format(name)) for name in ("px", "py", "pz", "E")], axis=1)
-
-    def objects(self, mask: str) -> MaskedObjects:
-        """Objects of the batch that pass a mask."""
-        return self.around.once(f"objects {mask}",  # type: ignore[no-any-return]
-                                lambda: masked_objects(self.batch, find_mask(mask, self.around.masks)))
-
-    def rest(self, mask: str) -> RestOfEvent:
-        """What neither side uses, under a mask."""
-        return self.once(f"rest {mask}", lambda: rest_of_event(  # type: ignore[no-any-return]
-            self.objects(mask), self.event, tag=self.of(TAG, "used"), signal=self.of(SIGNAL, "used")))
-
-    def rest_columns(self, mask: str) -> Columns:
-        """All variables of the rest of the event under a mask."""
-        return self.once(f"rest columns {mask}", lambda: rest_variables(  # type: ignore[no-any-return]
-            self.rest(mask), self.of(TAG, "p4"), self.of(SIGNAL, "p4")))
-
-    def momenta(self, side: int) -> Momenta:
-        """Tracks and photons of one side, centre-of-mass frame, GeV."""
-        def make() -> Momenta:
-            used, objects = self.of(side, "used"), self.objects("all")
-            return rest_of_event(objects, self.event, tag=everything(self.batch)[self.event] & ~used).momenta_cms()
-
-        return self.once(f"momenta {side}", make)  # type: ignore[no-any-return]
-
-    def others(self, mask: str) -> Momenta:
-        """Tracks and photons of the tag, and of the rest under a mask; centre-of-mass frame, GeV."""
-        return join(self.momenta(TAG), self.rest(mask).momenta_cms())
 
 
 def without_tag(channel_set: ChannelSet) -> ChannelSet:
@@ -157,8 +126,14 @@ def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, 
     return Pairs(result, np.arange(len(result.tables[pair])), pair, tags=tags, masks=masks, own=own or {})
 
 
-def best_of_each_event(pairs: Pairs, value: NDArray[Any], *, highest: bool) -> Pairs:
-    """The pair of each event with the highest (lowest) value; of equal ones the first; NaN loses."""
-    value = np.asarray(value, dtype=np.float64)
-    order = np.lexsort((np.where(np.isnan(value), np.inf, -value if highest else value), pairs.event))
+def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]]) -> Pairs:
+    """One pair of each event: that with the highest (True) or lowest (False) value; NaN loses.
+
+    Of equal ones the next rule decides, in the end the order of the table.
+    """
+    keys = []
+    for value, highest in rules:
+        value = np.asarray(value, dtype=np.float64)
+        keys.append(np.where(np.isnan(value), np.inf, -value if highest else value))
+    order = np.lexsort((*reversed(keys), pairs.event))
     return pairs.chosen(order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))])

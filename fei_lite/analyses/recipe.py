@@ -22,18 +22,21 @@ ALWAYS = ("experiment", "run", "event", "weight")
 
 
 class Best(Strict):
-    """The one candidate of an event: that with the highest (lowest) value of a variable; of equal ones the first."""
+    """The one candidate of an event: that with the highest (lowest) value of a variable."""
 
     by: Text
     keep: Literal["highest", "lowest"] = "highest"
 
 
 class SignalSide(Strict):
-    """Channel set of the signal side (a folder beside the recipe, or a shipped set) and the pair that it ends in."""
+    """Channel set of the signal side (a folder beside the recipe, or a shipped set) and the pair that it ends in.
+
+    ``best`` chooses the one pair of an event; of equal ones by the next rule, then the first.
+    """
 
     channel_set: Text
     pair: Text = "Upsilon(4S)"
-    best: Best
+    best: Annotated[tuple[Best, ...], Field(min_length=1)]
 
 
 class Tag(Strict):
@@ -213,8 +216,8 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
             lines.append(f"{at}: '{text}' is {'a condition' if condition else 'no condition'}.")
         if any(defect(name, own) for name in unknown):
             lines.append(f"{at}: {defect(text, {*there, *own})}")
-    if wrong := defect(recipe.signal_side.best.by, own):
-        lines.append(f"signal_side.best.by: {wrong}")
+    lines += [f"signal_side.best[{i}].by: {wrong}" for i, rule in enumerate(recipe.signal_side.best)
+              if (wrong := defect(rule.by, own))]
     return lines
 
 

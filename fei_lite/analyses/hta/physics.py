@@ -1,4 +1,4 @@
-"""The physics that only B+ -> K+ nu nubar has: its spectrum, variables of a single kaon, the joint number density."""
+"""The physics that only B+ -> K+ nu nubar has: its spectrum, the joint number density."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ from fei_lite.analyses.k_nunu.spectrum import (
     spectrum,
     weight,
 )
-from fei_lite.analyses.pairs import Columns, Pairs
+from fei_lite.analyses.pairs import TAG, Columns, Pairs
 from fei_lite.analyses.physics import Physics
 from fei_lite.analyses.systematics import Change, Line
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError
-from fei_lite.event_shape import cos_between, thrust
+from fei_lite.event_shape import join
 from fei_lite.events import EventBatch
-from fei_lite.reconstruction.frames import invariant_mass, to_cms
+from fei_lite.reconstruction.frames import invariant_mass
+from fei_lite.variables.rest_of_event import rest
+from fei_lite.variables.shape import momenta_of
 
 Floats = NDArray[np.float64]
 PROCESS, SAMPLE, REGION, MASK = "k_nunu", "signal", "hta", "hta"
@@ -61,25 +63,14 @@ def event_weights(columns: Columns, process: str, where: str) -> Floats:
 
 def kaon_missing_delta_phi(pairs: Pairs) -> Floats:
     """Azimuth between signal kaon and missing momentum in the centre-of-mass frame, 0 to pi."""
-    kaon, lost = _kaon_cms(pairs), pairs.rest_columns(MASK)["missing_p4_cms"]
-    turn = np.arctan2(kaon[:, 1], kaon[:, 0]) - np.arctan2(lost[:, 1], lost[:, 0])
+    turn = pairs.value("daughter(1, daughter(0, useCMSFrame(phi)))") - pairs.value(f"weMissPPhi({MASK}, 0)")
     return np.asarray(np.abs((turn + np.pi) % (2.0 * np.pi) - np.pi))
 
 
-def cos_kaon_thrust(pairs: Pairs) -> Floats:
-    """abs(cos) between the kaon and the thrust axis of everything else."""
-    kaon = _kaon_cms(pairs)
-    axis, _ = thrust(pairs.others(MASK))
-    return np.asarray(cos_between(axis, kaon[:, :3] / np.linalg.norm(kaon[:, :3], axis=1, keepdims=True)))
-
-
 def recoil_mass(pairs: Pairs) -> Floats:
-    """Mass of tracks and clusters that recoil against the kaon, GeV."""
-    return np.asarray(invariant_mass(pairs.others(MASK).sum()))
-
-
-def _kaon_cms(pairs: Pairs) -> Floats:
-    return np.asarray(to_cms(pairs.p4_of("daughter(1, daughter(0, {}))"), pairs.beam_p4))
+    """Mass of what recoils against the kaon: tracks and clusters of the Btag, and those of the rest, GeV."""
+    everything_else = join(momenta_of(pairs, pairs.of(TAG, "used")), rest(pairs, MASK).momenta_cms())
+    return np.asarray(invariant_mass(everything_else.sum()))
 
 
 class FormFactor(Line):
@@ -183,7 +174,6 @@ def figures(result: Result) -> Mapping[str, Sequence[Panel]]:
 
 PHYSICS = Physics(
     event_columns=("q2_generated",), of_events=of_events, event_weights=event_weights,
-    variables={"kaonMissingDeltaPhi": kaon_missing_delta_phi, "cosKaonThrust": cos_kaon_thrust,
-               "recoilMass": recoil_mass},
+    variables={"kaonMissingDeltaPhi": kaon_missing_delta_phi, "recoilMass": recoil_mass},
     systematics={"form_factor": FormFactor}, settings=Settings, summary=summary, files=files, figures=figures,
     lines=lines)
