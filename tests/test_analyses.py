@@ -25,7 +25,7 @@ from fei_lite.statistics.fits import fit_strength
 from fei_lite.statistics.from_templates import workspace_of
 from fei_lite.statistics.workspaces import open_likelihood
 
-NONE = 'target = "isSignal"\nclassifier = "none"\nfit = "none"\ncuts = ""\npost = { best = 100 }\n'
+NONE = 'target = "isSignal"\nclassifier = "none"\nfit = "none"\npost = { best = 100 }\n'
 LEAF = 'rank = { by = "p", keep = "highest", best = 100 }\n'
 PAIR = 'rank = { by = "daughterProductOf(SignalProbability)", keep = "highest", best = 100 }\n'
 
@@ -46,7 +46,7 @@ def changed(tmp_path, *changes, file="recipe.toml"):
 
 
 @pytest.mark.parametrize(("old", "new", "said"), [
-    ('cut = "nROE_pi0 == 0"', 'cut = "nROE_pi0 < "', "recipe.toml: cut[6].cut: column 12: expected a name"),
+    ('cut = "nROE_pi0 == 0"', 'cut = "nROE_pi0 < "', "recipe.toml: cut[6].cut: column 11: expected a name"),
     ('cut = "nROE_pi0 == 0"', 'cut = "nROE_pio == 0"', "cut[6].cut: column 1: unknown variable 'nROE_pio'. Nearest"),
     ('cut = "nROE_pi0 == 0"', 'cut = "nROE_pi0"', "cut[6].cut: 'nROE_pi0' is no condition"),
     ('cut = "nROE_pi0 == 0"', 'cutz = "nROE_pi0 == 0"', "cut[6].cutz: unknown key 'cutz'. Nearest known: 'cut'."),
@@ -56,7 +56,7 @@ def changed(tmp_path, *changes, file="recipe.toml"):
     ('strength = "mu"', '', "sample: none has a strength"),
     ('mRecoil = "daughter(0, mRecoil)"', 'mRecoil = "daughter(0, mRecoyl)"', "variables.mRecoil: column 13: unknown"),
     ("[0.4, 0.5, 0.6", "[0.4, 0.6, 0.5", "region[0].edges: expected rising numbers"),
-    ("q2_edges = [", "q2_edge = [", "physics: q2_edges: missing."),
+    ("q2_edges = [", "q2_edge = [", "physics.q2_edges: missing."),
     ('by = "daughter(0, SignalProbability)"', 'by = "daughter(0, Probability)"', "signal_side.best[0].by: column 13"),
     ('channel_set = "k_nunu"', 'channel_set = "k_nun"', "signal_side.channel_set: no channel set 'k_nun'"),
     ('meson = "B+"', 'meson = "B-"', "signal_decays.k_nunu.meson: got 'B-', expected"),
@@ -117,21 +117,22 @@ def batch():
 
 @pytest.fixture(scope="module")
 def neutral(batch, tmp_path_factory):
-    """A signal side of two modes of the B0, K+ pi- and K+ alone (a wrong one, for another table), both flavours."""
+    """Pairs of a neutral tag (that of charged events, with a flavour by chance) and B0 -> K+ pi-, both flavours."""
     folder = tmp_path_factory.mktemp("neutral")
     for name, text in {
-            "k": f'particle = "K+:sig"\n{NONE}{LEAF}[[channel]]\ndaughters = ["K+:FSP"]\n',
-            "pi": f'particle = "pi+:sig"\n{NONE}{LEAF}[[channel]]\ndaughters = ["pi+:FSP"]\n',
-            "tag": f'particle = "B0:tag"\n{NONE}rank = {{ by = "SignalProbability", keep = "highest", best = 100 }}\n'
+            "k": f'particle = "K+:sig"\n{NONE}cuts = "kaonID > 0.5"\n{LEAF}[[channel]]\ndaughters = ["K+:FSP"]\n',
+            "pi": f'particle = "pi+:sig"\n{NONE}cuts = "pionID > 0.5"\n{LEAF}[[channel]]\ndaughters = ["pi+:FSP"]\n',
+            "tag": f'particle = "B0:tag"\n{NONE}cuts = ""\nrank = {{ by = "SignalProbability", keep = "highest", best = 100 }}\n'
                    '[[channel]]\ndaughters = ["B0:Btag"]\n',
-            "sig": f'particle = "B0:sig"\n{NONE}{PAIR}[[channel]]\ndaughters = ["K+:sig", "pi-:sig"]\n',
-            "pair": f'particle = "Upsilon(4S)"\n{NONE}{PAIR}[[channel]]\ndaughters = ["B0:tag", "anti-B0:sig"]\n'
+            "sig": f'particle = "B0:sig"\n{NONE}cuts = ""\n{PAIR}[[channel]]\ndaughters = ["K+:sig", "pi-:sig"]\n',
+            "pair": f'particle = "Upsilon(4S)"\n{NONE}cuts = ""\n{PAIR}[[channel]]\ndaughters = ["B0:tag", "anti-B0:sig"]\n'
                     '[[channel]]\ndaughters = ["B0:tag", "B0:sig"]\n'}.items():
         (folder / f"{name}.toml").write_text(text)
     signal_set = load_channel_set(folder)
     table = true_tags(batch, Truth(batch))["B+"]
+    flavour = np.random.default_rng(4).choice(np.array([-1, 1], dtype=np.int8), len(table))
     tags = Reconstruction(batch, load_channel_set("hadronic"), {
-        "B0": CandidateTable("B0", table.offsets, table.columns), "B+": table.select(np.zeros(len(table), dtype=bool))})
+        "B0": CandidateTable("B0", table.offsets, table.columns | {"sign": flavour}), "B+": table.select(np.zeros(len(table), dtype=bool))})
     return all_pairs(batch, tags, signal_set, "Upsilon(4S)", masks=HTA.masks), tags, signal_set
 
 
@@ -142,8 +143,9 @@ def test_mixing_is_kept(batch, neutral):
     for i, e in enumerate(table.event_index):
         rows = range(tracks.offsets[e], tracks.offsets[e + 1])
         free = [r for r in rows if not (table["used"][i, 0] >> np.uint64(r - tracks.offsets[e])) & np.uint64(1)]
-        for k in free:
-            for pi in free:
+        likelihood = {r: np.exp(tracks["pid_logl"][r] - tracks["pid_logl"][r].max()) for r in free}
+        for k in (r for r in free if likelihood[r][3] > 0.5 * likelihood[r].sum()):
+            for pi in (r for r in free if likelihood[r][2] > 0.5 * likelihood[r].sum()):
                 if tracks["charge"][k] * tracks["charge"][pi] < 0:
                     key = (int(e), int(table["sign"][i]), int(tracks["charge"][k]))
                     wanted[key] = wanted.get(key, 0) + 1

@@ -95,7 +95,7 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
     path = Path(recipe or folder / RECIPE)
     read = read_toml(path, Recipe, error=AnalysisError)
     physics = _physics(folder)
-    settings = validated(read.physics, physics.settings, where=f"{path}: physics", error=AnalysisError)
+    settings = _settings(read, physics, f"{path}: physics")
     wrong = findings(read, physics.event_columns, physics.variables)
     signal_set = _signal_set(folder, read, wrong)
     masks = load_masks() | ({} if read.masks is None else load_masks(folder / read.masks))
@@ -109,6 +109,14 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
     analysis = Analysis(folder.name, folder, read, lines, physics, settings, signal_set, masks)
     _check_columns(analysis)
     return analysis
+
+
+def _settings(recipe: Recipe, physics: Physics, where: str) -> Strict:
+    """The recipe's [physics] as the folder's physics.py wants it."""
+    try:
+        return validated(recipe.physics, physics.settings, where=where, error=AnalysisError)
+    except AnalysisError as error:
+        raise AnalysisError(str(error).replace(f"{where}: ", f"{where}.")) from None
 
 
 def _signal_set(folder: Path, recipe: Recipe, wrong: list[str]) -> ChannelSet:
