@@ -26,7 +26,7 @@ from fei_lite.analyses.candidate_files import (
 from fei_lite.analyses.candidates import candidates
 from fei_lite.analyses.classifier import load_classifier, train_folds
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.histograms import bin_variances, with_floor
+from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
 from fei_lite.analyses.samples import Expectation
@@ -301,7 +301,7 @@ def test_workspace_is_the_histograms(result):
     assert names >= {line.name for line in HTA.systematics} | {"mu", "mcstat_hta_bbbar"}
 
 
-def test_PHYSICS.efficiency_in_q2(result):
+def test_efficiency_in_q2(result):
     """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
     from fei_lite.analyses.k_nunu.spectrum import fractions
 
@@ -326,11 +326,18 @@ def test_floor_of_empty_bins():
     signal = Template("signal", np.ones(3), np.ones(3), signal=True)
     one = Template("one", np.array([8.0, 0.0, 0.0]), np.array([4.0, 0.0, 0.0]), shapes={"s": (np.zeros(3), np.ones(3))})
     two = Template("two", np.array([3.0, 3.0, 0.0]), np.array([3.0, 3.0, 0.0]))
-    (same, first, raised), bins = with_floor([signal, one, two], 0.5)
-    assert same is signal and bins == (2,)
+    nothing = [replace(t, values=np.zeros(3), errors=np.zeros(3)) for t in (one, two)]
+    regions = [Region("a", "x", (0, 1, 2, 3), (signal, one, two)), Region("b", "x", (0, 1, 2, 3), (signal, *nothing))]
+    found, bare = with_bin_floor(regions, 0.5)
+    same, first, raised = found.templates
+    assert same is signal and found.floored == (2,)
     assert first.values.tolist() == [8.0, 0.0, 1.0] and first.errors.tolist() == [4.0, 0.0, 1.0]  # weight 2 an entry
     assert [x.tolist() for x in first.shapes["s"]] == [[0, 0, 1.0], [1, 1, 1.0]] and raised is two
-    assert with_floor([signal], 0.5) == ((signal,), ())
+    # a region without any background: the lightest entry of the others
+    assert bare.floored == (0, 1, 2) and bare.template("one").values.tolist() == [1.0, 1.0, 1.0]
+    assert bare.template("two").values.tolist() == [0.0, 0.0, 0.0]
+    only = Region("a", "x", (0, 1, 2, 3), (signal,))
+    assert with_bin_floor([only], 0.5) == (only,)
 
 
 def test_combinations_of_one_decay_are_correlated():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fei_lite.analyses.classifier import FoldClassifier, flat_transform, fold_of, train_folds
 from fei_lite.analyses.columns import calculate, passes
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.histograms import Region, fill_region
+from fei_lite.analyses.histograms import Region, fill_region, with_bin_floor
 from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.recipe import ClassifierLine, Recipe
@@ -110,6 +110,8 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
         used.append(_classified(line, columns, sample, process, recipe, inputs, generated, given))
     regions = tuple(fill_region(line, list(flows), columns, sample, recipe, analysis.systematics)
                     for line in recipe.region)
+    if recipe.fit == "binned":
+        regions = with_bin_floor(regions, recipe.bin_floor)
     samples = tuple(_sample_result(name, regions, recipe, generated, norm, columns["event_weight"][sample == name],
                                    flow) for name, flow in flows.items())
     absent = tuple(p for line in recipe.sample for p in line.processes if p not in generated and p != "taupair")

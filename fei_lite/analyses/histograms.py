@@ -51,11 +51,7 @@ def fill_region(line: RegionLine, names: Sequence[str], columns: Columns, sample
         of = sample[chosen] == name
         part = {key: values[of] for key, values in inside.items()}
         templates.append(_template(name, x[of], part, np.array(line.edges), recipe.line(name).strength, systematics))
-    floored: tuple[int, ...] = ()
-    if recipe.fit == "binned":
-        templates_, floored = with_floor(templates, recipe.bin_floor)
-        templates = list(templates_)
-    return Region(line.name, line.variable, line.edges, tuple(templates), floored, line.title)
+    return Region(line.name, line.variable, line.edges, tuple(templates), (), line.title)
 
 
 def _template(name: str, x: Floats, part: Columns, edges: Floats, strength: str | None,
@@ -84,23 +80,37 @@ def _template(name: str, x: Floats, part: Columns, edges: Floats, strength: str 
     return Template(name, histogram(weight), errors, strength is not None, normalisations, shapes, strength or "")
 
 
-def with_floor(templates: Sequence[Template], entries: float) -> tuple[tuple[Template, ...], tuple[int, ...]]:
-    """Templates that expect some background in every bin, and the bins where that had to be assumed.
+def with_bin_floor(regions: Sequence[Region], entries: float) -> tuple[Region, ...]:
+    """Regions that expect some background in every bin; ``floored`` are the bins where that had to be assumed.
 
-    A bin where no background is left gets ``entries`` +- ``entries`` of the background
-    whose entries weigh least: what is not seen is not zero, and a likelihood of zero has no fit.
+    A bin where no background is left gets ``entries`` +- ``entries`` of the background whose entries weigh least
+    in the region (in all regions, where the region has none at all): what is not seen is not zero, and a likelihood
+    of zero has no fit.
     """
-    backgrounds = [t for t in templates if not t.signal and t.values.sum() > 0.0]
-    if not backgrounds:
-        return tuple(templates), ()
-    empty = np.sum([t.values for t in backgrounds], axis=0) <= 0.0
-    lightest = min(backgrounds, key=lambda t: float((t.errors**2).sum() / t.values.sum()))
-    size = entries * float((lightest.errors**2).sum() / lightest.values.sum())
-    values, errors = (np.where(empty, size, x) for x in (lightest.values, lightest.errors))
+    seen = [t for region in regions for t in region.templates if not t.signal and t.values.sum() > 0.0]
+    if not seen:
+        return tuple(regions)
+    lightest = min(seen, key=_entry_weight)
+    return tuple(_with_bin_floor(region, entries, lightest) for region in regions)
+
+
+def _entry_weight(template: Template) -> float:
+    """Mean weight of the entries of a template: sum of squared weights over sum of weights."""
+    return float((template.errors**2).sum() / template.values.sum())
+
+
+def _with_bin_floor(region: Region, entries: float, otherwise: Template) -> Region:
+    own = [t for t in region.templates if not t.signal and t.values.sum() > 0.0]
+    lightest = min(own, key=_entry_weight) if own else otherwise
+    raised = region.template(lightest.name)
+    empty = np.sum([t.values for t in region.templates if not t.signal], axis=0) <= 0.0
+    size = entries * _entry_weight(lightest)
+    values, errors = (np.where(empty, size, x) for x in (raised.values, raised.errors))
     shapes = {name: (np.where(empty, size, low), np.where(empty, size, high))
-              for name, (low, high) in lightest.shapes.items()}
-    raised = replace(lightest, values=values, errors=errors, shapes=shapes)
-    return tuple(raised if t is lightest else t for t in templates), tuple(np.flatnonzero(empty).tolist())
+              for name, (low, high) in raised.shapes.items()}
+    new = replace(raised, values=values, errors=errors, shapes=shapes)
+    return replace(region, templates=tuple(new if t is raised else t for t in region.templates),
+                   floored=tuple(np.flatnonzero(empty).tolist()))
 
 
 def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay: NDArray[np.integer],

@@ -41,13 +41,13 @@ def samples_table(samples: Sequence[SampleResult]) -> str:
 
 def yields_table(region: Region, *, published: Mapping[str, Floats] | None = None) -> str:
     """Expected events per bin of each sample, with statistical errors; those of a published workspace below."""
-    header = "".join(f"{f'{a:g}-{b:g}':>15s}" for a, b in pairwise(region.edges))
-    lines = [f"{region.name:14s} {region.variable}", f"{'':14s}{header}{'all':>15s}"]
+    header = "".join(f"{f'{a:g}-{b:g}':>17s}" for a, b in pairwise(region.edges))
+    lines = [f"{region.name:14s} {region.variable}", f"{'':14s}{header}{'all':>17s}"]
     for template in region.templates:
         cells = [f"{value:8.2f} +-{error:5.2f}" for value, error in zip(template.values, template.errors, strict=True)]
         cells.append(f"{template.values.sum():8.2f} +-{np.sqrt((template.errors**2).sum()):5.2f}")
-        lines.append(f"{template.name:14s}" + "".join(f"{cell:>15s}" for cell in cells))
+        lines.append(f"{template.name:14s}" + "".join(f" {cell:>16s}" for cell in cells))
     for name, values in (published or {}).items():
-        cells = [f"{value:15.2f}" for value in (*values, values.sum())]
+        cells = [f"{value:17.2f}" for value in (*values, values.sum())]
         lines.append(f"{'published ' + name:14.14s}" + "".join(cells))
     return "\n".join(lines) + "\n"
