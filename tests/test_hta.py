@@ -21,8 +21,8 @@ from fei_lite.analyses.candidate_files import (
     make_candidates,
     merge_candidates,
     read_candidates,
-    simulate_candidates,
 )
+from fei_lite.analyses.candidate_production import produce, simulate_candidates
 from fei_lite.analyses.candidates import candidates
 from fei_lite.analyses.classifier import load_classifier, train_folds
 from fei_lite.analyses.folders import load_analysis

@@ -123,52 +123,12 @@ def make_candidates(path: Path, output: Path, setup: Setup, *, workers: int = 1,
             report(source.file, done, source.n_events)
     if not parts:
         raise AnalysisError(f"{path}: it holds no event.")
-    _write(output, parts, source, counts, sets.identity)
+    write_candidates(output, parts, source, counts, sets.identity)
     return True
 
 
-def simulate_candidates(process: str, seed: int, setup: Setup, *, folder: Path, n: int) -> Path:
-    """Candidates of simulated events that are never written: a file in ``folder``, unless it is there already.
-
-    ``n`` events are generated of a process of the recipe: signal with its decay file, background with the recipe's
-    generator-level selection and reuse (continuum cannot be reused).
-    """
-    from fei_lite import __version__
-    from fei_lite.production.simulate import simulate
-
-    sets = _loaded(setup)
-    recipe, decays = sets.analysis.recipe, sets.analysis.recipe.signal_decays
-    signal = process in decays
-    recipe.samples_of(process)
-    selection = None if signal else recipe.production.selection
-    reuse = recipe.production.reuse if process in ("charged", "mixed") and selection else 1
-    options: dict[str, Any] = {"fei_lite_version": __version__, "background": 1}
-    if signal:
-        options["decay_file"] = Path(decays[process].decay_file).stem
-    if selection is not None:
-        options |= {"selection": selection, "reuse": reuse}
-    output = folder / f"{process}_{seed}.parquet"
-    named = "signal" if signal else process
-    said = {"process": named, "seed": seed, "n_generated": n * reuse, "options": options}
-    if output.exists():
-        _, metadata = read_ntuple(output)
-        found = metadata["sources"][0]["source"]
-        if {key: metadata.get(key) for key in sets.identity} == sets.identity \
-                and {key: found[key] for key in said} == said:
-            return output
-        raise AnalysisError(f"{output}: holds candidates of other options. Choose another folder, or remove it.")
-    parts, counts, events = [], Counts(), 0
-    for batch in simulate(named, n, seed=seed, dec_file=sets.analysis.decay_file(process) if signal else None,
-                          selection=selection, reuse=reuse):
-        columns, found_counts = candidates(batch, sets.analysis, sets.tags, process=process)
-        parts.append(columns)
-        counts.merge(found_counts.steps)
-        events += batch.n_events
-    _write(output, parts, Source(f"{process}_{seed}", named, seed, n * reuse, events, options), counts, sets.identity)
-    return output
-
-
-def _write(output: Path, parts: list[Columns], source: Source, counts: Counts, identity: dict[str, Any]) -> None:
+def write_candidates(output: Path, parts: list[Columns], source: Source, counts: Counts, identity: dict[str, Any]) -> None:
+    """Write the candidates of one source, with the counts before them."""
     columns = joined(parts)
     columns["source"] = np.zeros(len(columns["weight"]), dtype=np.int32)
     write_ntuple(output, columns, identity | {"sources": [{"source": source.to_json(), "counts": counts.steps}]},
