@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import offsets_of
 
 
 @dataclass
@@ -42,7 +43,14 @@ class CandidateTable:
     particle: str
     offsets: NDArray[np.int64]
     columns: dict[str, NDArray]
-    _derived: dict[str, NDArray] = field(default_factory=dict, repr=False, compare=False)
+    _derived: dict[str, NDArray] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return (f"CandidateTable('{self.particle}': {len(self)} candidates in {len(self.offsets) - 1} events: "
+                f"{', '.join(self.columns)})")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.columns)
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
@@ -70,6 +78,6 @@ class CandidateTable:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         event = self.event_index[rows]
         per_event = np.bincount(event, minlength=len(self.offsets) - 1)
-        offsets = np.concatenate([[0], np.cumsum(per_event)]).astype(np.int64)
+        offsets = offsets_of(per_event)
         # take: indexing is many times slower for columns of two dimensions
         return CandidateTable(self.particle, offsets, {k: v.take(rows, axis=0) for k, v in self.columns.items()})

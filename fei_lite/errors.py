@@ -16,6 +16,10 @@ class FeiLiteError(Exception):
     exit_code = 2
 
 
+class ArgumentTypeError(FeiLiteError, TypeError):
+    """An argument of a type that the function does not take, such as a name where a loaded set is wanted."""
+
+
 class EventFileError(FeiLiteError, ValueError):
     """An event file is missing, truncated, empty, foreign or badly typed."""
 
@@ -86,5 +90,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("K_S", ["K_S0", "pi+"])
     " Nearest known: 'K_S0'."
     """
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.4)
+    names = list(known)
+    same = [other for other in names if other.lower() == name.lower()]
+    matches = same or get_close_matches(name, names, n=1, cutoff=0.4)
     return f" Nearest known: '{matches[0]}'." if matches else ""

@@ -6,12 +6,54 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from fei_lite.errors import WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Value = TypeVar("Value")
+
+
+class Context(Generic[Value]):
+    """What every process of a run makes once for itself, such as the classifiers that it reads from their folder.
+
+    ``make`` is called when ``value`` is first asked for, here or in a worker, which is sent
+    ``make`` and not the value. The next run has a context of its own, so that files that
+    changed in between are read again.
+
+    >>> context = Context(lambda: [])
+    >>> context.value is context.value, Context(lambda: []).value is context.value
+    (True, False)
+    """
+
+    def __init__(self, make: Callable[[], Value]) -> None:
+        self._make = make
+        self._made: list[Value] = []
+
+    @property
+    def value(self) -> Value:
+        """What this process made."""
+        if not self._made:
+            self._made.append(self._make())
+        return self._made[0]
+
+    def __reduce__(self) -> tuple[type[Context[Value]], tuple[Callable[[], Value]]]:
+        return Context, (self._make,)
+
+
+#: The context of a worker process, which serves one run and ends with it; elsewhere there is none.
+_of_worker: list[Context[Any]] = []
+
+
+def map_in_context(function: Callable[[Task, Value], Result], tasks: Sequence[Task], context: Context[Value], *,
+                   workers: int = 1) -> Iterator[Result]:
+    """:func:`ordered_map` of ``function(task, context.value)``; each worker makes the value once."""
+    if workers <= 1 or len(tasks) <= 1:
+        yield from (function(task, context.value) for task in tasks)
+    else:
+        yield from _in_processes(function, tasks, workers, context)
 
 
 def ordered_map(
@@ -30,17 +72,37 @@ def ordered_map(
     """
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
-        return
+    else:
+        yield from _in_processes(partial(_without_context, function), tasks, workers, Context(_nothing))
+
+
+def _nothing() -> None:
+    """The context of functions that need none."""
+
+
+def _without_context(function: Callable[[Task], Result], task: Task, _value: None) -> Result:
+    return function(task)
+
+
+def _in_worker(function: Callable[[Task, Any], Result], task: Task) -> Result:
+    """A task in a worker process."""
+    return function(task, _of_worker[0].value)
+
+
+def _in_processes(function: Callable[[Task, Value], Result], tasks: Sequence[Task], workers: int,
+                  context: Context[Value]) -> Iterator[Result]:
+    """The first task here, the others in processes of their own."""
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    yield function(tasks[0])
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    yield function(tasks[0], context.value)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker,
+                             initargs=(context,)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks[1:]:
-                waiting.append(pool.submit(function, task))
+                waiting.append(pool.submit(_in_worker, function, task))
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -55,11 +117,12 @@ def ordered_map(
             pool.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """Let a worker end at once on Ctrl-C, and whenever the process that started it is gone."""
+def _start_worker(context: Context[Any]) -> None:
+    """Keep the context; let a worker end at once on Ctrl-C, and whenever the process that started it is gone."""
     from multiprocessing import parent_process
     from threading import Thread
 
+    _of_worker[:] = [context]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored by a job in the background, as by its parent
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()

@@ -11,6 +11,9 @@ from functools import cache
 
 from fei_lite.errors import UnknownNameError, nearest
 
+#: Positive and negative track of a V0 by PDG code; those of an anti-particle follow from it (:func:`v0_tracks`).
+_V0_TRACKS = {310: (211, -211), 22: (-11, 11), 3122: (2212, -211)}
+
 #: basf2 names that EvtGen's table spells differently.
 _ALIASES = {"pi0": 111, "K_S0": 310, "K_L0": 130, "J/psi": 443, "gamma": 22}
 
@@ -133,3 +136,29 @@ def flavours(name: str | int) -> tuple[int, int, int]:
             count[digits[1]] += heavy
             count[digits[2]] -= heavy
     return -count[3], count[4], -count[5]
+
+
+def v0_tracks(code: int) -> tuple[int, int]:
+    """PDG codes of the positive and the negative track of a V0.
+
+    >>> v0_tracks(3122), v0_tracks(-3122), v0_tracks(22)
+    ((2212, -211), (211, -2212), (-11, 11))
+    """
+    if code in _V0_TRACKS:
+        return _V0_TRACKS[code]
+    if -code not in _V0_TRACKS:
+        raise UnknownNameError(f"PDG code {code} is no V0, expected one of {', '.join(map(str, _V0_TRACKS))}.")
+    positive, negative = _V0_TRACKS[-code]
+    return -negative, -positive
+
+
+def v0_daughters(name: str) -> tuple[str, str]:
+    """Species of the tracks of a V0, both named as the positive particle; the positive track of ``name`` first.
+
+    Of the conjugate the first is the negative one.
+
+    >>> v0_daughters("Lambda0"), v0_daughters("K_S0"), v0_daughters("gamma:V0")
+    (('p+', 'pi+'), ('pi+', 'pi+'), ('e+', 'e+'))
+    """
+    positive, negative = v0_tracks(abs(pdg_code(name)))
+    return particle_name(positive), particle_name(-negative)

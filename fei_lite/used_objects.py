@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 
 #: Lists that can be sources, in the order of their bits.
 OBJECT_LISTS = ("tracks", "clusters", "klm")
@@ -73,5 +73,5 @@ def object_indices(
     index = bit - first_bit(batch, kind)[event[row]]
     inside = (index >= 0) & (index < getattr(batch, kind).counts[event[row]])
     counts = np.bincount(row[inside], minlength=len(used))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     return offsets, index[inside].astype(np.int32)

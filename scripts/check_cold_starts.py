@@ -54,7 +54,7 @@ def main() -> int:
             if process.returncode != 0:
                 print(f"process {i} ended with {process.returncode}: {talk[i][-500:]}")
                 return 1
-        tables = [read_tags(folder / f"{i}.parquet")[0] for i in range(len(talk))]
+        tables = [read_tags(folder / f"{i}.parquet").columns for i in range(len(talk))]
         compiling = sum("compiling" in text for text in talk[:-1])
 
     same = all(_same(table, tables[0]) for table in tables[1:])

@@ -20,49 +20,16 @@ import numpy as np
 from tqdm import tqdm
 
 from fei_lite.classifiers.tagger import load_tagger
-from fei_lite.performance.feature_shifts import (
-    Difference,
-    ProbabilityRange,
-    collect,
-    compare_features,
-    probability_ranges,
-)
+from fei_lite.performance.feature_shifts import collect, compare_features, probability_ranges
 from fei_lite.performance.plain import as_plain
-
-
-def print_differences(found: list[Difference], level: float) -> None:
-    """The features that differ, by stage, and how many were tested; particles of the same tracks share a row."""
-    rows: dict[tuple[int, str, tuple[int, int], int], list[Difference]] = {}
-    for d in found:
-        if d.q_value < level:
-            # the same column under several hypotheses: equal but for a candidate or two
-            key = d.stage, d.feature, (d.n_candidates[0], 0), round(100 * d.distance)
-            rows.setdefault(key, []).append(d)
-    print(f"\n{len(found)} features tested, {sum(map(len, rows.values()))} differ with q < {level:g} "
-          f"({sum(d.p_value < 0.05 for d in found)} with p < 0.05; {0.05 * len(found):.0f} by chance)")
-    print(f"{'stage':>5} {'channel or particle':40} {'feature':44} {'candidates':>14} {'shift':>7} {'width':>6} "
-          f"{'D':>6} {'p':>8} {'q':>8}")
-    for group in rows.values():
-        d = group[0]
-        labels = " ".join(g.label.removesuffix("_FSP") for g in group)
-        print(f"{d.stage:5d} {labels:40} {d.feature:44} {d.n_candidates[0]:6d} {d.n_candidates[1]:7d} {d.shift:7.2f} "
-              f"{d.width:6.2f} {d.distance:6.3f} {d.p_value:8.1e} {d.q_value:8.1e}")
-
-
-def print_ranges(rows: list[ProbabilityRange]) -> None:
-    """The range of SignalProbability of each particle."""
-    print("\nSignalProbability of kept candidates: number, quantiles 1, 50, 99 %, maximum\n"
-          f"{'':12} {'mDST':>44} {'ours':>44}")
-    for row in rows:
-        halves = zip(row.n_candidates, (row.first, row.second), strict=True)
-        print(f"{row.particle:12}" + "".join(f" {n:8d}" + "".join(f" {v:8.2g}" for v in values)
-                                             for n, values in halves))
+from fei_lite.performance.shift_tables import differences_table, ranges_table
 
 
 def main() -> int:
     """Parse the command line, reconstruct both samples, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS", help="the mDST's kinds, in equal parts")
+    parser.add_argument("simulation", type=Path, nargs="+", metavar="EVENTS",
+                        help="of the mDST's processes, in equal parts")
     parser.add_argument("--mdst", type=Path, default=Path(os.environ.get("FEI_LITE_TEST_DATA", ".")) / "basf2_mdst",
                         help="folder, or one file")
     parser.add_argument("--models", default="fei_default")
@@ -88,9 +55,9 @@ def main() -> int:
 
         found = compare_features(mdst, ours, max_stage=arguments.max_stage,
                                  rng=np.random.default_rng(arguments.seed), progress=advance)
-    print_differences(found, arguments.level)
+    print("\n" + differences_table(found, level=arguments.level))
     ranges = probability_ranges(mdst, ours)
-    print_ranges(ranges)
+    print("\n" + ranges_table(ranges, names=("mDST", "ours")))
     if arguments.output is not None:
         result = {"mdst": [f.name for f in files], "events": {"mDST": mdst.event_types, "ours": ours.event_types},
                   "models": str(arguments.models), "differences": as_plain(found), "ranges": as_plain(ranges)}

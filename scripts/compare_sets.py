@@ -2,7 +2,7 @@
 
     python scripts/compare_sets.py charged.root mixed.root --models fei_default extended --folder comparison
 
-Reconstructs the events with each set, unless FOLDER has its Btag file already, then does
+Reconstructs the events with each set, unless FOLDER has its Btag file already, then does as
 ``fei-lite evaluate`` with all Btag files: table, comparison.json and efficiency.png, with the
 reconstructible fraction from generator truth.
 """
@@ -10,16 +10,27 @@ reconstructible fraction from generator truth.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from functools import partial
 from pathlib import Path
 
-from fei_lite.classifiers.model_set import load_model_set
-from fei_lite.cli import main as fei_lite
-from fei_lite.cli.comparison import as_json, compare_files, table
-from fei_lite.plots.validation import draw_comparison
+from tqdm import tqdm
+
+from fei_lite.performance.files import compare_files
+from fei_lite.performance.plain import as_plain
+from fei_lite.performance.text import comparison_table
+from fei_lite.plots.performance import draw_comparison
+from fei_lite.tagging.driver import tag_files
 
 
-def main() -> int:
+def advance(bar: tqdm, done: int, total: int) -> None:
+    """Move a progress bar."""
+    bar.total = total
+    bar.update(done - bar.n)
+
+
+def main() -> None:
     """Parse the command line, reconstruct what is missing, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events", type=Path, nargs="+", metavar="EVENTS")
@@ -37,17 +48,17 @@ def main() -> int:
         files.append(arguments.folder / f"{Path(models).name}.root")
         if not files[-1].exists():
             print(f"reconstructing with {models}", file=sys.stderr)
-            channels = str(load_model_set(models).manifest["channel_set"]["name"])
-            if code := fei_lite(["reconstruct", *map(str, arguments.events), "--models", models, "--set", channels,
-                                 "--workers", str(arguments.workers), "-o", str(files[-1])]):
-                return code
+            with tqdm(unit="event", file=sys.stderr, disable=None) as bar:
+                tag_files(arguments.events, files[-1], models=models, workers=arguments.workers,
+                          progress=partial(advance, bar))
     comparison, reconstructible = compare_files(files, choose=arguments.choose, events=arguments.events,
-                                               given_bb=arguments.given_bb)
-    (arguments.folder / "comparison.json").write_text(as_json(comparison, reconstructible) + "\n", encoding="utf-8")
+                                                given_bb=arguments.given_bb)
+    (arguments.folder / "comparison.json").write_text(json.dumps(
+        {"comparison": as_plain(comparison), "reconstructible": as_plain(reconstructible)}, indent=1) + "\n",
+        encoding="utf-8")
     draw_comparison(comparison, arguments.folder / "efficiency.png", reconstructible=reconstructible)
-    print(table(comparison, reconstructible, given_bb=arguments.given_bb))
-    return 0
+    print(comparison_table(comparison, reconstructible, given_bb=arguments.given_bb))
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

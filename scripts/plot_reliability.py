@@ -13,14 +13,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from fei_lite.classifiers.quality import reliability, weighted_auc
 from fei_lite.errors import FeiLiteError
+from fei_lite.performance.classifiers import check_classifiers, classifiers_table
 from fei_lite.plots.tags import plot_reliability
-from fei_lite.training.checking import classified_candidates
-
-MIN_SIGNAL = 10  # true candidates; below, the channel is drawn but does not count in the median
 
 
 def main() -> int:
@@ -32,29 +27,15 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("reliability.png"))
     arguments = parser.parse_args()
     try:
-        found = classified_candidates(
+        checks = check_classifiers(
             arguments.samples, arguments.models, workers=arguments.workers,
             report=lambda what, done, total: print(f"\r{what}: {done} of {total} events", end="", file=sys.stderr))
     except FeiLiteError as error:
         print(error, file=sys.stderr)
         return 3
     print(file=sys.stderr)
-    panels, ratios = {}, []
-    print(f"{'channel':52s} {'candidates':>11s} {'true':>7s} {'AUC':>7s} {'calibration error':>18s} {'expected':>9s}")
-    for identifier, (truth, probability, weight) in found.items():
-        auc, _ = weighted_auc(truth, probability, weight=weight)
-        bins = reliability(truth, probability, weight=weight, n_bins=10)
-        if not len(bins.weight):
-            print(f"{identifier:52s} {0:11d}")
-            continue
-        error = np.average(np.abs(bins.observed - bins.predicted), weights=bins.weight)
-        expected = np.average(np.sqrt(2.0 / np.pi) * bins.uncertainty, weights=bins.weight)
-        print(f"{identifier:52s} {len(truth):11d} {int(truth.sum()):7d} {auc:7.4f} {error:18.2e} {expected:9.2e}")
-        panels[identifier] = bins
-        if truth.sum() >= MIN_SIGNAL:
-            ratios.append(error / expected)
-    print(f"{len(panels)} channels drawn; {len(ratios)} of them have {MIN_SIGNAL} true candidates or more and a median "
-          f"of calibration error / expected of {np.median(ratios):.2f}")
+    print(classifiers_table(checks))
+    panels = {check.identifier: check.reliability for check in checks if len(check.reliability.weight)}
     for file in plot_reliability(panels, arguments.output, title="Reliability on independent events"):
         print(f"drawn: {file}", file=sys.stderr)
     return 0

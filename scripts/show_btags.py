@@ -7,27 +7,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.calibration import calibrate
+from fei_lite.performance.text import calibration_table
 from fei_lite.plots.tags import plot_delta_e, plot_mbc
 from fei_lite.tagging.output import read_tags
-
-EDGES = (0.001, 0.01, 0.1, 0.3, 0.6, 0.9, 1.0)
-
-
-def print_calibration(probability: NDArray[np.float64], right: NDArray[np.bool_]) -> None:
-    """What the best Btags promise, and how often they are right (one binomial standard deviation)."""
-    print(f"\n{'SignalProbability':>18} {'best Btags':>11} {'promised':>9} {'right':>17}")
-    for low, high in (*pairwise(EDGES), (0.1, 1.0)):
-        inside = (probability > low) & (probability <= high)
-        if n := np.count_nonzero(inside):
-            share = right[inside].mean()
-            print(f"{low:9g} to {high:5g} {n:11d} {probability[inside].mean():9.4f} {share:8.4f} +- "
-                  f"{np.sqrt(share * (1.0 - share) / n):.4f}")
 
 
 def main() -> None:
@@ -47,8 +35,9 @@ def main() -> None:
         true = "-" if "isSignal" not in best else ("yes" if best["isSignal"][i] == 1 else "no")
         print(f"{best['entry'][i]:8d} {best['SignalProbability'][i]:18.3f} {best['Mbc'][i]:10.4f} "
               f"{best['deltaE'][i]:13.4f} {true:>5}  {best['decayChain'][i]}")
-    if "isSignal" in best:
-        print_calibration(best["SignalProbability"], best["isSignal"] == 1)
+    tags = read_best_tags(arguments.btags, truth=False)
+    if tags.has_truth:
+        print("\n" + calibration_table(calibrate(tags, rng=np.random.default_rng(1))))
     arguments.plots.mkdir(parents=True, exist_ok=True)
     for draw, name in ((plot_mbc, "mbc.png"), (plot_delta_e, "delta_e.png")):
         draw(best, arguments.plots / name)

@@ -18,6 +18,7 @@ from fei_lite.cli import main
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import concatenate
 from fei_lite.production.simulate import simulate
+from fei_lite.reconstruction.engine import NoClassifiers
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,7 @@ def test_differences_are_found(batch, sets):
     """Would catch a comparison that never finds anything: one model answers with another probability when cut."""
     models = sets[1]
 
-    class Careless:
-        cuts_early = True
+    class Careless(NoClassifiers):
         has_model = staticmethod(models.has_model)
 
         def predict(self, identifier, features, *, above=0.0):

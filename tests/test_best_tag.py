@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fei_lite.particles import mass
-from fei_lite.tagging.best import beam_constrained, rank_tags
+from fei_lite.reconstruction.frames import beam_constrained
+from fei_lite.tagging.best import rank_tags
 
 BEAM = np.array([0.457, 0.0, 2.999, 11.005])
 

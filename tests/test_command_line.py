@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -76,9 +77,10 @@ def examples(command):
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_is_quick(command):
     """Would catch an import that makes --help slow, or a help text that fails to format."""
-    start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([*_COMMAND, *command.split(), "--help"], capture_output=True, text=True)
-    assert time.monotonic() - start < 1.5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the processor: others may keep the machine busy
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
     assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith(f"usage: fei-lite {command}".strip())
     if command:
         assert f"    fei-lite {command} " in done.stdout
@@ -245,7 +247,7 @@ def test_from_events_to_efficiencies(place, capsys):
     assert 0.05 < first["tag_side_efficiency"]["value"] < 0.7
     assert first["purity"]["value"] > 0.4
     assert result["B0"]["working_points"][0]["n_tagged"] == 0  # there is no model for B0, and no B0
-    rows = read_tags("btag.root")[0]
+    rows = read_tags("btag.root").columns
     assert sorted(set(rows["entry"])) == sorted(rows["entry"][rows["best"] == 1])
     assert len(set(rows["entry"])) == result["n_tagged"]
     assert all(re.match(r"B[+-] -> \(", chain) for chain in rows["decayChain"])

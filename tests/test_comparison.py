@@ -14,17 +14,25 @@ from fei_lite.channels import load_channel_set
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, UnknownNameError
 from fei_lite.events import EventWriter, open_events
-from fei_lite.performance.best_tags import Events, read_best_tags
-from fei_lite.performance.efficiency import compare_sets, scan_thresholds
+from fei_lite.fractions import CONFIDENCE, Sums, fraction
+from fei_lite.performance.best_tags import read_best_tags
+from fei_lite.performance.bootstrap import event_replicas
+from fei_lite.performance.comparison import compare_sets
 from fei_lite.performance.reconstructible import find_reconstructible
-from fei_lite.performance.working_points import CONFIDENCE, fraction
+from fei_lite.performance.scan import OrderedTags
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.streaming import iterate_tags
 
 
-def ideal(rng, n, *, power, share_correct=0.3):
+def scan_thresholds(probability, weight, correct):
+    """The scan of Btags in the order of the file."""
+    entry = np.arange(len(probability))
+    return OrderedTags.of(toy_tags(entry, probability, correct, n_events=len(entry), weight=weight), entry).scan()
+
+
+def ideal(rng, n, *, power, correct_fraction=0.3):
     """Probabilities with density (1 + power) p^power for correct tags, uniform for the others."""
-    correct = rng.random(n) < share_correct
+    correct = rng.random(n) < correct_fraction
     return np.where(correct, rng.random(n) ** (1.0 / (1.0 + power)), rng.random(n)), correct
 
 
@@ -58,6 +66,21 @@ def test_interpolation_by_hand():
     heavy = scan_thresholds(p, np.array([1.0, 1, 1, 1, 1, 10]), correct)
     # from 3 of 5 to 3 of 15: 3 = 0.5 (5 + 10 x), x = 0.1
     assert heavy.at_purity(0.5) == pytest.approx((3.0, 0.59))
+
+
+def test_replicas_are_drawn_with_replacement():
+    """Would catch Poisson or fixed numbers of draws: counts of n draws have mean 1, variance 1 - 1/n, covariance -1/n.
+
+    Of 50 events 20 are used: their total is binomial, of mean 20 and variance 50 x 0.4 x 0.6.
+    """
+    rng = np.random.default_rng(3)
+    counts = np.array(list(event_replicas(50, 20, replicas=20_000, rng=rng)))
+    assert counts.mean() == pytest.approx(1.0, abs=0.01)
+    covariance = np.cov(counts.T)
+    assert np.diag(covariance).mean() == pytest.approx(1.0 - 1 / 50, rel=0.01)
+    assert covariance[~np.eye(20, dtype=bool)].mean() == pytest.approx(-1 / 50, rel=0.2)
+    assert counts.sum(axis=1).var() == pytest.approx(50 * 0.4 * 0.6, rel=0.04)
+    assert {int(c.sum()) for c in event_replicas(7, 7, replicas=20, rng=rng)} == {7}  # of all events none is left out
 
 
 def pair(rng, n, *, found_both, found_first, found_second, false=0.02):
@@ -107,7 +130,7 @@ def test_curve_agrees_with_counts():
     tags = pair(np.random.default_rng(6), 20_000, found_both=0.02, found_first=0, found_second=0)["first"]
     curve = compare_sets({"a": tags}, replicas=2, rng=np.random.default_rng(1)).sets["B+"]["a"].curve
     assert len(curve.threshold) > 20
-    for threshold, efficiency, purity in zip(curve.threshold, curve.efficiency, curve.purity, strict=True):
+    for threshold, efficiency, purity in zip(curve.threshold, curve.tag_side_efficiency, curve.purity, strict=True):
         above = tags.probability >= threshold
         assert efficiency == fraction(float(tags.correct[above].sum()), 20_000.0)
         assert purity == fraction(float(tags.correct[above].sum()), float(above.sum()), n_effective=float(above.sum()))
@@ -167,7 +190,7 @@ def test_pieces_of_a_file(tmp_path, suffix, rows):
     assert len(of_b_type) == len(expected)
     for b_type, pdg in (("B+", 521), ("B0", 511)):
         listed = set(columns["entry"][(columns["isSignal"] == 1) & (np.abs(columns["pdg"]) == pdg)])
-        assert best.listed[b_type] == of_b_type.listed[b_type] == Events(len(listed), len(listed), len(listed))
+        assert best.listed[b_type] == of_b_type.listed[b_type] == Sums(len(listed), len(listed), len(listed))
     with pytest.raises(UnknownNameError, match="no Btag column 'Mbcc'"):
         list(iterate_tags(path, ["Mbcc"]))
 
@@ -211,8 +234,8 @@ def test_command(tmp_path, capsys):
     assert "at 50 % purity" in printed and "maximum" in printed and "B0, 100 events" in printed
 
 
-def test_reconstructible_counts_each_kind_alone(tmp_path):
-    """Would catch events of one b_type in the denominator of the other: generated particles without any B decay."""
+def test_reconstructible_counts_each_b_type_alone(tmp_path):
+    """Would catch events of one B type in the denominator of the other: generated particles without any B decay."""
     batch = toy_batch(30, seed=3)
     pdg = batch.generated["pdg"]
     pdg[:] = 211

@@ -14,10 +14,10 @@ from scipy.stats import argus, crystalball, norm
 from toy_tags import toy_tags
 
 from fei_lite.cli import main
-from fei_lite.cli.corrections import table
 from fei_lite.corrections.factors import derive_factors, factors_from_plain
 from fei_lite.corrections.samples import Options, control_tags, pool_modes
 from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shape
+from fei_lite.corrections.text import factors_table
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
 from fei_lite.performance.plain import as_plain
@@ -31,9 +31,9 @@ SHAPE = np.array([5.2795, 0.0027, 1.5, 4.0])
 @pytest.mark.parametrize("slope", [-60.0, -20.0, -0.5])
 def test_argus_against_scipy(slope):
     """Would catch a wrong power, sign or endpoint: scipy knows the shape for falling slopes."""
-    share, _ = argus_bins(EDGES, np.array([slope]), endpoint=ENDPOINT)
+    part, _ = argus_bins(EDGES, np.array([slope]), endpoint=ENDPOINT)
     expected = np.diff(argus.cdf(EDGES, np.sqrt(-2.0 * slope), scale=ENDPOINT))
-    np.testing.assert_allclose(share[0], expected / expected.sum(), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(part[0], expected / expected.sum(), rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("slope", [-20.0, 0.0, 40.0])
@@ -43,9 +43,9 @@ def test_argus_and_its_derivative_by_quadrature(slope):
         t = 1.0 - (x / ENDPOINT) ** 2
         return x * np.sqrt(max(t, 0.0)) * np.exp(slope * t)
 
-    share, derivative = argus_bins(EDGES, np.array([slope]), endpoint=ENDPOINT)
+    part, derivative = argus_bins(EDGES, np.array([slope]), endpoint=ENDPOINT)
     numbers = np.array([quad(density, a, min(b, ENDPOINT))[0] for a, b in pairwise(EDGES)])
-    np.testing.assert_allclose(share[0], numbers / numbers.sum(), rtol=1e-7)
+    np.testing.assert_allclose(part[0], numbers / numbers.sum(), rtol=1e-7)
     around = [argus_bins(EDGES, np.array([slope + d]), endpoint=ENDPOINT)[0][0] for d in (-1e-3, 1e-3)]
     np.testing.assert_allclose(derivative[0], (around[1] - around[0]) / 2e-3, rtol=1e-4, atol=1e-9)
 
@@ -54,11 +54,11 @@ def test_argus_and_its_derivative_by_quadrature(slope):
 def test_signal_shapes(name, parameters):
     """Would catch a density that is not the derivative, or a shift of the other sign; against scipy's cumulatives."""
     p = np.array([parameters])
-    share, by_shift, by_width = MODELS[name].bins(EDGES, p, shift=3e-4, width=1.2)
+    part, by_shift, by_width = MODELS[name].bins(EDGES, p, shift=3e-4, width=1.2)
     mean, sigma, a, b = 5.2795 + 3e-4, 1.2 * 0.0027, p[0, 2], p[0, 3]
     cumulative = (crystalball.cdf(EDGES, a, b, mean, sigma) if name == "crystal_ball"
                   else (1 - a) * norm.cdf(EDGES, mean, sigma) + a * norm.cdf(EDGES, mean, b * sigma))
-    np.testing.assert_allclose(share[0], np.diff(cumulative) / np.ptp(cumulative), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(part[0], np.diff(cumulative) / np.ptp(cumulative), rtol=1e-9, atol=1e-12)
     for derivative, step, move in ((by_shift, 1e-7, "shift"), (by_width, 1e-5, "width")):
         near = [MODELS[name].bins(EDGES, p, **({"shift": 3e-4, "width": 1.2} | {
             move: {"shift": 3e-4, "width": 1.2}[move] + d}))[0] for d in (-step, step)]
@@ -251,5 +251,5 @@ def test_command(tmp_path, capsys, derived):
     found = factors_from_plain(result)
     np.testing.assert_allclose(found.factors, derived[0].factors, rtol=1e-6)
     assert (tmp_path / "factors.png").stat().st_size > 20_000
-    printed = table(found, result["names"])
+    printed = factors_table(found, result["names"])
     assert "B+ -> anti-D0 pi+" in printed and "pooled, one factor" in printed and "B0: 3 other modes" in printed

@@ -21,7 +21,7 @@ from fei_lite.events import Jagged, concatenate
 from fei_lite.events.reading import open_events
 from fei_lite.particles import charge, conjugate
 from fei_lite.production.simulate import simulate
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import NoClassifiers, ReconstructionOptions, reconstruct
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import tag_batch
 from fei_lite.used_objects import object_indices
@@ -37,7 +37,7 @@ TRUTH = {"isSignal", "mcErrors", "mcPDG"}
 UNTRAINED = ("K_S0_pi0_pi0", "Sigma+_p+_pi0")
 
 
-class Smooth:
+class Smooth(NoClassifiers):
     """A classifier for every channel: a smooth function of a random sum over all features.
 
     Where a candidate and its conjugate differ by an exchange of daughters
@@ -62,7 +62,7 @@ class Smooth:
     def has_model(self, identifier):
         return identifier not in UNTRAINED
 
-    def predict(self, identifier, features):
+    def predict(self, identifier, features, *, above=0.0):
         features = np.where(self.signless[identifier], np.abs(features), features)
         squashed = np.where(np.isnan(features), 0.5, features / (1.0 + np.abs(features)))
         # all values from 0 to 1, so that every cut on the probability removes candidates
@@ -90,7 +90,7 @@ def tags(result):
 
 
 def run(batch, **options):
-    return reconstruct(batch, CHANNELS, MODELS, **options)
+    return reconstruct(batch, CHANNELS, MODELS, options=ReconstructionOptions(**options))
 
 
 def lists_of(column):

@@ -238,7 +238,7 @@ def test_every_channel_of_the_set_has_its_rates(name):
     """Would catch a channel that was added and not measured; those that the table never makes are known."""
     data = json.loads((files("fei_lite.generator") / f"enrichment_{name}.json").read_text())
     channel_set, rates = load_channel_set(name), data["per_million"]
-    assert data["channels"] == channel_set.decays_hash, "run fei-lite enrichment for the changed channel set"
+    assert data["channels"] == channel_set.decays_hash, "run fei-lite enrich for the changed channel set"
     assert set(rates) == {c.text for c in channel_set.channels() if c.leaf is None}
     assert {text for text, rate in rates.items() if rate.startswith("0 ")} == {
         "B+ -> D+ p+ anti-p- pi+ pi-", "B+ -> D*+ p+ anti-p- pi+ pi-"}
@@ -322,18 +322,18 @@ def test_no_other_draws_level_the_channels_better():
 def test_enrichment_of_ones_own_from_count_to_use(tmp_path, capsys):
     """Would catch steps of the command that do not fit together, counts of other channels, or one B type alone."""
     for process, seed in (("charged", 11), ("mixed", 12)):
-        assert main(["enrichment", "count", process, "-n", "600", "--seed", str(seed), "--quiet", "-o",
+        assert main(["enrich", "count", process, "-n", "600", "--seed", str(seed), "--quiet", "-o",
                      str(tmp_path / "counts")]) == 0
         if process == "charged":
-            assert main(["enrichment", "boost", str(tmp_path / "counts"), "-o", str(tmp_path / "a.json")]) == 2
+            assert main(["enrich", "boost", str(tmp_path / "counts"), "-o", str(tmp_path / "a.json")]) == 2
             assert "no sample of process 'mixed'" in capsys.readouterr().err and not (tmp_path / "a.json").exists()
     mine = str(tmp_path / "mine.json")
-    assert main(["enrichment", "boost", str(tmp_path / "counts"), "-o", mine]) == 0
+    assert main(["enrich", "boost", str(tmp_path / "counts"), "-o", mine]) == 0
     data = json.loads((tmp_path / "mine.json").read_text())
     assert data["samples"] == ["charged_11", "mixed_12"]
     assert list(data["per_million"]) == [c.text for c in SET.channels() if c.leaf is None]
-    assert main(["enrichment", "boost", str(tmp_path / "counts"), "--set", "extended", "-o", mine, "--force"]) == 2
+    assert main(["enrich", "boost", str(tmp_path / "counts"), "--set", "extended", "-o", mine, "--force"]) == 2
     assert "Count again" in capsys.readouterr().err
-    assert main(["enrichment", "check", "charged", "-n", "300", "--seed", "13", "--enrich", mine]) == 0
+    assert main(["enrich", "check", "charged", "-n", "300", "--seed", "13", "--enrich", mine]) == 0
     found = re.search(r"all: 300 of 300 events, mean weight ([\d.]+) \+- ([\d.]+)", capsys.readouterr().out)
     assert abs(float(found[1]) - 1.0) < 5.0 * float(found[2])

@@ -49,6 +49,7 @@ from fei_lite.used_objects import everything
 PHYSICS = sys.modules[HTA.physics.files.__module__]
 Q2_EDGES = HTA.settings.q2_edges
 SETUP = Setup(HTA.folder)
+LOADED = SETUP.load()
 N = 150
 
 
@@ -95,7 +96,7 @@ def test_the_most_probable_pair(tags, sides):
 def test_tag_signal_and_rest_partition_the_event(batch, sides):
     """Would catch an object on two sides or on none."""
     tag, kaon = sides.of(TAG, "used"), sides.of(SIGNAL, "used")
-    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).used
+    rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).bits
     assert not (tag & kaon).any() and not (tag & rest).any() and not (kaon & rest).any()
     np.testing.assert_array_equal(tag | kaon | rest, everything(batch)[sides.event])
     assert kaon.any(axis=1).all() and tag.any(axis=1).all()
@@ -436,8 +437,8 @@ def test_candidates_of_files_and_without(tmp_path):
 
     Also candidates made again although they are there, or kept although the events are others.
     """
-    made = simulate_candidates("k_nunu", 2, SETUP, folder=tmp_path, n=300)
-    assert made == simulate_candidates("k_nunu", 2, SETUP, folder=tmp_path, n=300)
+    made = simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
+    assert made == simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
     path, output = tmp_path / "events.root", tmp_path / "file.parquet"
     simulate_file("signal", path, n=300, seed=2, dec_file="k_nunu")
     assert make_candidates(path, output, SETUP) and not make_candidates(path, output, SETUP)
@@ -446,7 +447,7 @@ def test_candidates_of_files_and_without(tmp_path):
     for name, values in one.columns.items():
         np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
     with pytest.raises(AnalysisError, match="holds candidates of other options"):
-        simulate_candidates("k_nunu", 2, SETUP, folder=tmp_path, n=310)
+        simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=310)
     with pytest.raises(AnalysisError, match="the same process 'signal' and seed 2"):
         merge_candidates([made, output], tmp_path / "all.parquet", HTA)
     part = read_events(path, entry_stop=20)

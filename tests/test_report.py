@@ -22,19 +22,23 @@ from fei_lite.cli import main
 from fei_lite.errors import ModelSetError
 from fei_lite.events import EventWriter
 from fei_lite.events.reading import open_events
+from fei_lite.fractions import CONFIDENCE
 from fei_lite.particles import pdg_code
-from fei_lite.performance.working_points import CONFIDENCE
+from fei_lite.performance.best_tags import TagPieces
+from fei_lite.performance.files import check_tags, compare_files, evaluate_file
+from fei_lite.performance.plain import as_plain
 from fei_lite.production.simulate import simulate_file
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.report.channels import pull
 from fei_lite.report.importance import gains, read_forest, split_counts
 from fei_lite.report.numbers import report_numbers
-from fei_lite.report.observed import Sets, observe_files
+from fei_lite.report.observed import Observed, Sets, observe_files
 from fei_lite.report.page import render
-from fei_lite.report.tags import TagsOfBType, gain
+from fei_lite.report.tag_figures import draw_tags
+from fei_lite.report.tags import measure_tags, tag_numbers
 from fei_lite.report.text import overtraining_table
 from fei_lite.report.training import load_training
-from fei_lite.tagging.driver import tag_files
+from fei_lite.tagging.driver import Totals, tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, train
 from fei_lite.used_objects import object_indices
@@ -114,8 +118,9 @@ def events(folder):
     channels, models = load_channel_set(folder / "small"), load_model_set(folder / "models")
     (batch,) = open_events([folder / "events.root"], batch_size=1000)
     seen = {}
-    result = reconstruct(batch, channels, models, with_truth=True, early_exit=False,
-                         observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X)))
+    result = reconstruct(batch, channels, models,
+                         options=ReconstructionOptions(with_truth=True, early_exit=False), hooks=Hooks(
+                             observer=lambda channel, table, X: seen.__setitem__(channel.identifier, (table, X))))
     return result, seen, models
 
 
@@ -255,12 +260,13 @@ def test_tags_are_those_of_reconstruct(numbers, folder):
     """Would catch tags other than those of fei-lite reconstruct, an efficiency over all events, a shifted purity."""
     tag_files([folder / "events.root"], folder / "btag.root", models=str(folder / "models"),
               channel_set=str(folder / "small"))
-    columns, cutflow, _ = read_tags(folder / "btag.root")
+    columns, cutflow, metadata = read_tags(folder / "btag.root")
     best = columns["best"] == 1
     charged = best & (np.abs(columns["pdg"]) == 521)
     (batch,) = open_events([folder / "events.root"], batch_size=1000)
     total = batch.events["weight"].sum()  # every event is B+B-
     assert numbers["events"]["event_types"]["B+B-"]["n_events"] == batch.n_events == 120
+    assert metadata["event_types"]["B+B-"]["sum_of_squared_weights"] == (batch.events["weight"].astype(float)**2).sum()
     points = numbers["tags"]["set"]["B+"]["working_points"]
     for point in points:
         chosen = charged & (columns["SignalProbability"] > point["min_signal_probability"])
@@ -277,6 +283,41 @@ def test_tags_are_those_of_reconstruct(numbers, folder):
             assert rows[stage, name] == count, name
     gains_of = numbers["tags"]["gain"]["B+"]["0.1"]  # of a set over itself
     assert (gains_of["value"], gains_of["lower"], gains_of["upper"]) == (1.0, 1.0, 1.0)
+    # and they have the numbers of fei-lite evaluate, intervals among them
+    evaluated = evaluate_file(folder / "btag.root").evaluation
+    (compared,) = compare_files([folder / "btag.root"])[0].sets["B+"].values()
+    for b_type, of_b_type in numbers["tags"]["set"].items():
+        assert of_b_type["working_points"] == as_plain(evaluated.working_points[b_type])
+    block = numbers["tags"]["set"]["B+"]
+    assert block["no_cut"]["tag_side_efficiency"] == as_plain(compared.maximum)
+    assert block["no_cut"]["purity"] == as_plain(compared.purity)
+    at = {str(at.purity): at.tag_side_efficiency.value for at in compared.at_purity}
+    assert {p: row["tag_side_efficiency"]["value"] for p, row in block["at_purity"].items()} == as_plain(at)
+    checks = check_tags(folder / "btag.root")
+    assert [row["right"] for row in block["calibration"]] == [as_plain(c.right) for c in checks.calibration["B+"]]
+    for background, slices in checks.sculpting.slices["B+"].items():
+        assert [row["ratio"] for row in block["sculpting"][background]] == [as_plain(part.ratio) for part in slices]
+
+
+def test_events_without_any_b(folder, numbers):
+    """Would catch a page that fails on continuum alone: no efficiency of B events, no ratio, no curve."""
+    columns = {"entry": np.arange(40), "event": np.arange(40), "pdg": np.full(40, 521, np.int32),
+               "decayModeID": np.zeros(40, np.int32), "SignalProbability": np.linspace(0.0005, 0.3, 40),
+               "Mbc": np.linspace(5.2, 5.289, 40), "deltaE": np.zeros(40), "weight": np.ones(40),
+               "best": np.ones(40, np.int8), "isSignal": np.zeros(40, np.int8), "mcPDG": np.zeros(40, np.int32)}
+    observed = Observed(totals=Totals(90, 90.0, 90.0, {"other": {"n_events": 90, "sum_of_weights": 90.0}}))
+    for which in ("set", "baseline"):
+        observed.tags[which] = TagPieces()
+        observed.tags[which].add(columns)
+    results = measure_tags(observed, seed=1)
+    found = tag_numbers(results)
+    assert found["gain"] == {} and found["set"]["B+"]["no_cut"] is None
+    point = found["set"]["B+"]["working_points"][0]
+    assert point["n_tagged"] == 39 and point["purity"]["value"] == 0.0 and point["of_own_events"] is None
+    figures = draw_tags(results, {"set": "mine", "baseline": "other"})
+    empty = {"steps": {}, "reliability": {}}
+    page = Page(render({**numbers, "tags": found, "baseline": numbers["set"]}, empty | figures))
+    assert page.numbers["tags"]["set"]["B0"]["working_points"][0]["n_tagged"] == 0
 
 
 def test_coverage(numbers, events):
@@ -453,24 +494,6 @@ def test_gains_are_those_of_lightgbm():
     found = gains(forest, X, y, np.ones(3000))
     np.testing.assert_allclose(found, fitted.gain, rtol=2e-3)
     assert found.argmax() == 0 and split_counts(forest).sum() == sum(len(t.threshold) for t in forest.trees)
-
-
-def toy_tags(n, right, rng):
-    """Tags of n events in a row, of which the first ``right`` are right and more probable."""
-    correct = np.arange(n) < right
-    probability = np.sort(rng.random(n))[::-1]
-    return TagsOfBType(probability, np.ones(n), correct, rng.permutation(n), float(n), float(n))
-
-
-def test_gain_of_twice_the_tags():
-    """Twice the right tags at the same purity is a gain of two; its bootstrap width is that of two binomials."""
-    rng = np.random.default_rng(6)
-    ours, theirs = toy_tags(1000, 400, rng), toy_tags(1000, 200, rng)
-    found = gain(ours, theirs, 0.999, n_events=1000, rng=rng)
-    assert found.value == 2.0
-    expected = 2.0 * np.sqrt((1 - 0.4) / 400 + (1 - 0.2) / 200)  # independent sets of events
-    assert 0.5 * (found.upper - found.lower) == pytest.approx(expected, rel=0.2)
-    assert np.isnan(gain(ours, toy_tags(50, 0, rng), 0.5, n_events=1000, rng=rng).value)
 
 
 def test_pull_does_not_trust_a_handful():

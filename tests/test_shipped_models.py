@@ -19,8 +19,8 @@ from fei_lite.cli import main
 from fei_lite.events import count_events
 from fei_lite.events.reading import open_events
 from fei_lite.particles import mass
-from fei_lite.performance.working_points import B_TYPES
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.performance.best_tags import B_TYPES
+from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.tagging.output import read_tags
 
 N_EVENTS = 5000  # of each kind
@@ -185,7 +185,8 @@ def test_true_candidates_of_belle2_events_peak_at_their_masses():
     channels, models = load_channel_set("hadronic"), load_model_set("fei_default")
     shifts = {name: [] for name in ("pi0", "K_S0", "D0", "D+")}
     for batch in open_events(MDST):
-        tables = reconstruct(batch, channels, models, with_truth=True, last_stage=3).tables
+        tables = reconstruct(batch, channels, models,
+                             options=ReconstructionOptions(with_truth=True, last_stage=3)).tables
         for name, found in shifts.items():
             found.append(tables[name]["M"][tables[name]["isSignal"] == 1] - mass(name))
     shifts["D"] = shifts.pop("D0") + shifts.pop("D+")

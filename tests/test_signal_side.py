@@ -11,9 +11,9 @@ from fei_lite.channels.files import find_channel_set
 from fei_lite.errors import ChannelFileError, UnknownNameError
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
-from fei_lite.reconstruction.features import likelihood_ratios
 from fei_lite.reconstruction.kinematics import impact_parameters
 from fei_lite.used_objects import everything
+from fei_lite.variables.detector import likelihood_ratios
 
 SET = load_channel_set("k_nunu")
 N = 150

@@ -15,11 +15,12 @@ from fei_lite.errors import UnknownNameError
 from fei_lite.particles import conjugate, mass
 from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction import tag_classifier
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
+from fei_lite.reconstruction.frames import beam_constrained
 from fei_lite.reconstruction.tag_classifier import FEATURES, OF_EVENT, OF_GROUP, tag_features, with_probability
 from fei_lite.reconstruction.tag_parts import PARTS
 from fei_lite.reconstruction.tag_shape import SHAPE
-from fei_lite.tagging.best import beam_constrained, select_tags
+from fei_lite.tagging.best import select_tags
 from fei_lite.used_objects import n_words, object_indices, unpacked_to_words
 
 
@@ -152,15 +153,13 @@ def test_probability_replaces_and_orders(tables):
         assert sorted(mine) == sorted(p[before.offsets[e]:before.offsets[e + 1]])
 
 
-class Plain:
+class Plain(NoClassifiers):
     """Models for every channel, with probabilities that depend on the features."""
-
-    tag_classifier = None
 
     def has_model(self, _identifier):
         return True
 
-    def predict(self, _identifier, features):
+    def predict(self, _identifier, features, *, above=0.0):
         return 0.02 + 0.9 / (1.0 + np.nansum(np.abs(np.tanh(features)), axis=1))
 
 

@@ -90,7 +90,7 @@ def test_no_candidates_is_a_result(tmp_path, suffix):
 def test_chosen_columns(tmp_path, suffix):
     """Would catch a reader that loads everything, or a misspelled column without a hint."""
     path = write(tmp_path / f"btag.{suffix}", [toy_columns(5)])
-    assert list(read_tags(path, columns=["Mbc", "track_index"])[0]) == ["Mbc", "track_index"]
+    assert list(read_tags(path, columns=["Mbc", "track_index"]).columns) == ["Mbc", "track_index"]
     with pytest.raises(UnknownNameError, match="Nearest known: 'Mbc'"):
         read_tags(path, columns=["mbc"])
 
@@ -122,8 +122,8 @@ def test_overwriting_needs_force(tmp_path):
     path = write(tmp_path / "btag.root", [toy_columns(5)])
     with pytest.raises(OutputError, match="--force"):
         write(path, [toy_columns(6)])
-    assert len(read_tags(path)[0]["Mbc"]) == 5
-    assert len(read_tags(write(path, [toy_columns(6)], force=True))[0]["Mbc"]) == 6
+    assert len(read_tags(path).columns["Mbc"]) == 5
+    assert len(read_tags(write(path, [toy_columns(6)], force=True)).columns["Mbc"]) == 6
 
 
 def test_batches_must_agree(tmp_path):

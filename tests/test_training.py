@@ -22,7 +22,7 @@ from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputE
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.reading import open_events, origin_of
 from fei_lite.production.simulate import simulate, simulate_file
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.tag_classifier import FEATURES
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
@@ -89,7 +89,8 @@ def candidates(paths, channels, models):
             event = table.event_index
             found[channel.identifier].append((X, table["isSignal"] == 1, batch.events["weight"][event], event + first))
 
-        reconstruct(batch, channels, models, with_truth=True, observer=observe)
+        reconstruct(batch, channels, models, options=ReconstructionOptions(with_truth=True),
+                    hooks=Hooks(observer=observe))
         first += batch.n_events
     return {name: tuple(np.concatenate(column) for column in zip(*parts, strict=True))
             for name, parts in found.items()}
@@ -138,11 +139,12 @@ def test_sampled_candidates_are_those_of_a_full_reconstruction(trained, channels
         return chosen[channel.identifier]
 
     stage = len(channels.stages) - 2
-    options = {"with_truth": True, "last_stage": stage, "observe_stage": stage}
-    reconstruct(batch, channels, trained, **options, sampler=sampler,
-                observer=lambda channel, table, X: some.update({channel.identifier: (table, X)}))
-    reconstruct(batch, channels, trained, **options,
-                observer=lambda channel, table, X: every.update({channel.identifier: (table, X)}))
+    options = ReconstructionOptions(with_truth=True, last_stage=stage)
+    reconstruct(batch, channels, trained, options=options, hooks=Hooks(
+        sampler=sampler, observe_stage=stage,
+        observer=lambda channel, table, X: some.update({channel.identifier: (table, X)})))
+    reconstruct(batch, channels, trained, options=options, hooks=Hooks(
+        observe_stage=stage, observer=lambda channel, table, X: every.update({channel.identifier: (table, X)})))
     assert some.keys() == every.keys() == chosen.keys() and sum(len(rows) for rows in chosen.values()) > 20
     assert {channel.particle for channel in channels.channels() if channel.identifier in some} \
         == set(channels.stages[stage])

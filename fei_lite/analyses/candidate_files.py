@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
 #: Version of the candidates: raise it when the file changes its meaning.
@@ -51,9 +51,13 @@ class Setup:
     channel_set: str | None = None
 
     def load(self) -> Loaded:
-        """Read it all; raises :class:`FeiLiteError`'s children."""
+        """Read it all; raises children of :class:`FeiLiteError`."""
         analysis = with_models(load_analysis(self.folder, recipe=self.recipe), self.models)
         return Loaded(analysis, *load_tagger(analysis.recipe.tag.models, self.channel_set))
+
+    def of_run(self) -> Context[Loaded]:
+        """:meth:`load`, once in every process of a run."""
+        return Context(self.load)
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,8 @@ class Loaded:
         return found
 
 
-_loaded = cache(Setup.load)  # once per process
-
-
-def _of_range(entries: EntryRange, *, setup: Setup, process: str) -> tuple[Columns, Counts, Clock]:
+def _of_range(entries: EntryRange, sets: Loaded, *, process: str) -> tuple[Columns, Counts, Clock]:
     """Candidates of a range of entries."""
-    sets = _loaded(setup)
     parts, counts, clock = [], Counts(), Clock()
     for batch in read_range(entries):
         start, before = time.perf_counter(), clock.tagging
@@ -96,23 +96,26 @@ def _of_range(entries: EntryRange, *, setup: Setup, process: str) -> tuple[Colum
     return joined(parts), counts, clock
 
 
-def make_candidates(path: Path, output: Path, setup: Setup, *, workers: int = 1, batch_size: int = BATCH_SIZE,
+def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *, workers: int = 1, batch_size: int = BATCH_SIZE,
                     report: Report | None = None, clock: Clock | None = None) -> bool:
     """Write the candidates of one event file to ``output``, unless they are there already.
 
+    ``setup`` may be its :meth:`Setup.of_run`, where several files share it.
     They are if ``output`` was made from a file of the same origin and length with the same analysis and models.
     Returns whether anything was done. Raises :class:`AnalysisError` for a file that does not say what was simulated.
     """
-    source, sets = source_of(path), _loaded(setup)
+    context = setup.of_run() if isinstance(setup, Setup) else setup
+    source, sets = source_of(path), context.value
     if output.exists():
         _, metadata = read_ntuple(output)
         if {key: metadata.get(key) for key in sets.identity} == sets.identity and \
                 [s["source"] for s in metadata["sources"]] == [source.to_json()]:
             return False
-    work = partial(_of_range, setup=setup, process=process_of(source, sets.analysis.recipe.signal_decays))
+    work = partial(_of_range, process=process_of(source, sets.analysis.recipe.signal_decays))
     ranges = entry_ranges([path], batch_size=batch_size)
     parts, counts, done = [], Counts(), 0
-    for entries, (columns, found, spent) in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+    for entries, (columns, found, spent) in zip(ranges, map_in_context(work, ranges, context, workers=workers),
+                                                strict=True):
         parts.append(columns)
         counts.merge(found.steps)
         if clock is not None:
@@ -174,8 +177,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
 def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, workers: int = 1,
                     report: Report | None = None, clock: Clock | None = None) -> list[Path]:
     """The ntuple of every input: itself if it is one, else made in ``folder`` (or found there)."""
-    _loaded.cache_clear()  # the folders may have changed since the last call
-    found = []
+    found, context = [], setup.of_run()
     for path in inputs:
         if is_ntuple(path):
             found.append(path)
@@ -184,6 +186,6 @@ def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, worke
         if output in found:
             raise AnalysisError(f"{path}: another input has the name {Path(path).stem} as well. Rename one.")
         folder.mkdir(parents=True, exist_ok=True)
-        make_candidates(path, output, setup, workers=workers, report=report, clock=clock)
+        make_candidates(path, output, context, workers=workers, report=report, clock=clock)
         found.append(output)
     return found

@@ -14,7 +14,7 @@ from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.samples import Source
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import map_in_context
 
 #: Called with the number of pieces done and wanted.
 Report = Callable[[int, int], None]
@@ -29,7 +29,8 @@ def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int 
     in OUTPUT/pieces already are kept. Raises :class:`AnalysisError` for a process that is none of the recipe's, and
     unless exactly one of ``events`` and ``luminosity`` is given.
     """
-    analysis = setup.load().analysis
+    context = setup.of_run()
+    analysis = context.value.analysis
     analysis.recipe.samples_of(process)
     if (events is None) == (luminosity is None):
         raise AnalysisError(f"{process}: expected a number of events or a luminosity, got {events} and {luminosity}.")
@@ -37,17 +38,17 @@ def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int 
     n = max(1, -(-wanted // (piece * _reuse(process, analysis.recipe.production.reuse))))
     folder = output / "pieces"
     folder.mkdir(parents=True, exist_ok=True)
-    work = partial(_piece, process=process, setup=setup, folder=folder, n=piece)
+    work = partial(_piece, process=process, folder=folder, n=piece)
     files = []
-    for path in ordered_map(work, range(seed, seed + n), workers=workers):
+    for path in map_in_context(work, range(seed, seed + n), context, workers=workers):
         files.append(path)
         if report is not None:
             report(len(files), n)
     return merge_candidates(files, output / f"{process}.parquet", analysis, force=True)
 
 
-def _piece(seed: int, *, process: str, setup: Setup, folder: Path, n: int) -> Path:
-    return simulate_candidates(process, seed, setup, folder=folder, n=n)
+def _piece(seed: int, sets: Loaded, *, process: str, folder: Path, n: int) -> Path:
+    return simulate_candidates(process, seed, sets, folder=folder, n=n)
 
 
 def _reuse(process: str, reuse: int) -> int:
@@ -55,17 +56,15 @@ def _reuse(process: str, reuse: int) -> int:
     return reuse if process in ("charged", "mixed") else 1
 
 
-def simulate_candidates(process: str, seed: int, setup: Setup, *, folder: Path, n: int,
-                        sets: Loaded | None = None) -> Path:
+def simulate_candidates(process: str, seed: int, sets: Loaded, *, folder: Path, n: int) -> Path:
     """Candidates of simulated events that are never written: a file in ``folder``, unless it is there already.
 
-    ``sets`` is what ``setup`` loads, where several files share it. ``n`` events are generated of a process of the recipe: signal with its decay file, background with the recipe's
+    ``n`` events are generated of a process of the recipe: signal with its decay file, background with the recipe's
     generator-level selection and reuse (continuum cannot be reused).
     """
     from fei_lite import __version__
     from fei_lite.production.simulate import simulate
 
-    sets = sets or setup.load()
     recipe, decays = sets.analysis.recipe, sets.analysis.recipe.signal_decays
     signal = process in decays
     recipe.samples_of(process)

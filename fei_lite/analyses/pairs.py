@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fei_lite.channels import ChannelSet
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch
-from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
+from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.roe.masks import Mask
 from fei_lite.variables.subject import Subject
 
@@ -109,7 +109,8 @@ def check_pair(channel_set: ChannelSet, pair: str) -> str:
 
 def with_signal_side(batch: EventBatch, channel_set: ChannelSet, pair: str) -> NDArray[np.int64]:
     """Events (rows of the batch) that have a signal side: only they need a Btag, which takes most of the time."""
-    found = reconstruct(batch, without_tag(channel_set), NoClassifiers(), with_truth=False)
+    found = reconstruct(batch, without_tag(channel_set), NoClassifiers(),
+                        options=ReconstructionOptions(with_truth=False))
     return np.flatnonzero(has_any(found, side_names(channel_set, pair, SIGNAL)))
 
 
@@ -122,7 +123,8 @@ def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, 
               masks: Mapping[str, Mask], own: Mapping[str, Provider] | None = None) -> Pairs:
     """Every pair of Btag and signal side that share no object, most probable first within an event."""
     truth = all("mc" in table.columns for table in tags.tables.values())
-    result = reconstruct(batch, channel_set, NoClassifiers(), btags=tags.tables, with_truth=truth)
+    result = reconstruct(batch, channel_set, NoClassifiers(), btags=tags.tables,
+                         options=ReconstructionOptions(with_truth=truth))
     return Pairs(result, np.arange(len(result.tables[pair])), pair, tags=tags, masks=masks, own=own or {})
 
 

@@ -18,9 +18,9 @@ from fei_lite.channels import Channel, ChannelSet, ParticleConfig, load_channel_
 from fei_lite.channels.cut_strings import intervals
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.errors import FeiLiteError
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.combination import Slots, combine_channel, slots_of
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.pool import Pool
 
 #: Channels of the default set that are compared.
@@ -44,8 +44,8 @@ def combination_speeds(batch: EventBatch, channel_set: ChannelSet, models: Model
     Raises FeiLiteError if the two ways do not give the same candidates.
     """
     default = load_channel_set("hadronic")
-    result = reconstruct(batch, channel_set, models, with_truth=False,
-                         last_stage=channel_set.particles["D0"].stage)
+    result = reconstruct(batch, channel_set, models, options=ReconstructionOptions(
+        with_truth=False, last_stage=channel_set.particles["D0"].stage))
     pool = Pool(batch)
     pool.add(list(result.tables.values()))
     speeds = []
@@ -103,7 +103,7 @@ def _one_sign(slots: Slots, channel: Channel, config: ParticleConfig, pool: Pool
     counts = np.bincount(event[inside], minlength=n_events)
     order = ak.argsort(ak.unflatten(values[config.rank_by][inside], counts), axis=1,
                        ascending=not config.rank_highest, stable=True)[:, :config.best_pre]
-    first = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    first = offsets_of(counts)[:-1]
     best: NDArray[np.int64] = table[ak.to_numpy(ak.flatten(order + first))]
     return best
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fei_lite.benchmarks.timing import best_seconds
 from fei_lite.candidates import CandidateTable
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.final_state import track_candidates
 from fei_lite.reconstruction.vertexing import fit_vertices
 
@@ -34,5 +34,5 @@ def _random_candidates(table: CandidateTable, k: int, *, n: int, rng: np.random.
     counts = np.diff(table.offsets)
     event = np.sort(rng.choice(np.flatnonzero(counts >= k), n))
     rows = np.stack([table.offsets[e] + rng.choice(counts[e], k, replace=False) for e in event]).astype(np.int32)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(event, minlength=len(counts)))]).astype(np.int64)
+    offsets = offsets_of(np.bincount(event, minlength=len(counts)))
     return CandidateTable("D0", offsets, {"daughters": rows})

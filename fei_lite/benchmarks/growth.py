@@ -15,10 +15,11 @@ from fei_lite.benchmarks.timing import best_seconds, run_process
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.events import EventBatch, concatenate
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.tagging.driver import tag_files
 
 Row = dict[str, Any]
+_WITHOUT_TRUTH = ReconstructionOptions(with_truth=False)
 
 
 def growth_with_objects(batch: EventBatch, channel_set: ChannelSet, models: ModelSet) -> dict[str, list[Row]]:
@@ -29,7 +30,7 @@ def growth_with_objects(batch: EventBatch, channel_set: ChannelSet, models: Mode
     """
     def seconds(events: NDArray[np.int64]) -> float:
         part = concatenate([batch.slice(int(e), int(e) + 1) for e in events])
-        return best_seconds(lambda: reconstruct(part, channel_set, models, with_truth=False), repeat=2)
+        return best_seconds(lambda: reconstruct(part, channel_set, models, options=_WITHOUT_TRUTH), repeat=2)
 
     table: dict[str, list[Row]] = {}
     for name in ("tracks", "clusters"):
@@ -45,7 +46,8 @@ def growth_with_events(batch: EventBatch, channel_set: ChannelSet, models: Model
     """us per event of batches of an eighth, a quarter, half and all of the events."""
     rows = []
     for n in (batch.n_events // 8, batch.n_events // 4, batch.n_events // 2, batch.n_events):
-        spent = best_seconds(partial(reconstruct, batch.slice(0, n), channel_set, models, with_truth=False), repeat=2)
+        spent = best_seconds(partial(reconstruct, batch.slice(0, n), channel_set, models, options=_WITHOUT_TRUTH),
+                             repeat=2)
         rows.append({"n_events": n, "us_per_event": 1e6 * spent / n})
     return rows
 

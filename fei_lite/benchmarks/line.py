@@ -10,7 +10,7 @@ from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.events.ranges import entry_ranges, read_range
 from fei_lite.production.simulate import simulate_file
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.output import TagWriter
@@ -35,7 +35,8 @@ def tag_in_steps(files: Sequence[Path], output: Path, channel_set: ChannelSet, m
             with watch("read"):
                 batches = list(read_range(entries))
             for batch in batches:
-                result = reconstruct(batch, channel_set, models, with_truth=with_truth, stopwatch=watch)
+                result = reconstruct(batch, channel_set, models, hooks=Hooks(stopwatch=watch),
+                                     options=ReconstructionOptions(with_truth=with_truth))
                 with watch("best tag"):
                     tags = select_tags(result, first_entry=entries.first_entry)
                 with watch("write"):

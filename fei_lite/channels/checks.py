@@ -13,7 +13,8 @@ from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.particles import charge, conjugate, flavours, mass, pdg_code
 from fei_lite.variables.cuts import Cut
-from fei_lite.variables.registry import KNOWN, known_of, needed_daughters
+from fei_lite.variables.names import known_of, needed_daughters
+from fei_lite.variables.registry import KNOWN
 
 #: Which particles the lists of an event hold.
 LISTS = {

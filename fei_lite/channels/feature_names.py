@@ -11,13 +11,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from fei_lite.errors import UnknownNameError
-from fei_lite.variables.registry import check as check_name
-from fei_lite.variables.registry import needed_daughters
-
-#: What combinations can be cut on and ranked by: known before the vertex fit.
-COMBINATION_VARIABLES = (
-    "M", "Q", "Mbc", "deltaE", "abs(dM)", "abs(dQ)", "abs(deltaE)", "daughterProductOf(SignalProbability)",
-)
+from fei_lite.variables.names import check as check_name
+from fei_lite.variables.names import needed_daughters
 
 #: Truth that a classifier may be trained on.
 TARGETS = ("isSignal", "isPrimarySignal", "isSignalAcceptMissingNeutrino")

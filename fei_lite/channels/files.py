@@ -48,7 +48,7 @@ class _Post(Strict):
 
 
 class _ChannelTable(Strict):
-    daughters: Annotated[_Names, Field(min_length=1)]
+    daughters: _Names
     invisible: _Names = ()
     cuts: _Cuts | None = None
     post_fit_cuts: str | None = None
@@ -66,7 +66,7 @@ class _File(Strict):
     features: _Names = ()
     fit: _Fit = "auto"
     classifier: Literal["model", "none"] = "model"
-    channel: Annotated[tuple[_ChannelTable, ...], Field(min_length=1)]
+    channel: tuple[_ChannelTable, ...]
 
 
 @dataclass
@@ -158,6 +158,8 @@ def read_drafts(folder: Path, findings: Findings) -> tuple[list[ParticleDraft], 
 
 
 def _draft(content: _File, where: str, findings: Findings) -> ParticleDraft:
+    if not content.channel:
+        findings.error(f"{where}: channel", "no channels. Give at least one [[channel]].")
     return ParticleDraft(
         where=where, name=content.particle.removesuffix(":generic"), target=content.target,
         cuts=_cut(content.cuts, f"{where}: cuts", findings),
@@ -169,6 +171,8 @@ def _draft(content: _File, where: str, findings: Findings) -> ParticleDraft:
 
 
 def _channel(table: _ChannelTable, at: str, findings: Findings) -> ChannelDraft:
+    if not table.daughters:
+        findings.error(f"{at}.daughters", "no daughters. Give at least one.")
     after = table.post_fit_cuts
     return ChannelDraft(
         where=at, daughters=[name.removesuffix(":generic") for name in table.daughters],

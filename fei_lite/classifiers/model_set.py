@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,9 +59,6 @@ class ChannelModel:
 class ModelSet:
     """Trained classifiers by channel identifier, and the manifest they came with."""
 
-    #: ``predict`` takes ``above``, the cut that follows.
-    cuts_early: ClassVar[bool] = True
-
     name: str
     models: Mapping[str, ChannelModel]
     manifest: Mapping[str, Any] = field(repr=False)
@@ -70,6 +67,13 @@ class ModelSet:
     tag_classifier: ChannelModel | None = None
     #: Its second forest, of the same features: the probability given that the event is B Bbar.
     given_bb: ChannelModel | None = None
+    #: Hashes of the channel sets that were found to fit.
+    _fitting: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        judged = "" if self.tag_classifier is None else ", a tag classifier"
+        return (f"ModelSet('{self.name}': models of {len(self.models)} channels, {len(self.untrained)} without"
+                f"{judged}; {self.source})")
 
     @property
     def untrained(self) -> dict[str, str]:
@@ -125,6 +129,12 @@ class ModelSet:
                 f"{self.source}: model set '{self.name}', trained for channel set '{trained_for['name']}', does not "
                 f"fit channel set '{channel_set.name}':\n" + "\n".join(shown)
                 + "\nUse the channel set of the training, or train a set for this one (fei-lite train).")
+
+    def check_once(self, channel_set: ChannelSet) -> None:
+        """:meth:`check`, unless a channel set of this content was found to fit before."""
+        if channel_set.hash not in self._fitting:
+            self.check(channel_set)
+            self._fitting.add(channel_set.hash)
 
     def _findings(self, channel_set: ChannelSet) -> list[str]:
         wanted = {channel.identifier: channel.features for channel in channel_set.channels() if channel.features}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FeiLiteError
+from fei_lite.fractions import effective_size
 
 Floats = NDArray[np.float64]
 
@@ -74,18 +75,18 @@ def weighted_auc(y: ArrayLike, p: ArrayLike, *, weight: ArrayLike | None = None,
     ps, ws, pb, wb = p[signal], w[signal], p[~signal], w[~signal]
     if not (ws.sum() > 0.0 and wb.sum() > 0.0):
         return float("nan"), float("nan")
-    below = _share_below(ps, pb, wb)  # of the background, for each signal entry
-    above = 1.0 - _share_below(pb, ps, ws)
+    below = _fraction_below(ps, pb, wb)  # of the background, for each signal entry
+    above = 1.0 - _fraction_below(pb, ps, ws)
     auc = float(np.average(below, weights=ws))
     if len(ps) < 2 or len(pb) < 2:
         return auc, float("nan")
     number = np.arange(len(p)) if group is None else np.asarray(group)
     part = np.empty(len(p))  # of each entry in auc - its expectation
-    for of_class, share, w_class in ((signal, below, ws), (~signal, above, wb)):
+    for of_class, beyond, w_class in ((signal, below, ws), (~signal, above, wb)):
         sums = np.bincount(number[of_class], weights=w_class)
-        n_effective = sums.sum() ** 2 / np.sum(sums**2)
+        n_effective = effective_size(sums)
         bessel = n_effective / (n_effective - 1.0) if n_effective > 1.0 else 1.0
-        part[of_class] = np.sqrt(bessel) * w_class * (share - auc) / w_class.sum()
+        part[of_class] = np.sqrt(bessel) * w_class * (beyond - auc) / w_class.sum()
     return auc, float(np.sqrt(np.sum(np.bincount(number, weights=part)**2)))
 
 
@@ -103,7 +104,7 @@ def log_loss(y: ArrayLike, p: ArrayLike, *, weight: ArrayLike | None = None) -> 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Predicted probability against the share of signal, per bin of the prediction.
+    """Predicted probability against the fraction of signal, per bin of the prediction.
 
     ``predicted`` and ``observed`` are weighted means of ``p`` and ``y``;
     ``uncertainty`` is the standard deviation of ``observed`` expected if
@@ -115,12 +116,25 @@ class Reliability:
     uncertainty: Floats
     weight: Floats
 
+    @property
+    def calibration_error(self) -> float:
+        """Mean of |observed - predicted| over the bins, by weight; NaN without any."""
+        return self._mean(np.abs(self.observed - self.predicted))
+
+    @property
+    def error_from_fluctuations(self) -> float:
+        """What the calibration error would be on average if every prediction were right; NaN without any bin."""
+        return self._mean(np.sqrt(2.0 / np.pi) * self.uncertainty)
+
+    def _mean(self, values: Floats) -> float:
+        return float(np.average(values, weights=self.weight)) if len(self.weight) else float("nan")
+
 
 def reliability(y: ArrayLike, p: ArrayLike, *, weight: ArrayLike | None = None,
                 n_bins: int = 20) -> Reliability:
     """Reliability in ``n_bins`` bins of about equal expected information.
 
-    A bin holds an equal share of the sum of ``weight * sqrt(p (1 - p))``, so that
+    A bin holds an equal part of the sum of ``weight * sqrt(p (1 - p))``, so that
     a rare signal at large ``p`` is not lost in one bin among the background.
     Equal predictions stay together; empty bins are left out.
     """
@@ -154,12 +168,9 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, weight: ArrayLike 
     """Mean of |observed - predicted| over the bins of :func:`reliability`, by weight.
 
     NaN for an empty sample. Statistical fluctuations contribute: compare with
-    the mean ``uncertainty`` of the bins.
+    :attr:`Reliability.error_from_fluctuations`.
     """
-    bins = reliability(y, p, weight=weight, n_bins=n_bins)
-    if not len(bins.weight):
-        return float("nan")
-    return float(np.average(np.abs(bins.observed - bins.predicted), weights=bins.weight))
+    return reliability(y, p, weight=weight, n_bins=n_bins).calibration_error
 
 
 def _weights(weight: ArrayLike | None, n: int) -> Floats:
@@ -171,11 +182,11 @@ def _weights(weight: ArrayLike | None, n: int) -> Floats:
     return w
 
 
-def _share_below(at: Floats, values: Floats, weight: Floats) -> Floats:
-    """Share of the weight of ``values`` below each ``at``; equal values count half."""
+def _fraction_below(at: Floats, values: Floats, weight: Floats) -> Floats:
+    """Fraction of the weight of ``values`` below each ``at``; equal values count half."""
     order = np.argsort(values, kind="stable")
     sums = np.concatenate([[0.0], np.cumsum(weight[order])])
     low = sums[np.searchsorted(values[order], at, side="left")]
     high = sums[np.searchsorted(values[order], at, side="right")]
-    share: Floats = (low + high) / (2.0 * sums[-1])
-    return share
+    found: Floats = (low + high) / (2.0 * sums[-1])
+    return found

@@ -19,7 +19,7 @@ from fei_lite.renamed import renamed
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "simulate", "enrichment", "train", "reconstruct", "evaluate", "analyse", "fit",
+COMMANDS = ("channels", "variables", "simulate", "enrich", "train", "reconstruct", "evaluate", "analyse", "fit",
             "report", "benchmark")
 
 

@@ -18,8 +18,9 @@ of Mbc.
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
-from typing import Any
 
 HELP = "efficiencies and purity of a Btag file"
 
@@ -65,17 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.errors import FeiLiteError
     from fei_lite.outputs import atomic_output
 
-    if arguments.simulation is not None and len(arguments.btags) > 1:
-        raise FeiLiteError("--simulation: give one Btag file of data; sets are compared without it.")
+    accounted = True
     if arguments.simulation is not None:
-        from fei_lite.cli.corrections import correct
-
-        text, accounted = correct(arguments), True
+        if len(arguments.btags) > 1:
+            raise FeiLiteError("--simulation: give one Btag file of data; sets are compared without it.")
+        text = _correct(arguments)
     elif len(arguments.btags) > 1 or any(x is not None for x in (
             arguments.purities, arguments.reconstructible, arguments.figure)):
-        from fei_lite.cli.comparison import compare
-
-        text, accounted = compare(arguments), True
+        text = _compare(arguments)
     else:
         text, accounted = _one(arguments)
     if arguments.output is None:
@@ -88,83 +86,51 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     """The result of a single file, and whether its cut-flow accounts for every event."""
-    import json
+    from fei_lite.performance.files import evaluate_file
+    from fei_lite.performance.text import evaluation_table
+    from fei_lite.performance.working_points import WORKING_POINTS
 
-    from fei_lite.performance.working_points import WORKING_POINTS, evaluate_tags
-    from fei_lite.tagging.output import read_tags
-
-    _, cutflow, metadata = read_tags(arguments.btags[0], columns=())
-    result = evaluate_tags(_best_rows(arguments.btags[0]), metadata,
-                           working_points=arguments.working_points or WORKING_POINTS)
-    counts = {(stage, name): count for stage, name, count in cutflow}
-    read, tagged, untagged = (counts.get(("events", f"all: {step}"), -1) for step in ("read", "tagged", "untagged"))
-    accounted = ((read == tagged + untagged == result["n_events"] and tagged == result["n_tagged"])
-                 or (not cutflow and result["n_events"] == 0))
-    result["cutflow"] = [{"stage": s, "name": n, "count": c} for s, n, c in cutflow]
-    result["every_event_accounted_for"] = accounted
-    return json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.channels), accounted
+    found = evaluate_file(arguments.btags[0], working_points=arguments.working_points or WORKING_POINTS)
+    text = (json.dumps(found.to_json(), indent=1) if arguments.format == "json"
+            else evaluation_table(found, channels=arguments.channels))
+    return text, found.every_event_accounted_for
 
 
-def _best_rows(path: Path) -> dict[str, Any]:
-    """What :func:`evaluate_tags` reads, of the best Btags alone: a long file does not fit into memory."""
-    import numpy as np
+def _compare(arguments: argparse.Namespace) -> str:
+    """Model sets compared on the same events; draws the figure."""
+    from tqdm import tqdm
 
-    from fei_lite.tagging.streaming import iterate_tags
+    from fei_lite.performance.comparison import PURITIES
+    from fei_lite.performance.files import compare_files
+    from fei_lite.performance.plain import as_plain
+    from fei_lite.performance.text import comparison_table
 
-    names = ("best", "SignalProbability", "pdg", "weight", "Mbc", "isSignal")
-    pieces = [{name: values[piece["best"] == 1] for name, values in piece.items()}
-              for piece in iterate_tags(path, names[:-1], optional=names[-1:])]
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    with tqdm(unit=" events", file=sys.stderr, disable=None, leave=False) as bar:
+        comparison, reconstructible = compare_files(
+            arguments.btags, choose=arguments.choose, purities=arguments.purities or PURITIES,
+            replicas=arguments.replicas, seed=arguments.seed, events=arguments.reconstructible,
+            given_bb=arguments.given_bb, progress=lambda n: bar.update(n - bar.n))
+    if arguments.figure is not None:
+        from fei_lite.plots.performance import draw_comparison
 
-
-def _percent(measured: dict[str, float | None] | None) -> str:
-    if measured is None or measured["value"] is None:
-        return f"{'-':>22}"
-    value, lower, upper = (100.0 * float(measured[k] or 0.0) for k in ("value", "lower", "upper"))
-    return f"{value:8.3f} [{lower:.3f}, {upper:.3f}]"
-
-
-def _table(result: dict[str, Any], channels: bool) -> str:
-    lines = [f"{result['n_events']} events" + (", weighted" if result["weighted"] else ""), "",
-             f"{'':4} {'P >':>6} {'tags':>8} {'tagging efficiency %':>26} {'tag-side efficiency %':>26} "
-             f"{'purity %':>26}"]
-    for b_type in ("B+", "B0"):
-        for point in result[b_type]["working_points"]:
-            lines.append(
-                f"{b_type:4} {point['min_signal_probability']:6g} {point['n_tagged']:8d} "
-                f"{_percent(point['tagging_efficiency']):>26} {_percent(point['tag_side_efficiency']):>26} "
-                f"{_percent(point['purity']):>26}")
-        if block := result[b_type].get("per_event_type"):
-            fractions = ", ".join(_percent(m).strip() for m in block["tag_side_efficiency"])
-            lines.append(f"     of {block['event_type']} events alone: tag-side efficiency % {fractions}")
-    if not result["has_truth"]:
-        lines.append("no truth in the file: tag-side efficiency and purity are unknown")
-    elif (peak := result["mbc_of_correct_tags"]) and peak["median"] is not None:
-        lines += ["", f"Mbc of {peak['n']} correct best tags: median {peak['median']:.4f} GeV, "
-                  f"half of the central 68 % {1e3 * peak['width']:.2f} MeV; Gaussian core {peak['core_mean']:.4f} GeV, "
-                  f"sigma {1e3 * peak['core_sigma']:.2f} MeV"]
-    lines += ["", *_cutflow(result, channels)]
-    return "\n".join(lines)
+        draw_comparison(comparison, arguments.figure, reconstructible=reconstructible, force=arguments.force)
+    if arguments.format == "json":
+        return json.dumps({"comparison": as_plain(comparison), "reconstructible": as_plain(reconstructible)}, indent=1)
+    return comparison_table(comparison, reconstructible, given_bb=arguments.given_bb)
 
 
-def _cutflow(result: dict[str, Any], channels: bool) -> list[str]:
-    """The cut-flow per stage and particle; of channels only on request."""
-    rows: dict[tuple[str, str], dict[str, int]] = {}
-    for row in result["cutflow"]:
-        name, _, step = row["name"].rpartition(": ")
-        rows.setdefault((row["stage"], name), {})[step] = row["count"]
-    events = rows.pop(("events", "all"), {})
-    lines = ["cut-flow: " + " = ".join([f"read {events.get('read', 0)}", f"tagged {events.get('tagged', 0)}"
-                                         f" + untagged {events.get('untagged', 0)}"])]
-    for (_, name), steps in [item for item in rows.items() if item[0][0] == "events"]:
-        lines += [f"  {name}: {step}: {count}" for step, count in steps.items()]
-    shown = ("events with a candidate", "events without", "classified", "duplicates dropped", "kept", "kept true")
-    lines.append(f"{'stage':8} {'particle':10} " + " ".join(f"{s:>24}" for s in shown))
-    for (stage, name), steps in rows.items():
-        if stage != "events" and "kept" in steps:
-            lines.append(f"{stage:8} {name:10} " + " ".join(f"{steps.get(s, 0):>24}" for s in shown))
-    if channels:
-        for (stage, name), steps in rows.items():
-            if stage != "events" and "kept" not in steps:
-                lines.append(f"{stage:8} {name}: " + ", ".join(f"{step} {count}" for step, count in steps.items()))
-    return lines
+def _correct(arguments: argparse.Namespace) -> str:
+    """Correction factors per decay mode; draws the figure."""
+    from fei_lite.corrections.files import correct_files
+    from fei_lite.corrections.text import factors_table
+
+    found = correct_files(
+        arguments.btags[0], arguments.simulation, events=arguments.events or (), choose=arguments.choose,
+        min_signal_probability=arguments.min_signal_probability, scale=arguments.scale,
+        scale_error=arguments.scale_error, min_expected=arguments.min_expected)
+    if arguments.figure is not None:
+        from fei_lite.plots.corrections import draw_corrections
+
+        draw_corrections(found.factors, arguments.figure, names=found.names, force=arguments.force)
+    return (json.dumps(found.to_json(), indent=1) if arguments.format == "json"
+            else factors_table(found.factors, found.names))

@@ -40,7 +40,7 @@ from fei_lite.corrections.samples import Options, Rows, Tags, make_rows
 from fei_lite.corrections.shapes import FittedShape, SignalModel, find_model, fit_shape
 from fei_lite.corrections.yields import Problem, Yields, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
-from fei_lite.performance.working_points import B_TYPES
+from fei_lite.performance.best_tags import B_TYPES
 
 Floats = NDArray[np.float64]
 

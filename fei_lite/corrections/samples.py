@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
-from fei_lite.performance.best_tags import BestTags
-from fei_lite.performance.working_points import B_TYPES
+from fei_lite.fractions import Sums
+from fei_lite.performance.best_tags import B_TYPES, BestTags
 
 Floats = NDArray[np.float64]
 
@@ -108,9 +108,8 @@ class Rows:
     @property
     def effective(self) -> Floats:
         """Effective number of simulated peaking candidates (n_rows,)."""
-        total, squares = self.peak.sum(axis=1), self.peak_squares.sum(axis=1)
-        effective: Floats = np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0.0)
-        return effective
+        return np.array([Sums(weight=weight, squares=squares).n_effective for weight, squares in zip(
+            self.peak.sum(axis=1), self.peak_squares.sum(axis=1), strict=True)])
 
 
 def make_rows(data: Tags, simulation: Tags, options: Options) -> tuple[Rows, dict[str, str]]:

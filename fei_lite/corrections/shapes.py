@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def argus_bins(edges: Floats, slope: Floats, *, endpoint: float) -> tuple[Floats, Floats]:
-    """Shares of an ARGUS background in bins, and their derivative by the slope; both (n, n_bins).
+    """Fractions of an ARGUS background in bins, and their derivative by the slope; both (n, n_bins).
 
     The density is x sqrt(t) exp(slope t), t = 1 - (x / endpoint)^2, zero above the
     endpoint (H. Albrecht et al., Phys. Lett. B 241 (1990) 278); ``slope`` (n,) of
@@ -38,11 +38,11 @@ def argus_bins(edges: Floats, slope: Floats, *, endpoint: float) -> tuple[Floats
 
 
 def _normalised(integral: Floats, derivative: Floats) -> tuple[Floats, Floats]:
-    """Shares per bin and their derivative, from the integral up to each edge (last axis)."""
+    """Fractions per bin and their derivative, from the integral up to each edge (last axis)."""
     bins, slopes = np.diff(integral), np.diff(derivative)
     total = (integral[..., -1] - integral[..., 0])[..., None]
-    share = bins / total
-    return share, (slopes - share * (derivative[..., -1] - derivative[..., 0])[..., None]) / total
+    part = bins / total
+    return part, (slopes - part * (derivative[..., -1] - derivative[..., 0])[..., None]) / total
 
 
 def _crystal_ball(z: Floats, p: Floats) -> tuple[Floats, Floats]:
@@ -75,7 +75,7 @@ class SignalModel:
 
     def bins(self, edges: Floats, parameters: Floats, *, shift: float = 0.0,
              width: float = 1.0) -> tuple[Floats, Floats, Floats]:
-        """Shares in bins (n, n_bins) of peaks with ``parameters`` (n, 4), and derivatives by shift and width.
+        """Fractions in bins (n, n_bins) of peaks with ``parameters`` (n, 4), and derivatives by shift and width.
 
         The mean moves by ``shift`` (GeV), sigma is multiplied with ``width``.
         """
@@ -83,8 +83,8 @@ class SignalModel:
         sigma = p[..., 1] * width
         z = (edges - p[..., 0] - shift) / sigma
         integral, density = self.function(z, p)
-        share, by_shift = _normalised(integral, -density / sigma)
-        return share, by_shift, _normalised(integral, -density * z / width)[1]
+        part, by_shift = _normalised(integral, -density / sigma)
+        return part, by_shift, _normalised(integral, -density * z / width)[1]
 
 
 _POSITION = ((5.275, 5.284), (0.0015, 0.006))

@@ -6,14 +6,29 @@ of them: object ``i`` of event ``e`` is row ``offsets[e] + i`` of each column.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import schema
+
+Derived = TypeVar("Derived")
+
+
+def offsets_of(counts: ArrayLike) -> NDArray[np.int64]:
+    """First row of each of n runs of the given lengths, and the end of the last: (n + 1,).
+
+    >>> offsets_of([2, 0, 3]).tolist()
+    [0, 2, 2, 5]
+    """
+    counts = np.asarray(counts)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, dtype=np.int64, out=offsets[1:])
+    return offsets
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,12 @@ class Jagged:
 
     offsets: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
+
+    def __repr__(self) -> str:
+        return f"Jagged({len(self)} objects in {len(self.offsets) - 1} events: {', '.join(self.columns)})"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.columns)
 
     def __len__(self) -> int:
         """Number of objects in all events."""
@@ -50,7 +71,7 @@ class Jagged:
 
     def select(self, events: NDArray[np.integer]) -> Jagged:
         """The objects of chosen events (rows of the batch, rising)."""
-        offsets = np.concatenate([[0], np.cumsum(self.counts[events])]).astype(np.int64)
+        offsets = offsets_of(self.counts[events])
         wanted = np.zeros(len(self.offsets) - 1, dtype=bool)
         wanted[events] = True
         rows = wanted[self.event_index]
@@ -75,6 +96,22 @@ class EventBatch:
     source: str = ""
     start: int = 0
     notes: dict[str, int] = field(default_factory=dict)  # counted oddities, e.g. dropped NaN helices
+    _derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        where = f", entries {self.start} to {self.start + self.n_events - 1} of {self.source}" if self.source else ""
+        lists = [f"{len(objects)} {name}" for name in schema.LISTS if (objects := getattr(self, name)) is not None]
+        return f"EventBatch({self.n_events} events{where}: {', '.join(lists)})"
+
+    def derived(self, name: str, make: Callable[[EventBatch], Derived]) -> Derived:
+        """What ``make`` computes from the batch: done once, and gone with the batch.
+
+        ``name`` starts with the module that asks. Slices and selections start without.
+        """
+        if name not in self._derived:
+            self._derived[name] = make(self)
+        value: Derived = self._derived[name]
+        return value
 
     @property
     def n_events(self) -> int:
@@ -106,7 +143,7 @@ def concatenate(batches: list[EventBatch]) -> EventBatch:
         if any(item is None for item in lists):
             return None
         counts = np.concatenate([item.counts for item in lists])
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        offsets = offsets_of(counts)
         return Jagged(offsets, {k: np.concatenate([item.columns[k] for item in lists]) for k in lists[0].columns})
 
     notes: dict[str, int] = {}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError
-from fei_lite.events.batch import EventBatch, Jagged
+from fei_lite.events.batch import EventBatch, Jagged, offsets_of
 
 #: Positions of the diagonal in a packed upper triangle of order 5.
 _DIAGONAL = (0, 5, 9, 12, 14)
@@ -50,7 +50,7 @@ def is_covariance(packed: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def select(objects: Jagged, keep: NDArray[np.bool_]) -> tuple[Jagged, NDArray[np.int64]]:
     """The objects of ``keep``, and each old row's new index in its event (-1: dropped)."""
-    kept_before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+    kept_before = offsets_of(keep)
     offsets = kept_before[objects.offsets]
     new_index = np.where(keep, kept_before[:-1] - offsets[objects.event_index], -1)
     return Jagged(offsets, {name: column[keep] for name, column in objects.columns.items()}), new_index
@@ -104,7 +104,7 @@ def _clean_v0s(v0s: Jagged, n_tracks: NDArray[np.int64], new_track: NDArray[np.i
                notes: dict[str, int]) -> Jagged:
     sieve = _Sieve("v0s", len(v0s), notes)
     event = v0s.event_index
-    first = np.concatenate([[0], np.cumsum(n_tracks)])[event]
+    first = offsets_of(n_tracks)[event]
     renamed: dict[str, NDArray[Any]] = {}
     for side in ("positive", "negative"):
         index = v0s[f"{side}_index"].astype(np.int64)

@@ -13,19 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError
-from fei_lite.events.batch import EventBatch, Jagged
+from fei_lite.events.batch import EventBatch, Jagged, offsets_of
 from fei_lite.events.checks import clean
 from fei_lite.events.files import BASKET, PathLike, entry_bounds
 from fei_lite.events.mdst_conditions import Conditions, conditions_of, field_of, generated_vectors
 from fei_lite.events.mdst_tree import TREE, MdstTree, cdc_hits, pxd_hits, svd_hits
 from fei_lite.events.rootio import damage_reported, get_tree, open_root
+from fei_lite.particles import v0_tracks
 
 #: Fit hypotheses in the order of preference: pion, then the nearest mass (mu, e, K, p, deuteron).
 _FIT_PREFERENCE = (2, 1, 0, 3, 4, 5)
 #: Bit of the photon hypothesis in ECLCluster::m_hypotheses; its number in the older m_hypothesisId.
 _PHOTON_BIT, _PHOTON_ID = 1 << 4, 5
 #: V0 hypothesis from the (positive, negative) fit hypotheses.
-_V0_CODES = {(211, 211): 310, (2212, 211): 3122, (211, 2212): -3122, (11, 11): 22}
+#: Hypotheses of a V0; mDST files name those of its tracks without sign.
+_V0_CODES = (310, 3122, -3122, 22)
 #: Edges in theta (rad) of the calorimeter's regions, and the regions (basf2's clusterReg).
 _REGION_EDGES = (0.2164208, 0.5480334, 0.561996, 2.2462387, 2.2811453, 2.7070057)
 _REGIONS = np.array([0, 1, 11, 2, 13, 3, 0], dtype=np.int8)
@@ -67,7 +69,7 @@ def _tracks(tree: MdstTree, n_generated: NDArray[np.int64], notes: dict[str, int
 def _take(values: NDArray[Any], counts: NDArray[np.int64], event: NDArray[np.int64], index: NDArray[np.int64],
           missing: float) -> NDArray[Any]:
     """``values`` of objects by their index in their event; ``missing`` where the index is not in the event."""
-    first = np.concatenate([[0], np.cumsum(counts)])[event]
+    first = offsets_of(counts)[event]
     valid = (index >= 0) & (index < counts[event])
     taken = np.full((len(index), *values.shape[1:]), missing, dtype=np.result_type(values.dtype, type(missing)))
     taken[valid] = values[(first + index)[valid]]
@@ -148,7 +150,8 @@ def _v0s(tree: MdstTree, n_events: int, notes: dict[str, int]) -> Jagged:
                     f"{side}_cov": found["helix_cov"]}
         daughters.append(_take(hypotheses, n_fits, event, fit, 0))
     pdg = np.zeros(len(event), dtype=np.int32)
-    for (positive, negative), code in _V0_CODES.items():
+    for code in _V0_CODES:
+        positive, negative = (abs(track) for track in v0_tracks(code))
         pdg[(daughters[0] == positive) & (daughters[1] == negative)] = code
     if (unknown := int(np.count_nonzero(pdg == 0))):
         notes["v0s: hypothesis neither K_S0, Lambda0 nor photon"] = unknown

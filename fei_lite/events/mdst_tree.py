@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, nearest
+from fei_lite.events.batch import offsets_of
 from fei_lite.events.rootio import damage_reported
 
 TREE = "tree"
@@ -99,7 +100,7 @@ class MdstTree:
         refitted or secondary match), the first of equals. Without such a
         relation in the file (data) all are -1.
         """
-        first = np.concatenate([[0], np.cumsum(n_source)])
+        first = offsets_of(n_source)
         best = np.full(int(first[-1]), -1, dtype=np.int64)
         name = f"{source}To{target}"
         if not self.has(name, "m_from"):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError
+from fei_lite.events.batch import offsets_of
 from fei_lite.events.layout import Branch, branches
 
 METADATA = b"fei_lite_metadata"
@@ -92,7 +93,7 @@ class ParquetSource:
             stored = (arrow.metadata or {}).get(METADATA)
             self.metadata = None if stored is None else stored.decode()
             rows = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
-        self._edges = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
+        self._edges = offsets_of(rows)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ groups of the two B's (:meth:`fei_lite.generator.groups.Groups.weights`) and the
 modes of those decays (:func:`decay_weights`). They are exact, 1 on average, and
 bounded: by about 1 / ``generic_share``, and by a factor of about two for each such decay.
 
-The data, ``enrichment_NAME.json``, come from `fei-lite enrichment`. They
+The data, ``enrichment_NAME.json``, come from `fei-lite enrich`. They
 decide how well a sample is spent, never what it means: data of one channel set
 serve another one as well.
 """
@@ -66,11 +66,11 @@ def load_enrichment(name: str) -> Enrichment:
         known = sorted(item.name[len("enrichment_"):-len(".json")] for item in files("fei_lite.generator").iterdir()
                        if item.name.startswith("enrichment_") and item.name.endswith(".json"))
         raise SimulationError(f"no enrichment '{name}': expected one of {', '.join(known)}, or a .json file of "
-                              "fei-lite enrichment.")
+                              "fei-lite enrich.")
     data = json.loads(path.read_text())
     if data["table"] != table_hash():
         raise SimulationError(f"{path}: measured for the decay table {data['table']}, the installed decaylanguage "
-                              f"ships {table_hash()}; run fei-lite enrichment.")
+                              f"ships {table_hash()}; run fei-lite enrich.")
     boosts, decays = ({int(code): unpacked(text) for code, text in data[part].items()} for part in ("boosts", "decays"))
     for code, values in (*boosts.items(), *decays.items()):
         expected = len(require_modes(belle2_table(), code))

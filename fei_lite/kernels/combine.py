@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from fei_lite.kernels.combination_codes import (
+    ABS_DELTA_E,
+    ABS_DM,
+    ABS_DQ,
+    DELTA_E,
+    MASS,
+    MBC,
+    NOTHING,
+    PROBABILITY,
+    Q_VALUE,
+)
 from fei_lite.kernels.jit import kernel
-
-# Variables of a combination (cuts and ranking): see VARIABLES for the names.
-MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY, NOTHING = range(9)
-
-#: basf2 name -> code of each variable that the kernel can cut on or rank by.
-VARIABLES = {
-    "M": MASS, "Q": Q_VALUE, "Mbc": MBC, "deltaE": DELTA_E, "abs(dM)": ABS_DM, "abs(dQ)": ABS_DQ,
-    "abs(deltaE)": ABS_DELTA_E, "daughterProductOf(SignalProbability)": PROBABILITY,
-}
-
-# NOTHING is 0 for all: ranked by it, combinations stay in the order in which they are made.
 
 # Rounding of a partial sum must never prune what the full sum keeps (GeV).
 _MARGIN = 1e-9

@@ -1,8 +1,9 @@
-"""The best Btags of a Btag file, read in pieces: a row per event is all that stays in memory."""
+"""The best Btags of a sample of events, from a Btag file or as they are made: one row per event stays in memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, nearest
 from fei_lite.events.files import PathLike
-from fei_lite.performance.working_points import B_TYPES
+from fei_lite.fractions import Sums
 from fei_lite.tagging.output import read_tags
 from fei_lite.tagging.streaming import ROWS, iterate_tags
+
+#: B types of Btags: name, absolute PDG code, and the event type that has them.
+B_TYPES = {"B+": (521, "B+B-"), "B0": (511, "B0B0bar")}
 
 #: ``event``: one best Btag per event, over the B+ and B0 lists together. ``type``: the best of each list.
 Choice = Literal["event", "type"]
@@ -21,15 +25,6 @@ _COLUMNS = {"entry": "entry", "event": "event", "b_type": "pdg", "mode": "decayM
             "probability": "SignalProbability", "mbc": "Mbc", "delta_e": "deltaE", "weight": "weight"}
 _GIVEN_BB = "SignalProbabilityGivenBB"
 _TRUTH = {"correct": "isSignal", "ancestor": "mcPDG"}
-
-
-@dataclass(frozen=True)
-class Events:
-    """The events behind Btags: number, sum of weights, sum of squared weights."""
-
-    n: int
-    weight: float
-    squares: float
 
 
 @dataclass(frozen=True)
@@ -57,9 +52,9 @@ class BestTags:
     correct: NDArray[np.bool_]
     ancestor: NDArray[np.int32]
     has_truth: bool
-    events: Events
-    events_of_b_type: dict[str, Events]
-    listed: dict[str, Events]
+    events: Sums
+    events_of_b_type: dict[str, Sums]
+    listed: dict[str, Sums]
     metadata: dict[str, Any]
 
     def __len__(self) -> int:
@@ -72,6 +67,11 @@ class BestTags:
     def of_b_type(self, b_type: str) -> BestTags:
         """The Btags of one B type, ``"B+"`` or ``"B0"``."""
         return self.select(self.b_type == B_TYPES[b_type][0])
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The Btags under the names that a Btag file gives them; isSignal and mcPDG where there is truth."""
+        names = _COLUMNS | (_TRUTH if self.has_truth else {})
+        return {name: getattr(self, own) for own, name in names.items()}
 
 
 _ARRAYS = tuple(f.name for f in fields(BestTags) if str(f.type).startswith("NDArray"))
@@ -88,47 +88,79 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     that is damaged, foreign or incomplete.
     """
     _, _, metadata = read_tags(path, columns=())
-    names = {**_COLUMNS, "best": "best"}
-    pieces: list[dict[str, NDArray[Any]]] = []
-    last = np.empty(0, dtype=np.int64)  # keys of the last event of the piece before: its rest follows
-    right: list[dict[str, NDArray[Any]]] = []
-    for piece in iterate_tags(path, list(names.values()), optional=[*_TRUTH.values(), _GIVEN_BB], rows=rows):
+    found = TagPieces(choose, given_bb)
+    for piece in iterate_tags(path, [*_COLUMNS.values(), "best"], optional=[*_TRUTH.values(), _GIVEN_BB], rows=rows):
         if truth and not all(name in piece for name in _TRUTH.values()):
             raise EventFileError(f"{path}: no truth (isSignal, mcPDG): only simulated events tell correct Btags.")
-        if given_bb and _GIVEN_BB in piece:
-            piece["SignalProbability"] = piece[_GIVEN_BB]
-        first, last = first_rows(piece, choose, last)
-        pieces.append({name: values[first] for name, values in piece.items()})
+        found.add(piece)
+    tags = found.best_tags(metadata, where=path)
+    if truth and not tags.events_of_b_type:
+        raise EventFileError(f"{path}: holds neither B+B- nor B0B0bar events (event types "
+                             f"{', '.join(metadata['event_types']) or 'none'}): no tag-side efficiency.")
+    return tags
+
+
+@dataclass
+class TagPieces:
+    """Collects the best Btags from pieces of a Btag table, in the order of the events.
+
+    ``choose`` and ``given_bb``: see :func:`read_best_tags`.
+    """
+
+    choose: Choice = "event"
+    given_bb: bool = False
+    _best: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _correct: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    # of the last event of the piece before: its rest follows
+    _last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def add(self, piece: Mapping[str, NDArray[Any]]) -> None:
+        """Add the candidates of a piece: columns of a Btag file, with ``best``; isSignal and mcPDG if known."""
+        first, self._last = first_rows(piece, self.choose, self._last)
+        names = {**_COLUMNS, **{f: name for f, name in _TRUTH.items() if name in piece}}
+        if self.given_bb and _GIVEN_BB in piece:
+            names["probability"] = _GIVEN_BB
+        self._best.append({f: piece[name][first] for f, name in names.items()})
         if "isSignal" in piece:
-            rows_right = piece["isSignal"] == 1
-            right.append({name: piece[name][rows_right] for name in ("entry", "pdg", "weight")})
-    found = {field: np.concatenate([p[name] for p in pieces]) if pieces and name in pieces[0] else None
-             for field, name in {**_COLUMNS, **_TRUTH}.items()}
-    events, of_b_type = _events(path, metadata, truth)
-    return _assemble(found, events, of_b_type, _listed(right, of_b_type), metadata)
+            rows = piece["isSignal"] == 1
+            self._correct.append({name: piece[name][rows] for name in ("entry", "pdg", "weight")})
+
+    def merge(self, other: TagPieces) -> None:
+        """Add the pieces of the events that follow."""
+        self._best += other._best
+        self._correct += other._correct
+        self._last = other._last
+
+    def best_tags(self, metadata: Mapping[str, Any], *, where: PathLike = "Btags") -> BestTags:
+        """The best Btags of all pieces; ``metadata`` has the sums over all events, as a Btag file's.
+
+        Raises :class:`EventFileError`, with ``where``, if a sum is missing.
+        """
+        events, of_b_type = _events(metadata, where)
+        columns = {f: np.concatenate([p[f] for p in self._best]) if self._best and f in self._best[0] else None
+                   for f in (*_COLUMNS, *_TRUTH)}
+        return _assemble(columns, events, of_b_type, self._listed(of_b_type), dict(metadata))
+
+    def _listed(self, of_b_type: Mapping[str, Sums]) -> dict[str, Sums]:
+        """Events with a correct candidate, by B type; each counts once, however many pieces hold its candidates."""
+        found = {}
+        for b_type in of_b_type:
+            entry, weight = (np.concatenate([p[name][np.abs(p["pdg"]) == B_TYPES[b_type][0]] for p in self._correct]
+                                            or [np.empty(0)])
+                             for name in ("entry", "weight"))
+            found[b_type] = Sums.of(weight[np.unique(entry, return_index=True)[1]])
+        return found
 
 
-def _listed(right: list[dict[str, NDArray[Any]]], of_b_type: dict[str, Events]) -> dict[str, Events]:
-    """Events with a correct candidate, by B type; each counts once, in however many pieces its candidates are."""
-    found = {}
-    for b_type in of_b_type:
-        entry, weight = (np.concatenate([p[name][np.abs(p["pdg"]) == B_TYPES[b_type][0]] for p in right]
-                                        or [np.empty(0)])
-                         for name in ("entry", "weight"))
-        w = weight[np.unique(entry, return_index=True)[1]].astype(np.float64)
-        found[b_type] = Events(len(w), float(w.sum()), float(np.sum(w**2)))
-    return found
-
-
-def first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
-                last: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+def first_rows(piece: Mapping[str, NDArray[Any]], choose: Choice,
+               last: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Rows of the best Btags in a piece of a file, and what it needs to know of this piece for the next.
 
     ``last``: the same of the piece before (empty for the first).
     """
     if choose == "event":
         return np.flatnonzero(piece["best"] == 1), last
-    # candidates stand by event and rank: the first of its b_type in an event is the best of its B type
+    # candidates stand by event and rank: the first of a B type in an event is the best of its B type
     key = 2 * piece["entry"].astype(np.int64) + (np.abs(piece["pdg"]) == B_TYPES["B0"][0])
     unique, first = np.unique(key, return_index=True)
     fresh = ~np.isin(unique, last)
@@ -136,8 +168,8 @@ def first_rows(piece: dict[str, NDArray[Any]], choose: Choice,
     return np.sort(first[fresh]), np.union1d(ending, last)[-2:]
 
 
-def _assemble(found: dict[str, NDArray[Any] | None], events: Events, of_b_type: dict[str, Events],
-              listed: dict[str, Events], metadata: dict[str, Any]) -> BestTags:
+def _assemble(found: Mapping[str, NDArray[Any] | None], events: Sums, of_b_type: dict[str, Sums],
+              listed: dict[str, Sums], metadata: dict[str, Any]) -> BestTags:
     n = 0 if found["entry"] is None else len(found["entry"])
 
     def column(name: str, dtype: Any) -> NDArray[Any]:
@@ -153,20 +185,19 @@ def _assemble(found: dict[str, NDArray[Any] | None], events: Events, of_b_type: 
         metadata=metadata)
 
 
-def _events(path: PathLike, metadata: dict[str, Any], truth: bool) -> tuple[Events, dict[str, Events]]:
+def _events(metadata: Mapping[str, Any], where: PathLike) -> tuple[Sums, dict[str, Sums]]:
+    """All events, and those of each B type's event type."""
     for key in ("n_events", "sum_of_weights", "sum_of_squared_weights", "event_types"):
         if key not in metadata:
-            raise EventFileError(f"{path}: the Btag file's metadata has no '{key}': it is not complete."
+            raise EventFileError(f"{where}: the Btag file's metadata has no '{key}': it is not complete."
                                  f"{nearest(key, metadata)}")
-    everything = Events(int(metadata["n_events"]), float(metadata["sum_of_weights"]),
-                        float(metadata["sum_of_squared_weights"]))
+    everything = Sums(int(metadata["n_events"]), float(metadata["sum_of_weights"]),
+                      float(metadata["sum_of_squared_weights"]))
     of_b_type = {}
     for b_type, (_, event_type) in B_TYPES.items():
         if row := metadata["event_types"].get(event_type):
-            # squares per type are not stored: as large, for their weight, as those of all events
-            share = float(row["sum_of_weights"]) / everything.weight if everything.weight > 0.0 else 0.0
-            of_b_type[b_type] = Events(int(row["n_events"]), float(row["sum_of_weights"]), everything.squares * share)
-    if truth and not of_b_type:
-        raise EventFileError(f"{path}: holds neither B+B- nor B0B0bar events (event types "
-                             f"{', '.join(metadata['event_types']) or 'none'}): no tag-side efficiency.")
+            # files of earlier versions lack the squares per type: as large, for their weight, as those of all events
+            part = float(row["sum_of_weights"]) / everything.weight if everything.weight > 0.0 else 0.0
+            of_b_type[b_type] = Sums(int(row["n_events"]), float(row["sum_of_weights"]),
+                                     float(row.get("sum_of_squared_weights", everything.squares * part)))
     return everything, of_b_type

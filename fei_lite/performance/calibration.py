@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.classifiers.quality import expected_calibration_error, reliability
+from fei_lite.fractions import UNDEFINED, Measured, Sums
 from fei_lite.performance.best_tags import BestTags
-from fei_lite.performance.working_points import CONFIDENCE, UNDEFINED, Measured, fraction
+from fei_lite.performance.bootstrap import central, event_replicas
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ THRESHOLDS = (0.0, 0.001, 0.01, 0.1)
 
 @dataclass(frozen=True)
 class Bin:
-    """One point of a reliability diagram: mean prediction, share that is right, number of Btags."""
+    """One point of a reliability diagram: mean prediction, fraction that is right, number of Btags."""
 
     predicted: float
     observed: Measured
@@ -59,32 +60,34 @@ def calibrate(tags: BestTags, *, thresholds: Sequence[float] = THRESHOLDS, n_bin
     """Calibration of the best Btags: ``"all"``, and each B type that is there; a list over ``thresholds``."""
     groups = {"all": tags} | {b_type: tags.of_b_type(b_type) for b_type in tags.events_of_b_type}
     return {name: [event_calibration(group.correct[above], group.probability[above], weight=group.weight[above],
-                                     min_signal_probability=threshold, n_bins=n_bins, replicas=replicas, rng=rng)
+                                     event=group.entry[above], min_signal_probability=threshold, n_bins=n_bins,
+                                     replicas=replicas, rng=rng)
                    for threshold in thresholds for above in [group.probability > threshold]]
             for name, group in groups.items()}
 
 
 def event_calibration(
     correct: NDArray[np.bool_], probability: Floats, *, weight: Floats | None = None,
-    min_signal_probability: float = 0.0, n_bins: int = 20, replicas: int = 200, rng: np.random.Generator,
+    event: NDArray[np.int64] | None = None, min_signal_probability: float = 0.0, n_bins: int = 20,
+    replicas: int = 200, rng: np.random.Generator,
 ) -> Calibration:
-    """Calibration of one Btag per event: truth (n,), probability (n,), weight (n,; default 1)."""
+    """Calibration of Btags: truth (n,), probability (n,), weight (n,; default 1), event (n,; default: one each)."""
     w = np.ones(len(probability)) if weight is None else weight
     if not w.sum() > 0.0:
         return Calibration(min_signal_probability, 0, float("nan"), UNDEFINED, UNDEFINED, float("nan"), [])
     bins = reliability(correct, probability, weight=w, n_bins=n_bins)
-    value = expected_calibration_error(correct, probability, weight=w, n_bins=n_bins)
-    toys = np.empty(replicas)
-    for i in range(replicas):
-        rows = rng.integers(len(w), size=len(w))
-        toys[i] = expected_calibration_error(correct[rows], probability[rows], weight=w[rows], n_bins=n_bins)
+    value, of_event = bins.calibration_error, np.arange(len(w))
+    if event is not None:
+        of_event = np.unique(event, return_inverse=True)[1]
+    n = int(of_event.max()) + 1
+    toys = np.array([expected_calibration_error(correct, probability, weight=w * times[of_event], n_bins=n_bins)
+                     for times in event_replicas(n, n, replicas=replicas, rng=rng)])
     # replicas fluctuate twice: their median lies too high, their spread is right
-    low, middle, high = np.quantile(toys, [0.5 - CONFIDENCE / 2, 0.5, 0.5 + CONFIDENCE / 2])
-    error = Measured(value, max(value - float(middle - low), 0.0), value + float(high - middle))
+    low, middle, high = central(toys)
+    error = Measured(value, max(value - (middle - low), 0.0), value + (high - middle))
     return Calibration(
         min_signal_probability, len(w), float(np.average(probability, weights=w)),
-        fraction(float(w[correct].sum()), float(w.sum()), n_effective=float(w.sum()) ** 2 / float((w**2).sum())), error,
-        float(np.average(np.sqrt(2.0 / np.pi) * bins.uncertainty, weights=bins.weight)),
+        Sums.of(w).fraction(float(w[correct].sum())), error, bins.error_from_fluctuations,
         _points(probability, w, bins.predicted, bins.observed, bins.weight))
 
 
@@ -95,7 +98,6 @@ def _points(probability: Floats, weight: Floats, predicted: Floats, observed: Fl
     starts = np.concatenate([[0], ends[:-1]])
     points = []
     for start, end, p, seen, total in zip(starts, ends, predicted, observed, of_bin, strict=True):
-        squares = float((weight[order[start:end]] ** 2).sum())
-        points.append(Bin(float(p), fraction(float(seen * total), float(total),
-                                             n_effective=float(total) ** 2 / squares), int(end - start)))
+        inside = Sums(int(end - start), float(total), Sums.of(weight[order[start:end]]).squares)
+        points.append(Bin(float(p), inside.fraction(float(seen * total)), inside.n))
     return points

@@ -26,13 +26,13 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import open_events
 from fei_lite.events.files import PathLike
 from fei_lite.events.types import event_types
+from fei_lite.fractions import CONFIDENCE
 from fei_lite.performance.two_sample import Sample, ks_distance, ks_events
-from fei_lite.performance.working_points import CONFIDENCE
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import Hooks, reconstruct
 
 Floats = NDArray[np.float64]
 
-#: Exchanges of events, round by round, and the p-value below which the next, finer round is worth it.
+#: Exchanges of events, round by round, and the p-value below which the next, finer round is made.
 ROUNDS = ((199, 0.05), (1999, 0.005), (19_999, 0.0))
 #: What is compared of a particle beside its features.
 NUMBER, PROBABILITY = "candidates per event", "SignalProbability"
@@ -99,7 +99,7 @@ def collect(paths: Sequence[PathLike], channels: ChannelSet, models: ModelSet, *
                     found.add(channel.identifier, channel.particle, channels.particles[channel.particle].stage,
                               table.event_index, columns)
 
-            result = reconstruct(batch, channels, models, observer=observe)
+            result = reconstruct(batch, channels, models, hooks=Hooks(observer=observe))
             for name, table in result.tables.items():
                 found.add(name, name, channels.particles[name].stage, table.event_index,
                           {PROBABILITY: table["SignalProbability"]})
@@ -221,7 +221,7 @@ def location(sample: Sample) -> tuple[float, float]:
 
 
 def quantiles(sample: Sample, fractions: Sequence[float]) -> list[float]:
-    """Weighted quantiles: the smallest value with at least that share of the weight at or below it."""
+    """Weighted quantiles: the smallest value with at least that fraction of the weight at or below it."""
     if not len(sample.values):
         return [float("nan")] * len(fractions)
     order = np.argsort(sample.values, kind="stable")

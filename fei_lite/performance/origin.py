@@ -89,11 +89,21 @@ def foreign_energy(tags: BestTags, objects: dict[str, Lists], events: Sequence[P
     return result
 
 
+def nearly_right_tags(tags: BestTags, path: PathLike, events: Sequence[PathLike], *, choose: Choice = "event",
+                      progress: Callable[[int], None] | None = None) -> NDArray[np.bool_]:
+    """Which Btags of the file ``path`` have less than :data:`NEARLY_RIGHT` from elsewhere; (n,).
+
+    ``events``: the Btag file's inputs, in their order.
+    """
+    energy = foreign_energy(tags, read_best_objects(path, choose=choose), events, progress=progress)
+    return energy < NEARLY_RIGHT
+
+
 def _foreign(batch: EventBatch, generated: Jagged, event: NDArray[np.int64],
              objects: dict[str, tuple[NDArray, NDArray]]) -> Floats:
     """:func:`foreign_energy` of candidates in ``event`` of a batch."""
     origin = np.append(b_of_origin(generated), -1)
-    candidate, energy, source = [], [], []
+    candidate, energy, b_rows = [], [], []
     helix, bz = batch.tracks["helix"], batch.events["bz"][batch.tracks.event_index]
     momentum = CURVATURE_TO_PT * np.abs(bz / helix[:, 2]) * np.hypot(1.0, helix[:, 4])
     for name, found, size in (("track_index", batch.tracks, momentum), ("cluster_index", batch.clusters,
@@ -104,8 +114,8 @@ def _foreign(batch: EventBatch, generated: Jagged, event: NDArray[np.int64],
         made_by = found["mc_index"][row].astype(np.int64)
         candidate.append(owner)
         energy.append(size[row])
-        source.append(origin[np.where(made_by >= 0, generated.offsets[event[owner]] + made_by, -1)])
-    owner, e, b = (np.concatenate(parts) for parts in (candidate, energy, source))
+        b_rows.append(origin[np.where(made_by >= 0, generated.offsets[event[owner]] + made_by, -1)])
+    owner, e, b = (np.concatenate(parts) for parts in (candidate, energy, b_rows))
     total = np.bincount(owner, weights=e, minlength=len(event))
     # energy per candidate and B: of each candidate, the B with most
     keys, inverse = np.unique(np.stack([owner[b >= 0], b[b >= 0]]), axis=1, return_inverse=True)

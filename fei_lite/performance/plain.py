@@ -13,9 +13,9 @@ import numpy as np
 def as_plain(value: Any) -> Any:
     """Dataclasses, mappings, sequences and arrays as dicts, lists and numbers; undefined is None.
 
-    >>> from fei_lite.performance.working_points import Measured
-    >>> as_plain({"share": Measured(0.5, 0.4, float("nan"))})
-    {'share': {'value': 0.5, 'lower': 0.4, 'upper': None}}
+    >>> from fei_lite.fractions import Measured
+    >>> as_plain({"purity": Measured(0.5, 0.4, float("nan"))})
+    {'purity': {'value': 0.5, 'lower': 0.4, 'upper': None}}
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_plain(getattr(value, f.name)) for f in fields(value)}

@@ -22,9 +22,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.performance.best_tags import BestTags
+from fei_lite.fractions import UNDEFINED, Measured, Sums
+from fei_lite.performance.best_tags import B_TYPES, BestTags
 from fei_lite.performance.two_sample import Sample, ks_independent
-from fei_lite.performance.working_points import B_TYPES, UNDEFINED, Measured, fraction
 
 Floats = NDArray[np.float64]
 
@@ -106,11 +106,10 @@ def window_ratio(mbc: Floats, weight: Floats) -> Measured:
     Given their sum, the number in the window is binomial (Clopper-Pearson, effective counts).
     """
     window, side = ((mbc > low) & (mbc < high) for low, high in (SIGNAL_WINDOW, SIDEBAND))
-    total = float(weight[window | side].sum())
-    squares = float((weight[window | side] ** 2).sum())
-    if not total > 0.0:
+    both = Sums.of(weight[window | side])
+    if not both.weight > 0.0:
         return UNDEFINED
-    part = fraction(float(weight[window].sum()), total, n_effective=total**2 / squares)
+    part = both.fraction(float(weight[window].sum()))
     value, lower, upper = (x / (1.0 - x) if x < 1.0 else float("inf") for x in (part.value, part.lower, part.upper))
     return Measured(value, lower, upper)
 

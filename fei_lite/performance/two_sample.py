@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FeiLiteError
+from fei_lite.fractions import effective_size
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Sample:
     @property
     def effective(self) -> float:
         """Effective number of entries, (sum w)^2 / sum w^2."""
-        return float(self.weight.sum()) ** 2 / float((self.weight**2).sum()) if len(self.weight) else 0.0
+        return effective_size(self.weight)
 
 
 def ks_distance(a: Sample, b: Sample) -> float:

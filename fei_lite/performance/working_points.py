@@ -1,8 +1,8 @@
-"""The three numbers of a tagger, from a Btag file, with intervals.
+"""The numbers of a tagger, from the best Btags of a sample, at cuts on SignalProbability.
 
-With N all events of the file, T those whose best Btag is of the B type asked
-for (B+ or B0) and has SignalProbability above the working point, and C those
-of T whose best Btag is correct (``isSignal``):
+Of one B type (B+ or B0) and one working point, with N the events of the sample, T those whose best Btag is
+of this B type and has a SignalProbability above the working point, and C those of T whose best Btag is correct
+(``isSignal``):
 
 ====================  =======
 tagging efficiency    T / N
@@ -11,196 +11,114 @@ purity                C / T
 ====================  =======
 
 so that purity x tagging efficiency = tag-side efficiency (Keck et al.,
-arXiv:1807.08680). The best Btag is chosen once per event, over the B+ and B0
-lists together. ``per_event_type`` repeats the tag-side efficiency for B+B- and
-B0B0bar events alone, where the file knows them.
+arXiv:1807.08680). All are sums of event weights. The best Btag is chosen once per
+event, over the B+ and B0 lists together. Events of the other B type and continuum
+count in N and in T. The *tag-side efficiency of the B type's own events* is
+C / N with N the B+B- events for B+, the B0B0bar events for B0, where generator truth
+knows them; in equal numbers of both it is twice as large. Whoever quotes a
+tag-side efficiency says which N it refers to.
 
-Intervals hold 68.3 %: Clopper-Pearson for unweighted events. With event weights
-the counts are replaced by effective ones: k = f n, n = (sum w)^2 / sum w^2.
+Intervals hold 68.3 %, see :mod:`fei_lite.fractions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fei_lite.errors import EventFileError, FeiLiteError, nearest
-from fei_lite.particles import mass
+from fei_lite.errors import FeiLiteError
+from fei_lite.fractions import Measured, effective_size, fraction
+from fei_lite.performance.best_tags import B_TYPES, BestTags
+from fei_lite.performance.mbc_peak import MbcPeak, mbc_peak
+from fei_lite.performance.plain import as_plain
 
 #: Working points on SignalProbability in use for the FEI, and a pure one.
 WORKING_POINTS = (0.001, 0.01, 0.1)
 
-#: Kinds of Btag: name, absolute PDG code, and the event type that has it.
-B_TYPES = {"B+": (521, "B+B-"), "B0": (511, "B0B0bar")}
-
-CONFIDENCE = 0.682689492
-
 
 @dataclass(frozen=True)
-class Measured:
-    """A fraction with its interval (68.3 %); all NaN where it is undefined."""
+class WorkingPoint:
+    """Best Btags of one B type with SignalProbability above a cut; what needs truth is None without it.
 
-    value: float
-    lower: float
-    upper: float
-
-    def to_json(self) -> dict[str, float | None]:
-        """The three numbers by name; undefined is None."""
-        return {name: None if np.isnan(x) else float(x)
-                for name, x in (("value", self.value), ("lower", self.lower), ("upper", self.upper))}
-
-
-UNDEFINED = Measured(float("nan"), float("nan"), float("nan"))
-
-
-def fraction(passed: float, total: float, *, n_effective: float | None = None) -> Measured:
-    """``passed / total`` with a Clopper-Pearson interval; undefined if ``total`` is 0.
-
-    ``n_effective`` replaces ``total`` as the size of the sample where both are
-    sums of weights.
-
-    >>> round(fraction(0, 10).upper, 4)  # 1 - 0.15866 ** (1 / 10)
-    0.1681
+    ``of_own_events``: the tag-side efficiency of the B type's own events.
     """
-    from scipy.stats import beta
 
-    if not total > 0:
-        return UNDEFINED
-    value = min(max(passed / total, 0.0), 1.0)
-    n = total if n_effective is None else n_effective
-    k = value * n
-    tail = 0.5 * (1.0 - CONFIDENCE)
-    lower = 0.0 if k <= 0 else float(beta.ppf(tail, k, n - k + 1))
-    upper = 1.0 if k >= n else float(beta.ppf(1.0 - tail, k + 1, n - k))
-    return Measured(value, lower, upper)
+    min_signal_probability: float
+    n_tagged: int
+    n_correct: int | None
+    tagging_efficiency: Measured
+    tag_side_efficiency: Measured | None
+    purity: Measured | None
+    of_own_events: Measured | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, without the efficiency of its own events."""
+        plain: dict[str, Any] = as_plain(self)
+        del plain["of_own_events"]
+        if self.n_correct is None:
+            del plain["n_correct"]
+        return plain
 
 
 @dataclass(frozen=True)
-class _Best:
-    """The best Btags of a file: one row per event that has a candidate."""
+class Evaluation:
+    """Working points by B type, of ``n_events`` events, ``n_tagged`` of which have a Btag.
 
-    probability: NDArray[np.float64]
-    b_type: NDArray[np.int32]
-    weight: NDArray[np.float64]
-    correct: NDArray[np.bool_] | None
-    mbc: NDArray[np.float64]
+    ``own_events``: number of events of the type of each B type, where truth knows it.
+    """
+
+    n_events: int
+    n_tagged: int
+    weighted: bool
+    has_truth: bool
+    working_points: dict[str, list[WorkingPoint]]
+    own_events: dict[str, int]
+    mbc_of_correct_tags: MbcPeak | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data: the keys are those of ``fei-lite evaluate --format json``, undefined is None."""
+        result: dict[str, Any] = {name: getattr(self, name) for name in (
+            "n_events", "n_tagged", "weighted", "has_truth")}
+        for b_type, points in self.working_points.items():
+            block: dict[str, Any] = {"n_events": self.n_events, "working_points": [p.to_json() for p in points]}
+            if b_type in self.own_events:
+                block["per_event_type"] = {
+                    "event_type": B_TYPES[b_type][1], "n_events": self.own_events[b_type],
+                    "tag_side_efficiency": [as_plain(p.of_own_events) for p in points]}
+            result[b_type] = block
+        return result | {"mbc_of_correct_tags": as_plain(self.mbc_of_correct_tags)}
 
 
-def evaluate_tags(columns: Mapping[str, Any], metadata: Mapping[str, Any], *,
-                  working_points: Sequence[float] = WORKING_POINTS) -> dict[str, Any]:
-    """Efficiencies and purities of a Btag file's content (see ``read_tags``), as plain data for JSON.
+def evaluate_tags(tags: BestTags, *, working_points: Sequence[float] = WORKING_POINTS) -> Evaluation:
+    """Efficiencies and purities of best Btags at working points.
 
-    Keys ``"B+"`` and ``"B0"``: ``n_events`` and ``working_points``, a list of
-    ``min_signal_probability``, ``tagging_efficiency``, ``tag_side_efficiency``,
-    ``purity``; without truth the last two are None. ``mbc_of_correct_tags``: see
-    :func:`mbc_peak`. Raises :class:`EventFileError` for a missing column and
-    :class:`FeiLiteError` for a working point outside 0 to 1.
+    Raises :class:`FeiLiteError` for a working point outside 0 to 1.
     """
     for point in working_points:
         if not 0.0 <= point < 1.0:
             raise FeiLiteError(f"working point {point}: expected a SignalProbability from 0 to below 1.")
-    best = _best_tags(columns)
-    for key in ("n_events", "sum_of_weights", "sum_of_squared_weights"):
-        if key not in metadata:
-            raise EventFileError(f"the Btag file's metadata has no '{key}': it is not complete."
-                                 f"{nearest(key, metadata)}")
+    events = tags.events
     # all weights are 1 if and only if both sums are the number of events
-    weighted = any(metadata[key] != metadata["n_events"] for key in ("sum_of_weights", "sum_of_squared_weights"))
-    result: dict[str, Any] = {
-        "n_events": int(metadata["n_events"]), "n_tagged": len(best.b_type), "weighted": weighted,
-        "has_truth": best.correct is not None}
-    for name, (code, event_type) in B_TYPES.items():
-        points = [_working_point(best, code, point, metadata) for point in working_points]
-        block: dict[str, Any] = {"n_events": int(metadata["n_events"]), "working_points": points}
-        of_type = metadata.get("event_types", {}).get(event_type)
-        if of_type and best.correct is not None:
-            block["per_event_type"] = {
-                "event_type": event_type, "n_events": int(of_type["n_events"]),
-                "tag_side_efficiency": [_of_type(best, code, p, of_type, metadata) for p in working_points]}
-        result[name] = block
-    result["mbc_of_correct_tags"] = mbc_peak(best.mbc[best.correct]) if best.correct is not None else None
-    return result
+    weighted = not events.n == events.weight == events.squares
+    own_events = {b_type: sums.n for b_type, sums in tags.events_of_b_type.items()} if tags.has_truth else {}
+    return Evaluation(
+        events.n, len(tags), weighted, tags.has_truth,
+        {b_type: [_working_point(tags, b_type, point) for point in working_points] for b_type in B_TYPES}, own_events,
+        mbc_peak(tags.mbc[tags.correct]) if tags.has_truth else None)
 
 
-def _best_tags(columns: Mapping[str, Any]) -> _Best:
-    needed = ("best", "SignalProbability", "pdg", "weight", "Mbc")
-    for name in needed:
-        if name not in columns:
-            raise EventFileError(f"no column '{name}': this is not a Btag file.{nearest(name, columns)}")
-    rows = np.asarray(columns["best"]) == 1
-    correct = np.asarray(columns["isSignal"])[rows] == 1 if "isSignal" in columns else None
-    return _Best(np.asarray(columns["SignalProbability"])[rows], np.abs(np.asarray(columns["pdg"])[rows]),
-                 np.asarray(columns["weight"], dtype=np.float64)[rows], correct,
-                 np.asarray(columns["Mbc"], dtype=np.float64)[rows])
-
-
-def _effective(weight: NDArray[np.float64]) -> float:
-    """Effective number of weighted entries, (sum w)^2 / sum w^2."""
-    squares = float(np.sum(weight**2))
-    return float(np.sum(weight)) ** 2 / squares if squares > 0 else 0.0
-
-
-def _working_point(best: _Best, code: int, threshold: float, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    tagged = (best.b_type == code) & (best.probability > threshold)
-    n_all = float(metadata["sum_of_weights"])
-    n_effective = n_all**2 / float(metadata["sum_of_squared_weights"]) if n_all > 0 else 0.0
-    n_tagged = float(best.weight[tagged].sum())
-    out: dict[str, Any] = {
-        "min_signal_probability": threshold, "n_tagged": int(np.count_nonzero(tagged)),
-        "tagging_efficiency": fraction(n_tagged, n_all, n_effective=n_effective).to_json(),
-        "tag_side_efficiency": None, "purity": None}
-    if best.correct is not None:
-        n_correct = float(best.weight[tagged & best.correct].sum())
-        out["n_correct"] = int(np.count_nonzero(tagged & best.correct))
-        out["tag_side_efficiency"] = fraction(n_correct, n_all, n_effective=n_effective).to_json()
-        out["purity"] = fraction(n_correct, n_tagged, n_effective=_effective(best.weight[tagged])).to_json()
-    return out
-
-
-def _of_type(best: _Best, code: int, threshold: float, of_type: Mapping[str, float],
-             metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Tag-side efficiency of one B type relative to the events of its own type."""
-    assert best.correct is not None
-    chosen = (best.b_type == code) & (best.probability > threshold) & best.correct
-    total = float(of_type["sum_of_weights"])
-    n_effective = total * float(metadata["sum_of_weights"]) / float(metadata["sum_of_squared_weights"])
-    return fraction(float(best.weight[chosen].sum()), total, n_effective=n_effective).to_json()
-
-
-def mbc_peak(mbc: NDArray[np.float64], *, half_window: float = 0.012) -> dict[str, float | int | None]:
-    """Position and width of the Mbc peak of correct tags, GeV.
-
-    ``median``; ``width``: half the central 68.3 % interval; ``core_mean`` and
-    ``core_sigma``: a Gaussian fitted (maximum likelihood, truncated) within
-    ``half_window`` of the B mass. None if there are fewer than 10 tags.
-    """
-    mbc = mbc[np.isfinite(mbc)]
-    if len(mbc) < 10:
-        return {"n": len(mbc), "median": None, "width": None, "core_mean": None, "core_sigma": None}
-    low, middle, high = np.quantile(mbc, [0.5 - CONFIDENCE / 2, 0.5, 0.5 + CONFIDENCE / 2])
-    mean, sigma = _truncated_gaussian(mbc[np.abs(mbc - mass("B+")) < half_window], mass("B+"), half_window)
-    return {"n": len(mbc), "median": float(middle), "width": float(0.5 * (high - low)), "core_mean": mean,
-            "core_sigma": sigma}
-
-
-def _truncated_gaussian(x: NDArray[np.float64], centre: float, half_window: float) -> tuple[float | None, float | None]:
-    from scipy.optimize import minimize
-    from scipy.stats import norm
-
-    if len(x) < 10:
-        return None, None
-    z = (x - centre) / half_window  # of order one: the steps of the minimiser are absolute
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        mean, sigma = parameters[0], np.exp(parameters[1])
-        inside = norm.cdf(1.0, mean, sigma) - norm.cdf(-1.0, mean, sigma)
-        return float(-np.mean(norm.logpdf(z, mean, sigma)) + np.log(max(inside, 1e-300)))
-
-    start = np.array([z.mean(), np.log(z.std() + 1e-6)])
-    simplex = start + np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.3]])
-    fit = minimize(loss, start, method="Nelder-Mead", options={"initial_simplex": simplex})
-    return centre + half_window * float(fit.x[0]), half_window * float(np.exp(fit.x[1]))
+def _working_point(tags: BestTags, b_type: str, threshold: float) -> WorkingPoint:
+    tagged = (tags.b_type == B_TYPES[b_type][0]) & (tags.probability > threshold)
+    n, events = float(tags.weight[tagged].sum()), tags.events
+    numbers = threshold, int(np.count_nonzero(tagged))
+    if not tags.has_truth:
+        return WorkingPoint(*numbers, None, events.fraction(n), None, None, None)
+    correct = tagged & tags.correct
+    right, own = float(tags.weight[correct].sum()), tags.events_of_b_type.get(b_type)
+    return WorkingPoint(
+        *numbers, int(np.count_nonzero(correct)), events.fraction(n), events.fraction(right),
+        fraction(right, n, n_effective=effective_size(tags.weight[tagged])),
+        None if own is None else own.fraction(right))

@@ -134,7 +134,7 @@ def plot_reliability(
         for axes in figure.axes[len(part) :]:
             axes.set_axis_off()
         figure.supxlabel("predicted signal probability", fontsize=9, y=0.08 / figure.get_figheight(), va="bottom")
-        figure.supylabel("share of signal", fontsize=9, x=0.08 / figure.get_figwidth(), ha="left")
+        figure.supylabel("fraction of signal", fontsize=9, x=0.08 / figure.get_figwidth(), ha="left")
         if title:
             figure.suptitle(title, y=1.0 - 0.15 / figure.get_figheight(), va="top")
         file = path if page == 0 else path.with_name(f"{path.stem}-{page + 1}{path.suffix}")

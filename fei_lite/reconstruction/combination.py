@@ -13,13 +13,15 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.kernels import combine as kernels
+from fei_lite.kernels.combination_codes import NOTHING, VARIABLES
 from fei_lite.particles import conjugate, is_self_conjugate, mass
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import rank_candidates
 from fei_lite.variables.cuts import Cut, Interval, joined
-from fei_lite.variables.registry import check
+from fei_lite.variables.names import check
 from fei_lite.variables.subject import Result, Subject
 from fei_lite.variables.tree import canonical
 
@@ -77,7 +79,7 @@ class _Combined:
 
 
 def combine_channel(
-    channel: Channel, config: ParticleConfig, *, pool: Pool, result: Result, prune: bool = True,
+    channel: Channel, config: ParticleConfig, *, pool: Pool, result: Result | None = None, prune: bool = True,
 ) -> tuple[CandidateTable, tuple[str, ...], NDArray[np.int64]]:
     """All combinations of a channel that pass its cuts, the best per event and conjugate.
 
@@ -85,26 +87,27 @@ def combine_channel(
     permutation; both charge conjugates are made. ``prune`` stops partial
     combinations that no remaining daughter can bring inside the cuts; it never
     changes the result. Intervals of what the kernel knows it cuts on itself; where there is more,
-    in the cuts or the ranking, all that it leaves are looked at. Returns the table (columns sign, daughters, used,
+    in the cuts or the ranking, all that it leaves are looked at (``result``: for daughters of
+    daughters). Returns the table (columns sign, daughters, used,
     preCut_rank, decayModeID, p4 as plain sums come with the fit), the particle
     tables of the daughters, and how many combinations of each event passed the cuts (n_events,).
     """
     slots = slots_of(channel, pool)
-    quick = [one for part in channel.cuts.conjuncts if (one := part.interval) and one.variable in kernels.VARIABLES]
+    quick = [one for part in channel.cuts.conjuncts if (one := part.interval) and one.variable in VARIABLES]
     rest = joined(part for part in channel.cuts.conjuncts
-                  if not (one := part.interval) or one.variable not in kernels.VARIABLES)
+                  if not (one := part.interval) or one.variable not in VARIABLES)
     passed = np.zeros(pool.offsets.shape[1] - 1, dtype=np.int64)
     run = partial(_combine, slots, quick, channel=channel, config=config, pool=pool, prune=prune, passed=passed)
     rank_by = canonical(check(config.rank_by))
-    if not rest and rank_by in kernels.VARIABLES:
-        found = run(kernels.VARIABLES[rank_by], config.best_pre)
+    if not rest and rank_by in VARIABLES:
+        found = run(VARIABLES[rank_by], config.best_pre)
         return _table(channel, config, slots, found, pool), slots.names, passed
-    run(kernels.NOTHING, 1)  # count first
+    run(NOTHING, 1)  # count first
     every = int(passed.max(initial=0))
     passed[:] = 0
-    table = _table(channel, config, slots, run(kernels.NOTHING, max(every, 1)), pool)
-    daughters = [result.tables[name] for name in slots.names]
-    return _chosen(table, rest, config, daughters, result, passed), slots.names, passed
+    table = _table(channel, config, slots, run(NOTHING, max(every, 1)), pool)
+    daughters = [pool.candidates[name] for name in slots.names]
+    return _chosen(table, rest, config, daughters, pool.batch, result, passed), slots.names, passed
 
 
 def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, *, channel: Channel,
@@ -115,7 +118,7 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
     # Upsilon(4S) -> B+ B-: the mother is its own conjugate, tag and signal side are not
     one_pass = same_final_state(channel.daughters, conjugate_daughters(channel.daughters))
     mother_signs = np.array([1] if one_pass else [1, -1], dtype=np.int64)
-    codes = np.array([kernels.VARIABLES[one.variable] for one in quick], dtype=np.int64)
+    codes = np.array([VARIABLES[one.variable] for one in quick], dtype=np.int64)
     low = np.array([one.low for one in quick], dtype=np.float64)
     high = np.array([one.high for one in quick], dtype=np.float64)
     capacity = n_events * len(mother_signs) * best
@@ -136,8 +139,7 @@ def _table(channel: Channel, config: ParticleConfig, slots: Slots, found: _Combi
     used = pool.used.take(rows[:, 0], axis=0)  # take and |= are 20 times as fast as indexing and reduce
     for j in range(1, len(slots.names)):
         used |= pool.used.take(rows[:, j], axis=0)
-    counts = np.bincount(found.event, minlength=pool.offsets.shape[1] - 1)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(np.bincount(found.event, minlength=pool.offsets.shape[1] - 1))
     start = np.array([pool.start[t] for t in slots.table], dtype=np.int32)
     columns: dict[str, NDArray] = {
         "sign": np.zeros(n, np.int8) if channel.unflavoured else found.sign, "preCut_rank": found.rank, "used": used,
@@ -148,7 +150,7 @@ def _table(channel: Channel, config: ParticleConfig, slots: Slots, found: _Combi
 
 
 def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters: Sequence[CandidateTable],
-            result: Result, passed: NDArray[np.int64]) -> CandidateTable:
+            batch: EventBatch, result: Result | None, passed: NDArray[np.int64]) -> CandidateTable:
     """The combinations that pass the other cuts, and the best of them; ``passed`` becomes how many pass.
 
     Their momentum is the sum of their daughters': nothing is fitted yet.
@@ -156,7 +158,7 @@ def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters:
     def summed(some: CandidateTable) -> Subject:
         p4 = np.sum([t["p4"].take(some["daughters"][:, j], axis=0) for j, t in enumerate(daughters)], axis=0)
         full = CandidateTable(some.particle, some.offsets, some.columns | {"p4": p4, "M": invariant_mass(p4)})
-        return Subject(full, result=result, daughters=daughters)
+        return Subject(full, batch=batch, result=result, daughters=daughters)
 
     if rest:
         table = table.select(rest.passes(summed(table)))
@@ -164,4 +166,4 @@ def _chosen(table: CandidateTable, rest: Cut, config: ParticleConfig, daughters:
     values = np.asarray(summed(table).value(config.rank_by), dtype=np.float64)
     chosen, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
     chosen.columns["preCut_rank"] = rank
-    return chosen
+    return chosen.select(np.lexsort((rank, -chosen["sign"], chosen.event_index)))  # the kernel's order

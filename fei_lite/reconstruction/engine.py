@@ -7,9 +7,8 @@ duplicates, cut on the signal probability, rank and keep the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +17,13 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet, ParticleConfig
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction import truth
+from fei_lite.reconstruction.classifiers import Classifiers, NoClassifiers
 from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
+from fei_lite.reconstruction.options import DEFAULT_OPTIONS, NO_HOOKS, Hooks, ReconstructionOptions
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates
 from fei_lite.reconstruction.tag_classifier import tag_features, with_probability
@@ -30,54 +31,7 @@ from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
 from fei_lite.variables.subject import Subject
 
-
-class Classifiers(Protocol):
-    """What the reconstruction asks of a model set."""
-
-    def has_model(self, identifier: str) -> bool:
-        """Whether there is a model for the channel."""
-
-    def predict(self, identifier: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signal probability of each row."""
-
-
-@runtime_checkable
-class CuttingClassifiers(Classifiers, Protocol):
-    """Classifiers that can give up a row early where a cut on the probability follows."""
-
-    cuts_early: ClassVar[bool]
-
-    def predict(self, identifier: str, features: NDArray[np.float64], *, above: float = 0.0) -> NDArray[np.float64]:
-        """As above; a row that surely does not come ``above`` a probability may hold 0."""
-
-
-class NoClassifiers:
-    """For channel sets without classifiers."""
-
-    def has_model(self, identifier: str) -> bool:
-        """There is none."""
-        return False
-
-    def predict(self, identifier: str, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Never asked for."""
-        raise NotImplementedError(identifier)
-
-
-class TagForest(Protocol):
-    """A forest of the tag classifier (:mod:`fei_lite.reconstruction.tag_classifier`)."""
-
-    @property
-    def features(self) -> Sequence[str]:
-        """Names of its features, in its order."""
-
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of each row of features."""
-
-
-#: Sees every channel's candidates before they are classified: (channel, table, features).
-Observer = Callable[[Channel, CandidateTable, NDArray[np.float64]], None]
-#: Rows (ascending) of a channel's candidates to go on with, by their truth and event, before any fit.
-Sampler = Callable[[Channel, CandidateTable], NDArray[np.intp]]
+__all__ = ["Classifiers", "Hooks", "NoClassifiers", "Reconstruction", "ReconstructionOptions", "reconstruct"]
 
 
 @dataclass
@@ -89,25 +43,22 @@ class Reconstruction:
     tables: dict[str, CandidateTable] = field(default_factory=dict)
     cutflow: CutFlow = field(default_factory=CutFlow)
 
+    def __repr__(self) -> str:
+        where = f" of {self.batch.source}" if self.batch.source else ""
+        tables = ", ".join(f"{len(table)} {name}" for name, table in self.tables.items())
+        return (f"Reconstruction({self.batch.n_events} events{where}, channel set '{self.channel_set.name}': "
+                f"{tables or 'no candidates'})")
+
 
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
-    with_truth: bool | None = None, last_stage: int | None = None, observer: Observer | None = None,
-    observe_stage: int | None = None, sampler: Sampler | None = None, prune: bool = True,
-    early_exit: bool = True, stopwatch: Stopwatch | None = None, btags: Mapping[str, CandidateTable] | None = None,
+    options: ReconstructionOptions = DEFAULT_OPTIONS, hooks: Hooks = NO_HOOKS,
+    btags: Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
-    ``with_truth``: match to generated particles at every stage (default: where
-    the batch has them). ``last_stage`` ends after that stage of the graph.
-    ``observer`` sees the candidates and features of every channel of
-    ``observe_stage`` (all stages if None) before the classifier; training uses
-    it. There ``sampler`` may choose some of a channel's candidates: the others are
-    neither fitted nor seen. Channels without a model make no candidates beyond that point; the
-    cut-flow lists them. ``prune`` gives up partial combinations that cannot
-    pass the cuts, ``early_exit`` candidates that cannot pass the cut on the
-    probability while their trees are added; neither changes the result, which
-    is a pure function of the arguments. Where the model set has a last
+    The result is a pure function of the arguments. Channels without a model make no candidates beyond
+    that point; the cut-flow lists them. Where the model set has a tag
     classifier, it sees all tag candidates of an event in the end, and its
     probability is their SignalProbability (the channel's: ``channelProbability``;
     given that the event is B Bbar: ``SignalProbabilityGivenBB``, if it knows continuum).
@@ -115,35 +66,35 @@ def reconstruct(
     ``btags`` are tables of an earlier reconstruction of the same batch, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
     with a Btag they cannot use.
+
+    That models and channels fit is not looked at here: a training has a part of
+    them only. Users call :func:`fei_lite.reconstruct`.
     """
-    if with_truth is None:
-        with_truth = batch.generated is not None
-    watch = stopwatch or Stopwatch()
+    with_truth = batch.generated is not None if options.with_truth is None else options.with_truth
+    watch = hooks.stopwatch or Stopwatch()
     result = Reconstruction(batch, channel_set)
     result.cutflow.add("events", "all", "read", batch.n_events)
     for note, count in batch.notes.items():
         result.cutflow.add("events", "objects", note, count)
     pool = Pool(batch)
     for stage, names in enumerate(channel_set.stages):
-        if last_stage is not None and stage > last_stage:
+        if options.last_stage is not None and stage > options.last_stage:
             break
-        observed = observe_stage in (None, stage)
-        worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, prune=prune,
-                        early_exit=early_exit, observer=observer if observed else None,
-                        sampler=sampler if observed else None, btags=btags)
+        worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, options=options,
+                        hooks=hooks.at(stage), btags=btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
         for table in finished:
             result.tables[table.particle] = table
-    _classify_tags(result, getattr(models, "tag_classifier", None), getattr(models, "given_bb", None), watch)
+    _classify_tags(result, models, watch)
     return result
 
 
-def _classify_tags(result: Reconstruction, tag_classifier: TagForest | None, given_bb: TagForest | None,
-                   watch: Stopwatch) -> None:
+def _classify_tags(result: Reconstruction, models: Classifiers, watch: Stopwatch) -> None:
     """Let the tag classifier judge the tag candidates of an event against each other, if there is one."""
     tags = [name for name in result.channel_set.tags if name in result.tables]
+    tag_classifier, given_bb = models.tag_classifier, models.given_bb
     if tag_classifier is None or not tags or len(tags) < len(result.channel_set.tags):
         return
     with watch("classify"):
@@ -164,10 +115,8 @@ class _Stage:
     watch: Stopwatch
     stage: int
     with_truth: bool
-    prune: bool
-    early_exit: bool
-    observer: Observer | None
-    sampler: Sampler | None
+    options: ReconstructionOptions
+    hooks: Hooks
     btags: Mapping[str, CandidateTable] | None
 
     def count(self, name: str, step: str, count: int) -> None:
@@ -190,7 +139,7 @@ class _Stage:
 
     def _best(self, merged: CandidateTable, config: ParticleConfig) -> CandidateTable:
         """Of all channels' candidates those without duplicates, above the cut, and best, the best first."""
-        table = drop_duplicates(merged)
+        table = drop_duplicates(merged, merged["SignalProbability"])
         self.count(config.name, "classified", len(merged))
         self.count(config.name, "duplicates dropped", len(merged) - len(table))
         if config.min_signal_probability is not None:
@@ -207,7 +156,7 @@ class _Stage:
         """Candidates of one channel with their probability; None if its model is missing."""
         classified = bool(channel.features)
         trained = classified and self.models.has_model(channel.identifier)
-        if classified and not trained and self.observer is None:
+        if classified and not trained and self.hooks.observer is None:
             self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
@@ -216,13 +165,13 @@ class _Stage:
         else:
             with self.watch("combine"):
                 table, names, passed = combine_channel(channel, config, pool=self.pool, result=self.result,
-                                                       prune=self.prune)
+                                                       prune=self.options.prune)
                 daughters = [self.result.tables[name] for name in names]
             self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
         if self.with_truth:
             self._match(table, daughters, channel, config)
-        if self.sampler is not None and classified:
-            table = table.select(self.sampler(channel, table))
+        if self.hooks.sampler is not None and classified:
+            table = table.select(self.hooks.sampler(channel, table))
         if channel.leaf is None:
             self._fit(table, daughters, channel)
         if channel.post_fit_cuts:
@@ -234,8 +183,8 @@ class _Stage:
             return table
         with self.watch("features"):
             features = feature_matrix(channel.features, table, daughters, self.result.batch, result=self.result)
-        if self.observer is not None:
-            self.observer(channel, table, features)
+        if self.hooks.observer is not None:
+            self.hooks.observer(channel, table, features)
         if not trained:
             return None
         with self.watch("classify"):
@@ -247,10 +196,8 @@ class _Stage:
 
         Duplicates are dropped before the cut, but the one kept is the most probable: below the cut if all are.
         """
-        cut = config.min_signal_probability
-        if self.early_exit and cut is not None and isinstance(self.models, CuttingClassifiers):
-            return self.models.predict(channel.identifier, features, above=cut)
-        return self.models.predict(channel.identifier, features)
+        cut = config.min_signal_probability if self.options.early_exit else None
+        return self.models.predict(channel.identifier, features, above=0.0 if cut is None else cut)
 
     def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
         with self.watch("final state"):

@@ -21,7 +21,8 @@ from fei_lite.events import EventBatch
 from fei_lite.kernels import feature_codes as codes
 from fei_lite.kernels import features as kernels
 from fei_lite.particles import mass
-from fei_lite.variables.registry import check, needed_daughters, registered
+from fei_lite.variables.names import check, needed_daughters
+from fei_lite.variables.registry import registered
 from fei_lite.variables.subject import Result, Subject
 from fei_lite.variables.tree import Call, Name, Node, Number
 

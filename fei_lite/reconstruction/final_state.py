@@ -11,8 +11,8 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
-from fei_lite.events import EventBatch
-from fei_lite.particles import mass, pdg_code
+from fei_lite.events import EventBatch, offsets_of
+from fei_lite.particles import is_self_conjugate, mass, pdg_code, v0_daughters
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
 from fei_lite.reconstruction.ranking import concatenate_tables
@@ -21,7 +21,6 @@ from fei_lite.used_objects import object_bits
 from fei_lite.variables.subject import Subject
 
 _CHARGED = {abs(pdg_code(name)) for name in PID_HYPOTHESES[:5]}
-_V0_DAUGHTERS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 def leaf_kind(channel: Channel) -> str:
@@ -47,10 +46,6 @@ def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBat
         table = make(config.name, batch)
     table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
     return table.select(channel.cuts.passes(Subject(table, batch=batch)))
-
-
-def _offsets(offsets: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int64)
 
 
 def track_candidates(name: str, batch: EventBatch) -> CandidateTable:
@@ -83,7 +78,7 @@ def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
         clusters["phi"][rows].astype(np.float64), clusters["r"][rows].astype(np.float64),
         errors.astype(np.float64), batch.events["ip"][event])
     n = len(rows)
-    return CandidateTable(name, _offsets(clusters.offsets, keep), {
+    return CandidateTable(name, offsets_of(keep)[clusters.offsets], {
         "sign": np.ones(n, dtype=np.int8), "p4": p4, "vertex": vertex, "cov": cov,
         "used": object_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
         "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
@@ -116,7 +111,7 @@ def _v0_tracks(batch: EventBatch, rows: NDArray[np.int64], name: str, side: str)
     n = len(rows)
     index = v0s[f"{side}_index"][rows] + batch.tracks.offsets[event]
     counts = np.bincount(event, minlength=batch.n_events)
-    return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    return CandidateTable(name, offsets_of(counts), {
         "sign": np.full(n, 1 if side == "positive" else -1, dtype=np.int8), "p4": p4, "vertex": vertex,
         "cov": cov, "used": object_bits(batch, "tracks", index), "object": index.astype(np.int32),
         "M": np.full(n, mass(name)), "chiProb": np.full(n, np.nan),
@@ -130,13 +125,13 @@ def v0_candidates(name: str, batch: EventBatch) -> CandidateTable:
     the positive one first; of an anti-Lambda0, conjugate, the negative one.
     """
     code = pdg_code(name)
-    signs = (1, -1) if abs(code) == 3122 else (1,)
+    signs = (1,) if is_self_conjugate(code) else (1, -1)
     parts = []
     for sign in signs:
         rows = np.flatnonzero(batch.v0s["pdg"] == sign * code)
         sides = ("positive", "negative")[::sign]
         pair = [_v0_tracks(batch, rows, daughter, side)
-                for daughter, side in zip(_V0_DAUGHTERS[code], sides, strict=True)]
+                for daughter, side in zip(v0_daughters(name), sides, strict=True)]
         n = len(rows)
         table = CandidateTable(name, pair[0].offsets, {
             "sign": np.full(n, sign, dtype=np.int8),

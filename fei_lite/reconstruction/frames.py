@@ -41,3 +41,16 @@ def invariant_mass(p4: NDArray[np.float64]) -> NDArray[np.float64]:
     """Invariant mass, GeV, shape (n,); 0 where rounding makes the square negative."""
     m2 = p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1)
     return np.asarray(np.sqrt(np.maximum(m2, 0.0)))
+
+
+def beam_constrained(p4_lab: NDArray[np.float64],
+                     beam_p4: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mbc and deltaE (GeV) of four-momenta (n, 4) in the laboratory.
+
+    Mbc = sqrt(s/4 - p*^2), NaN where p* exceeds the beam energy;
+    deltaE = E* - sqrt(s)/2; both in the centre-of-mass frame of ``beam_p4``.
+    """
+    p4_cms = to_cms(p4_lab, beam_p4)
+    half = 0.5 * sqrt_s(beam_p4)
+    m2 = half**2 - np.sum(p4_cms[:, :3] ** 2, axis=1)
+    return np.sqrt(np.where(m2 >= 0, m2, np.nan)), p4_cms[:, 3] - half

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
+from fei_lite.events import offsets_of
 from fei_lite.kernels import combine as kernels
 
 
@@ -27,15 +28,15 @@ def rank_candidates(
     return table.select(keep), rank[keep].astype(np.int16)
 
 
-def drop_duplicates(table: CandidateTable) -> CandidateTable:
-    """Of candidates with the same sources and sign keep the most probable one.
+def drop_duplicates(table: CandidateTable, priority: NDArray[np.float64]) -> CandidateTable:
+    """Of candidates with the same used objects and sign keep the one of the highest ``priority`` (n,).
 
     The same tracks may make one particle in two channels (K_S0 from the V0
-    list and from two pions); only one of them may go on.
+    list and from two pions); only one of them may go on. Of equals it is the first.
     """
     duplicate = np.zeros(len(table), dtype=np.bool_)
     kernels.mark_duplicates(table.offsets, table["sign"], table["used"],
-                            table["SignalProbability"], duplicate)
+                            priority, duplicate)
     return table.select(~duplicate)
 
 
@@ -58,7 +59,7 @@ def choose_candidates(
     event = np.concatenate([t.event_index for t in tables])
     order = np.argsort(event, kind="stable")
     counts = np.bincount(event, minlength=len(tables[0].offsets) - 1)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     slim = {name: _joined(tables, name).take(order, axis=0) for name in keys}
     chosen = choose(CandidateTable(tables[0].particle, offsets, {**slim, "_row": order}))
     rows = chosen.columns.pop("_row")

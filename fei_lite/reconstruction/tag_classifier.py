@@ -31,7 +31,7 @@ from fei_lite.channels import ChannelSet
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.competing import Competing, compare, groups_of, log_odds
-from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.reconstruction.frames import beam_constrained
 from fei_lite.reconstruction.tag_parts import PARTS, tag_parts
 from fei_lite.reconstruction.tag_shape import SHAPE, tag_shape
 from fei_lite.renamed import current
@@ -82,8 +82,7 @@ def _joined(tags: Sequence[CandidateTable], batch: EventBatch) -> dict[str, NDAr
         return np.concatenate([t[name] for t in tags])
 
     score = log_odds(join("SignalProbability"))
-    beam = batch.events["beam_p4"][event]
-    delta_e = to_cms(join("p4"), beam)[:, 3] - 0.5 * sqrt_s(beam)
+    _, delta_e = beam_constrained(join("p4"), batch.events["beam_p4"][event])
     competing = compare(event, score)
     of_particle = np.bincount(event * len(tags) + which, minlength=batch.n_events * len(tags))
     tracks, n_tracks, n_clusters = _used(join("used"), batch.tracks.counts[event])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.event_shape import Momenta, cos_between, fox_wolfram, fox_wolfram_ratios, thrust
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.final_state import photon_candidates, track_candidates
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.used_objects import object_indices
@@ -56,6 +56,5 @@ def objects_cms(used: NDArray[np.uint64], event: NDArray[np.integer], batch: Eve
         p4.append(to_cms(values[objects.offsets[event[row]] + index], batch.events["beam_p4"][event[row]]))
     row = np.concatenate(rows)
     order = np.argsort(row, kind="stable")
-    ends = np.cumsum(np.bincount(row, minlength=len(used)))
-    return Momenta(np.concatenate([[0], ends]).astype(np.int64), np.concatenate(p4)[order],
+    return Momenta(offsets_of(np.bincount(row, minlength=len(used))), np.concatenate(p4)[order],
                    np.zeros(len(row), dtype=np.int8))

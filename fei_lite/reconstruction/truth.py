@@ -30,7 +30,6 @@ out: no channel has a tau.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,16 +42,13 @@ from fei_lite.errors import EventFileError, UnknownNameError
 from fei_lite.events import EventBatch
 from fei_lite.events.schema import STATUS
 from fei_lite.kernels import truth as kernels
-from fei_lite.particles import is_self_conjugate, pdg_code
+from fei_lite.particles import is_self_conjugate, pdg_code, v0_tracks
 
 #: basf2's final-state particles: what is generated below them is not looked for.
 FINAL_STATE = (11, 12, 13, 14, 16, 22, 130, 211, 310, 321, 2112, 2212)
 
 #: Errors that leave a candidate signal: soft photons and intermediate states.
 ACCEPTED = kernels.MISS_FSR | kernels.MISS_PHOTOS | kernels.MISSING_RESONANCE
-
-#: Species of the positive and the negative track of a V0.
-_V0_TRACKS = {310: (211, -211), 22: (-11, 11), 3122: (2212, -211), -3122: (211, -2212)}
 
 
 @dataclass(frozen=True)
@@ -91,17 +87,9 @@ class _Family:
         return self.mother, self.depth, self.code, self.primary, self.bit
 
 
-#: Families of the batches alive: a batch asks for its own once per channel.
-_FAMILIES: dict[int, _Family] = {}
-
-
 def _family(batch: EventBatch) -> _Family:
-    """The family of a batch, built at the first call and dropped with the batch."""
-    key = id(batch)
-    if key not in _FAMILIES:
-        _FAMILIES[key] = _build(batch)
-        weakref.finalize(batch, _FAMILIES.pop, key, None)
-    return _FAMILIES[key]
+    """The family of a batch, built at the first call (a batch asks once per channel) and dropped with the batch."""
+    return batch.derived("reconstruction.truth", _build)
 
 
 def _is_parton(code: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -169,7 +157,7 @@ def match_leaves(table: CandidateTable, batch: EventBatch, *, kind: str) -> Trut
     sides = []
     for side, name in enumerate(("positive_index", "negative_index")):
         tracks = batch.v0s[name][objects] + batch.tracks.offsets[event]
-        species = np.array([_V0_TRACKS[int(code)][side] for code in expected], dtype=np.int64)
+        species = np.array([v0_tracks(int(code))[side] for code in expected], dtype=np.int64)
         sides.append(_match_particles(batch.tracks["mc_index"][tracks], event, species, batch))
     rows = np.arange(len(table))
     return _match(expected, np.zeros(len(table), dtype=bool), event, [(rows, side) for side in sides], family)

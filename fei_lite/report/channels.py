@@ -18,10 +18,11 @@ import numpy as np
 
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.classifiers.quality import Reliability, reliability, weighted_auc
-from fei_lite.performance.working_points import UNDEFINED, fraction
-from fei_lite.report.importance import gains, ordered_shares, read_forest, split_counts
+from fei_lite.fractions import UNDEFINED, Sums
+from fei_lite.performance.plain import as_plain
+from fei_lite.report.importance import gains, ordered_fractions, read_forest, split_counts
 from fei_lite.report.observed import Featured, Observed, Scored
-from fei_lite.report.steps import STEPS, Counts, Tally
+from fei_lite.report.steps import STEPS, Counts
 from fei_lite.report.training import Training
 
 #: Standard deviations beyond which two AUC count as different.
@@ -63,14 +64,11 @@ def measured_on_events(scored: Scored, counts: Counts) -> dict[str, Any]:
     truth, probability, weight, event = scored.arrays()
     auc, uncertainty = weighted_auc(truth, probability, weight=weight, group=event)
     bins = reliability(truth, probability, weight=weight, n_bins=N_BINS)
-    error = expected = float("nan")
-    if len(bins.weight):
-        error = float(np.average(np.abs(bins.observed - bins.predicted), weights=bins.weight))
-        expected = float(np.average(np.sqrt(2.0 / np.pi) * bins.uncertainty, weights=bins.weight))
     ranked = counts.steps["ranked"]
     return {"n_signal": ranked.true.n, "n_background": ranked.candidates.n - ranked.true.n,
             "n_used": len(truth), "auc": number(auc), "auc_uncertainty": number(uncertainty),
-            "calibration_error": number(error), "expected_error": number(expected),
+            "calibration_error": number(bins.calibration_error),
+            "expected_error": number(bins.error_from_fluctuations),
             "promised": number(float(np.average(probability, weights=weight)) if len(weight) else float("nan")),
             "right": number(float(np.average(truth, weights=weight)) if len(weight) else float("nan"))}
 
@@ -135,29 +133,28 @@ def _counted(counts: Counts) -> dict[str, Any]:
             "purity": _ratio(kept.true, kept.candidates), "efficiency": _ratio(kept.found, generated)}
 
 
-def _ratio(part: Tally, whole: Tally | None) -> dict[str, float | None]:
+def _ratio(part: Sums, whole: Sums | None) -> dict[str, float | None]:
     """A fraction with its interval; undefined without a whole."""
-    if whole is None:
-        return UNDEFINED.to_json()
-    return fraction(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
+    found: dict[str, float | None] = as_plain(UNDEFINED if whole is None else whole.fraction(part.weight))
+    return found
 
 
 def _importance(training: Training, identifier: str, featured: Featured | None) -> dict[str, Any]:
-    """Features by their share of the gain: the training's, else on independent events, else of the splits."""
+    """Features by their fraction of the gain: the training's, else on independent events, else of the splits."""
     model = training.models.models[identifier]
     forest = read_forest(model)
     splits = split_counts(forest)
     result: dict[str, Any] = {"splits": {f: int(n) for f, n in zip(model.features, splits, strict=True) if n}}
     if gain := model.entry.get("gain"):
         return result | {"importance_source": "gain in the training",
-                         "importance": ordered_shares(model.features, np.asarray(gain))}
+                         "importance": ordered_fractions(model.features, np.asarray(gain))}
     if featured is not None:
         X, truth, weight = featured.arrays()
         if truth.sum() >= MIN_TRUE:
             return result | {"importance_source": f"gain on {int(truth.sum())} true and {int((~truth).sum())} false "
                              "candidates of the independent events",
-                             "importance": ordered_shares(model.features, gains(forest, X, truth, weight))}
-    return result | {"importance_source": "number of splits", "importance": ordered_shares(model.features, splits)}
+                             "importance": ordered_fractions(model.features, gains(forest, X, truth, weight))}
+    return result | {"importance_source": "number of splits", "importance": ordered_fractions(model.features, splits)}
 
 
 def particle_numbers(training: Training, config: ParticleConfig, chains: int,

@@ -112,8 +112,8 @@ def _tree_gains(tree: Tree, gradient: Floats, hessian: Floats) -> Floats:
     return found
 
 
-def ordered_shares(features: Sequence[str], values: NDArray[np.floating | np.integer]) -> list[tuple[str, float]]:
-    """Features with their share of the sum of ``values``, the largest first; those without any left out."""
+def ordered_fractions(features: Sequence[str], values: NDArray[np.floating | np.integer]) -> list[tuple[str, float]]:
+    """Features with their fraction of the sum of ``values``, the largest first; those without any left out."""
     total = float(values.sum())
     if not total > 0.0:
         return []

@@ -13,13 +13,14 @@ from fei_lite.classifiers.independence import check_independent
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import BATCH_SIZE
 from fei_lite.outputs import atomic_output
+from fei_lite.performance.reconstructible import generated_coverage
 from fei_lite.report.channels import reliability_of
-from fei_lite.report.covered_decays import generated_coverage
 from fei_lite.report.figures import draw_channels
 from fei_lite.report.numbers import report_numbers
 from fei_lite.report.observed import Observed, Report, Sets, describe_events, observe_files
 from fei_lite.report.page import render
 from fei_lite.report.tag_figures import draw_tags
+from fei_lite.report.tags import measure_tags
 from fei_lite.report.training import Training, check_baseline, load_training
 
 
@@ -62,13 +63,14 @@ def make_report(request: Request, output: str | os.PathLike[str], *, force: bool
         if coverage is None and request.generate:
             coverage = generated_coverage(training.channels, n_events=request.generate, seed=request.seed,
                                           report=report)
-        numbers = report_numbers(training, observed=observed, coverage=coverage, baseline=baseline, files=files,
-                                 seed=request.seed, made_with=fei_lite.__version__, date=request.date)
+        tags = None if observed is None else measure_tags(observed, seed=request.seed)
+        numbers = report_numbers(training, observed=observed, coverage=coverage, tags=tags, baseline=baseline,
+                                 files=files, made_with=fei_lite.__version__, date=request.date)
         panels = {name: reliability_of(scored) for name, scored in observed.scored.items()} if observed else {}
         panels = {name: bins for name, bins in panels.items() if len(bins.weight)}
         figures = draw_channels(numbers, panels)
-        if observed is not None and observed.tags:
-            figures |= draw_tags(numbers, observed)
+        if tags is not None:
+            figures |= draw_tags(tags, {which: numbers[which]["label"] for which in tags.tags})
         temporary.write_text(render(numbers, figures), encoding="utf-8")
     return numbers
 

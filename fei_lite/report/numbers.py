@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import count_chains
-from fei_lite.performance.working_points import B_TYPES, fraction
+from fei_lite.performance.plain import as_plain
+from fei_lite.performance.reconstructible import Coverage, Covered
 from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers, tag_classifier_numbers
-from fei_lite.report.covered_decays import Coverage, Covered
 from fei_lite.report.observed import Observed
-from fei_lite.report.tags import PURITIES, all_events, gain, measure_tags, tags_of_b_type
+from fei_lite.report.tags import TagResults, tag_numbers
 from fei_lite.report.training import Training, folder_size
 
 FORMAT = "fei-lite report"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def report_numbers(
-    training: Training, *, observed: Observed | None, coverage: Coverage | None, baseline: Training | None = None,
-    files: Sequence[Mapping[str, Any]] = (), seed: int = 1, made_with: str = "", date: str = "",
+    training: Training, *, observed: Observed | None, coverage: Coverage | None, tags: TagResults | None = None,
+    baseline: Training | None = None, files: Sequence[Mapping[str, Any]] = (), made_with: str = "", date: str = "",
 ) -> dict[str, Any]:
     """The numbers of a report: no arrays, no NaN, ready for JSON.
 
     ``observed`` are the counts and samples of independent events (None without
-    any), ``coverage`` those of generated decays, ``files`` the description of
-    the event files; ``seed`` is that of the bootstrap.
+    any), ``coverage`` those of generated decays, ``tags`` the results of their best
+    Btags, ``files`` the description of the event files.
     """
     chains = count_chains(training.channels)
     rows = {c.identifier: channel_numbers(training, c, observed) for c in training.channels.channels()}
@@ -41,7 +41,7 @@ def report_numbers(
                       for name, config in training.channels.particles.items()],
         "coverage": None if coverage is None else coverage_numbers(coverage, chains),
         "tag_classifier": tag_classifier_numbers(training), "overtraining": overtraining(rows),
-        "events": None, "tags": None, "cutflow": None}
+        "events": None, "tags": None if tags is None else tag_numbers(tags), "cutflow": None}
     if baseline is not None:
         theirs = numbers["baseline"] = set_numbers(baseline)
         if theirs["name"] == numbers["set"]["name"]:
@@ -50,8 +50,6 @@ def report_numbers(
         numbers["events"] = event_numbers(observed, files)
         numbers["cutflow"] = [{"stage": s, "name": n, "step": step, "count": count}
                               for s, n, step, count in observed.cutflow]
-        if observed.tags:
-            numbers["tags"] = tag_numbers(observed, seed=seed)
     return numbers
 
 
@@ -80,12 +78,10 @@ def event_numbers(observed: Observed, files: Sequence[Mapping[str, Any]]) -> dic
 
 
 def coverage_numbers(coverage: Coverage, chains: Mapping[str, int]) -> dict[str, Any]:
-    """Covered branching fraction of every particle; share of the events with a covered B."""
+    """Covered branching fraction of every particle; fraction of the events with a covered B."""
     def fractions(counts: Covered) -> dict[str, Any]:
-        whole = counts.all
-        return {"n": whole.n, **{
-            name: fraction(part.weight, whole.weight, n_effective=whole.n_effective).to_json()
-            for name, part in (("covered", counts.covered), ("complete", counts.complete))}}
+        covered, complete = counts.fractions
+        return {"n": counts.all.n, "covered": as_plain(covered), "complete": as_plain(complete)}
 
     return {"source": coverage.source,
             "particles": [{"name": name, "chains": chains[name], **fractions(counts)}
@@ -108,18 +104,4 @@ def overtraining(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             "width": float(np.std(pulls, ddof=1)) if len(pulls) > 1 else None,
             "lowest": min(pulls) if pulls else None, "beyond": sum(abs(p) > LIMIT for p in pulls),
             "by_chance": len(pulls) * math.erfc(LIMIT / math.sqrt(2.0))}
-    return result
-
-
-def tag_numbers(observed: Observed, *, seed: int) -> dict[str, Any]:
-    """The best Btags of the set and of the baseline, and the gain on the same events."""
-    events = all_events(observed)
-    result: dict[str, Any] = {which: measure_tags(observed.best_tags(which), events) for which in observed.tags}
-    if {"set", "baseline"} <= observed.tags.keys():
-        rng = np.random.default_rng(seed)
-        result["gain"] = {}
-        for b_type in B_TYPES:
-            ours, theirs = (tags_of_b_type(observed.best_tags(which), b_type, events) for which in ("set", "baseline"))
-            result["gain"][b_type] = {str(p): gain(ours, theirs, p, n_events=len(events.weight), rng=rng).to_json()
-                                    for p in PURITIES}
     return result

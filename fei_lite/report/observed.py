@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.events.types import event_types
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context
+from fei_lite.performance.best_tags import BestTags, TagPieces
+from fei_lite.performance.reconstructible import Coverage
 from fei_lite.reconstruction.cutflow import CutFlow
-from fei_lite.reconstruction.engine import Reconstruction, reconstruct
-from fei_lite.report.covered_decays import Coverage
+from fei_lite.reconstruction.engine import Hooks, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.report.steps import Counts, StepCounter
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import Totals
@@ -37,9 +37,6 @@ Report = Callable[[str, int, int], None]
 CANDIDATES = 50_000
 #: Candidates of a channel and class whose features are kept for the importances.
 ROWS = 2_000
-
-#: Columns of the best Btags that are kept.
-TAG_COLUMNS = ("SignalProbability", "pdg", "Mbc", "deltaE", "isSignal", "decayModeID", "weight", "entry")
 
 
 @dataclass(frozen=True)
@@ -108,28 +105,21 @@ class Observed:
     particles: dict[str, Counts] = field(default_factory=dict)
     scored: dict[str, Scored] = field(default_factory=dict)
     featured: dict[str, Featured] = field(default_factory=dict)
-    tags: dict[str, list[dict[str, NDArray[Any]]]] = field(default_factory=dict)
-    event_types: list[NDArray[np.str_]] = field(default_factory=list)
-    event_weights: list[Floats] = field(default_factory=list)
+    tags: dict[str, TagPieces] = field(default_factory=dict)
 
     def merge(self, other: Observed) -> None:
         """Add the counts of another range, append its samples."""
         for name in ("totals", "cutflow", "coverage"):
             getattr(self, name).merge(getattr(other, name))
-        empty = {"channels": Counts, "particles": Counts, "scored": Scored, "featured": Featured}
+        empty = {"channels": Counts, "particles": Counts, "scored": Scored, "featured": Featured, "tags": TagPieces}
         for name, new in empty.items():
             mine = getattr(self, name)
             for key, part in getattr(other, name).items():
                 mine.setdefault(key, new()).merge(part)
-        for key, tags in other.tags.items():
-            self.tags.setdefault(key, []).extend(tags)
-        self.event_types += other.event_types
-        self.event_weights += other.event_weights
 
-    def best_tags(self, which: str) -> dict[str, NDArray[Any]]:
-        """Columns of the best Btag of every event that has one; ``which`` is ``"set"`` or ``"baseline"``."""
-        parts = self.tags[which]
-        return {name: np.concatenate([part[name] for part in parts]) for name in TAG_COLUMNS}
+    def best_tags(self, which: str) -> BestTags:
+        """The best Btag of every event that has one; ``which`` is ``"set"`` or ``"baseline"``."""
+        return self.tags[which].best_tags(asdict(self.totals))
 
 
 def observe_files(
@@ -140,14 +130,14 @@ def observe_files(
 
     Raises :class:`EventFileError` for events without truth.
     """
-    _loaded.cache_clear()  # the folders may have held other sets
     ranges = entry_ranges(paths, batch_size=batch_size, max_events=max_events)
-    # every range may give its share, with room for ranges that hold less
+    # every range may give its part, with room for ranges that hold less
     fractions = tuple(max(50, 3 * cap // max(1, len(ranges))) for cap in (CANDIDATES, ROWS))
+    context = Context(partial(_load, sets))
     work = partial(_observe_range, sets=sets, fractions=fractions, seed=seed)
     observed, done = Observed(), 0
     total = sum(r.stop - r.start for r in ranges)
-    for entries, part in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+    for entries, part in zip(ranges, map_in_context(work, ranges, context, workers=workers), strict=True):
         observed.merge(part)
         done += entries.stop - entries.start
         if report is not None:
@@ -169,14 +159,21 @@ def describe_events(paths: Sequence[Path], *, max_events: int | None = None) -> 
     return files
 
 
-@cache
-def _loaded(models: str, channels: str) -> tuple[ChannelSet, ModelSet]:
-    return load_channel_set(channels), load_model_set(models)
+#: A channel set and its models: of the set, and of the baseline if there is one.
+_Loaded = tuple[tuple[ChannelSet, ModelSet], tuple[ChannelSet, ModelSet] | None]
 
 
-def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...], seed: int) -> Observed:
+def _load(sets: Sets) -> _Loaded:
+    baseline = None
+    if sets.baseline is not None and sets.baseline_channels is not None:
+        baseline = load_channel_set(sets.baseline_channels), load_model_set(sets.baseline)
+    return (load_channel_set(sets.channels), load_model_set(sets.models)), baseline
+
+
+def _observe_range(entries: EntryRange, loaded: _Loaded, *, sets: Sets, fractions: tuple[int, ...],
+                   seed: int) -> Observed:
     """What one range of events gives."""
-    channels, models = _loaded(sets.models, sets.channels)
+    (channels, models), baseline = loaded
     observed = Observed()
     for batch in read_range(entries):
         if batch.generated is None:
@@ -189,8 +186,8 @@ def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...
             seen[channel.identifier] = (table, X)
 
         # without the early exit every candidate has its own probability
-        result = reconstruct(batch, channels, models, with_truth=True, observer=observe, early_exit=False,
-                             last_stage=sets.last_stage)
+        options = ReconstructionOptions(with_truth=True, early_exit=False, last_stage=sets.last_stage)
+        result = reconstruct(batch, channels, models, options=options, hooks=Hooks(observer=observe))
         _sample(observed, batch, seen, fractions, rng, entries.first_entry)
         weight = batch.events["weight"].astype(np.float64)
         modes = observed.coverage.add(channels, batch.generated, weight)
@@ -199,13 +196,10 @@ def _observe_range(entries: EntryRange, *, sets: Sets, fractions: tuple[int, ...
         observed.channels, observed.particles = counter.channels, counter.particles
         observed.totals.add(batch)
         observed.cutflow.merge(result.cutflow)
-        observed.event_types.append(event_types(batch))
-        observed.event_weights.append(weight)
         if sets.last_stage == len(channels.stages) - 1:
             _add_tags(observed, "set", result, entries.first_entry)
-        if sets.baseline is not None and sets.baseline_channels is not None:
-            other, other_models = _loaded(sets.baseline, sets.baseline_channels)
-            _add_tags(observed, "baseline", reconstruct(batch, other, other_models), entries.first_entry)
+        if baseline is not None:
+            _add_tags(observed, "baseline", reconstruct(batch, *baseline), entries.first_entry)
     return observed
 
 
@@ -230,14 +224,9 @@ def _sample(observed: Observed, batch: EventBatch, seen: Mapping[str, tuple[Cand
 def _add_tags(observed: Observed, which: str, result: Reconstruction, first_entry: int) -> None:
     """The best Btag of every event, and what the cut-flow says of them."""
     columns = select_tags(result, first_entry=first_entry).columns
-    best = columns["best"] == 1
-    kept: dict[str, NDArray[Any]] = {}
-    for name in TAG_COLUMNS:
-        values = columns[name]
-        assert not isinstance(values, tuple)
-        kept[name] = values[best]
-    observed.tags.setdefault(which, []).append(kept)
+    flat = {name: values for name, values in columns.items() if not isinstance(values, tuple)}
+    observed.tags.setdefault(which, TagPieces()).add(flat)
     if which == "set":
-        n = int(np.count_nonzero(best))
+        n = int(np.count_nonzero(flat["best"] == 1))
         observed.cutflow.add("events", "all", "tagged", n)
         observed.cutflow.add("events", "all", "untagged", result.batch.n_events - n)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fei_lite.particles import pdg_code
-from fei_lite.performance.working_points import B_TYPES, WORKING_POINTS
+from fei_lite.performance.best_tags import B_TYPES
+from fei_lite.performance.comparison import PURITIES
+from fei_lite.performance.sculpting import SIDEBAND, SIGNAL_WINDOW
+from fei_lite.performance.working_points import WORKING_POINTS
 from fei_lite.report.steps import CHANNEL_STEPS
-from fei_lite.report.tags import PEAK, PURITIES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,7 +32,8 @@ def render(numbers: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     embedded = json.dumps(numbers, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     rows_of = {row["name"]: [numbers["channels"][name] for name in row["channels"]] for row in numbers["particles"]}
     return _environment().get_template("report.html.j2").render(
-        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, b_types=list(B_TYPES), peak=PEAK,
+        n=numbers, figures=figures, rows_of=rows_of, embedded=embedded, b_types=list(B_TYPES),
+        window=SIGNAL_WINDOW, sideband=SIDEBAND,
         event_types={b_type: event_type for b_type, (_, event_type) in B_TYPES.items()}, points=WORKING_POINTS,
         rows_of_points=_points(), channel_steps=CHANNEL_STEPS, purities=[str(p) for p in PURITIES],
         cutflow=cutflow_table(numbers["cutflow"] or []))
@@ -38,7 +41,7 @@ def render(numbers: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
 
 def _points() -> list[tuple[str, str, int | str | None]]:
     """Rows of the table of working points: title, key, and which of the key's entries."""
-    return [("no cut", "all", None), *((f"above {p:g}", "working_points", i) for i, p in enumerate(WORKING_POINTS)),
+    return [("no cut", "no_cut", None), *((f"above {p:g}", "working_points", i) for i, p in enumerate(WORKING_POINTS)),
             *((f"purity {100 * p:g} %", "at_purity", str(p)) for p in PURITIES)]
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet, ParticleConfig
 from fei_lite.events import EventBatch
 from fei_lite.events.schema import STATUS
+from fei_lite.fractions import Sums
 from fei_lite.kernels import truth as bits
 from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.combination import combine_channel
@@ -38,6 +38,7 @@ from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates, rank_candidates
+from fei_lite.variables.cuts import NO_CUT
 
 STEPS = ("combined", "pre-cut", "ranked", "classified", "merged", "post-cut", "kept")
 #: Those that a channel has; the others are of the particle.
@@ -46,60 +47,34 @@ CHANNEL_STEPS = ("combined", "pre-cut", "ranked", "kept")
 _EVERY = 5000  # candidates per event, channel and conjugate: more true ones there never are
 
 
-@dataclass
-class Tally:
-    """Entries, the sum of their event weights, and of the squares."""
-
-    n: int = 0
-    weight: float = 0.0
-    squares: float = 0.0
-
-    def add(self, per_event: NDArray[Any], weight: NDArray[np.float64]) -> Tally:
-        """Add counts per event (n_events,) with the weights of the events; returns itself."""
-        self.n += int(per_event.sum())
-        self.weight += float(per_event @ weight)
-        self.squares += float(per_event @ weight**2)
-        return self
-
-    def merge(self, other: Tally) -> None:
-        """Add the sums of another part."""
-        self.n, self.weight, self.squares = (
-            self.n + other.n, self.weight + other.weight, self.squares + other.squares)
-
-    @property
-    def n_effective(self) -> float:
-        """Size of an unweighted sample that fluctuates as much: (sum w)^2 / sum w^2."""
-        return self.weight**2 / self.squares if self.squares > 0.0 else 0.0
+_NOTHING = Sums()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Step:
     """Candidates after a step, the true ones among them, and the generated particles with a true candidate."""
 
-    candidates: Tally = field(default_factory=Tally)
-    true: Tally = field(default_factory=Tally)
-    found: Tally = field(default_factory=Tally)
+    candidates: Sums = _NOTHING
+    true: Sums = _NOTHING
+    found: Sums = _NOTHING
 
-    def merge(self, other: Step) -> None:
-        """Add the counts of another part."""
-        for name in ("candidates", "true", "found"):
-            getattr(self, name).merge(getattr(other, name))
+    def __add__(self, other: Step) -> Step:
+        return Step(self.candidates + other.candidates, self.true + other.true, self.found + other.found)
 
 
 @dataclass
 class Counts:
     """The steps of a channel or particle, and the generated decays that it is for (None: not defined)."""
 
-    generated: Tally | None = None
+    generated: Sums | None = None
     steps: dict[str, Step] = field(default_factory=dict)
 
     def merge(self, other: Counts) -> None:
         """Add the counts of another part."""
         if other.generated is not None:
-            self.generated = self.generated or Tally()
-            self.generated.merge(other.generated)
+            self.generated = (self.generated or _NOTHING) + other.generated
         for name, step in other.steps.items():
-            self.steps.setdefault(name, Step()).merge(step)
+            self.steps[name] = self.steps.get(name, Step()) + step
 
 
 @dataclass(frozen=True)
@@ -140,15 +115,15 @@ class StepCounter:
             goal = generated_rows(config, self._batch, self.modes)
             steps: dict[str, list[_Seen]] = {}
             for channel in config.channels:
-                own = channel_rows(channel, goal, self.modes, shared=_shares_code(self.result.channel_set, config))
-                counts = self.channels[channel.identifier] = Counts(None if own is None else self._tally(own))
+                own = channel_rows(channel, goal, self.modes, shared=_has_common_code(self.result.channel_set, config))
+                counts = self.channels[channel.identifier] = Counts(None if own is None else self._sums(own))
                 for step, seen in self._before(channel, config).items():
                     steps.setdefault(step, []).append(seen)
                     counts.steps[step] = self._step(seen, goal if own is None else own)
             total = {step: _joined(parts) for step, parts in steps.items()}
             kept = self._after(config)
             total |= {step: self._of_table(table) for step, table in kept.items()}
-            self.particles[name] = Counts(self._tally(goal), {s: self._step(seen, goal) for s, seen in total.items()})
+            self.particles[name] = Counts(self._sums(goal), {s: self._step(seen, goal) for s, seen in total.items()})
             for channel in config.channels:
                 of_channel = kept["kept"].select(kept["kept"]["decayModeID"] == channel.index)
                 own = channel_rows(channel, goal, self.modes, shared=False)
@@ -157,7 +132,7 @@ class StepCounter:
 
     def _before(self, channel: Channel, config: ParticleConfig) -> dict[str, _Seen]:
         """The steps of a channel up to its classifier."""
-        bare = replace(channel, cuts=())
+        bare = replace(channel, cuts=NO_CUT)
         steps = {}
         for step, cut in (("combined", bare), ("pre-cut", channel)):
             if channel.leaf is not None:
@@ -167,9 +142,10 @@ class StepCounter:
                 steps[step] = self._of_table(table)
                 continue
             # one candidate is kept, all are counted
-            number = combine_channel(cut, replace(config, best_pre=1), pool=self._pool, prune=cut is channel)[2]
+            number = combine_channel(cut, replace(config, best_pre=1), pool=self._pool, result=self.result,
+                                     prune=cut is channel)[2]
             table, names, _ = combine_channel(cut, replace(config, best_pre=_EVERY), pool=self._sound_pool,
-                                              prune=cut is channel)
+                                              result=self.result, prune=cut is channel)
             match = truth.match_composites(table, [self._sound[n] for n in names], self._batch)
             table.columns |= truth.truth_columns(match, target=config.target)
             true = self._of_table(table)
@@ -184,7 +160,7 @@ class StepCounter:
         if not tables:
             return dict.fromkeys(STEPS[3:], self.result.tables[config.name])
         classified = concatenate_tables(tables)
-        merged = drop_duplicates(classified)
+        merged = drop_duplicates(classified, classified["SignalProbability"])
         cut = merged
         if config.min_signal_probability is not None:
             cut = merged.select(merged["SignalProbability"] > config.min_signal_probability)
@@ -196,14 +172,14 @@ class StepCounter:
         return _Seen(np.diff(table.offsets), np.bincount(event[true], minlength=self._batch.n_events),
                      np.unique(table["mc"][true]).astype(np.int64))
 
-    def _tally(self, rows: NDArray[np.int64]) -> Tally:
+    def _sums(self, rows: NDArray[np.int64]) -> Sums:
         assert self._batch.generated is not None
         per_event = np.bincount(self._batch.generated.event_index[rows], minlength=self._batch.n_events)
-        return Tally().add(per_event, self._weight)
+        return Sums.per_event(per_event, self._weight)
 
     def _step(self, seen: _Seen, goal: NDArray[np.int64]) -> Step:
-        return Step(Tally().add(seen.candidates, self._weight), Tally().add(seen.true, self._weight),
-                    self._tally(np.intersect1d(seen.rows, goal)))
+        return Step(Sums.per_event(seen.candidates, self._weight), Sums.per_event(seen.true, self._weight),
+                    self._sums(np.intersect1d(seen.rows, goal)))
 
 
 def _joined(parts: list[_Seen]) -> _Seen:
@@ -223,7 +199,7 @@ def sound(table: CandidateTable) -> CandidateTable:
     return table.select((table["mc"] >= 0) & (table["mcErrors"] & bits.INHERITED == 0))
 
 
-def _shares_code(channel_set: ChannelSet, config: ParticleConfig) -> bool:
+def _has_common_code(channel_set: ChannelSet, config: ParticleConfig) -> bool:
     """Whether another particle of the set has the same PDG code (D0 and D0:KL): decay modes are then ambiguous."""
     return sum(other.pdg == config.pdg for other in channel_set.particles.values()) > 1
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.constants import PID_HYPOTHESES
-from fei_lite.events import EventBatch
-from fei_lite.particles import mass
+from fei_lite.events import EventBatch, offsets_of
+from fei_lite.particles import is_self_conjugate, mass, v0_daughters
 from fei_lite.reconstruction.final_state import photon_candidates, track_candidates, v0_candidates
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates
@@ -26,8 +26,6 @@ _PION = _HYPOTHESES.index("pi+")
 #: Composites that are counted in the rest.
 COMPOSITES = ("K_S0", "pi0", "Lambda0")
 
-#: Daughters, the positive one of the particle as named first.
-_PAIR = {"K_S0": ("pi+", "pi+"), "Lambda0": ("p+", "pi+")}
 #: Distance from the nominal mass, before the fit, beyond which a pair of tracks is not fitted, GeV (assumed;
 #: flights that shift it further are those of V0s).
 _FIT_WINDOW = 0.03
@@ -89,7 +87,7 @@ def photon_pairs(photons: CandidateTable) -> CandidateTable:
     first, second = _pairs(photons.offsets)
     p4 = photons["p4"][first] + photons["p4"][second]
     counts = np.diff(photons.offsets)
-    offsets = np.concatenate([[0], np.cumsum(counts * (counts - 1) // 2)]).astype(np.int64)
+    offsets = offsets_of(counts * (counts - 1) // 2)
     return CandidateTable("pi0", offsets, {
         "sign": np.ones(len(p4), np.int8), "p4": p4, "M": invariant_mass(p4),
         "used": photons["used"][first] | photons["used"][second],
@@ -104,16 +102,15 @@ def displaced_pairs(name: str, batch: EventBatch) -> CandidateTable:
     The V0 list misses decays inside the beam pipe. No pair of tracks stands
     twice for one conjugate. Alike: the merged lists of basf2.
     """
-    tables = [v0_candidates(name, batch), *(_track_pairs(name, batch, sign) for sign in
-                                            ((1,) if name == "K_S0" else (1, -1)))]
-    for k, table in enumerate(tables):
-        table.columns["SignalProbability"] = np.full(len(table), 1.0 if k == 0 else 0.0)  # V0s win
-    return drop_duplicates(concatenate_tables(tables))
+    signs = (1,) if is_self_conjugate(name) else (1, -1)
+    tables = [v0_candidates(name, batch), *(_track_pairs(name, batch, sign) for sign in signs)]
+    merged = concatenate_tables(tables)
+    return drop_duplicates(merged, np.where(merged["object"] >= 0, 1.0, 0.0))  # V0s win
 
 
 def _track_pairs(name: str, batch: EventBatch, sign: int) -> CandidateTable:
     """Vertex-fitted pairs of opposite tracks near the mass of ``name`` (sign -1: of its conjugate)."""
-    daughters = [track_candidates(daughter, batch) for daughter in _PAIR[name]]
+    daughters = [track_candidates(daughter, batch) for daughter in v0_daughters(name)]
     charge = daughters[0]["sign"]
     first, second = _pairs(batch.tracks.offsets)
     opposite = charge[first] * charge[second] < 0
@@ -124,7 +121,7 @@ def _track_pairs(name: str, batch: EventBatch, sign: int) -> CandidateTable:
     first, second = first[near], second[near]
     counts = np.bincount(batch.tracks.event_index[first], minlength=batch.n_events)
     n = len(first)
-    table = CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    table = CandidateTable(name, offsets_of(counts), {
         "sign": np.full(n, sign, np.int8), "used": daughters[0]["used"][first] | daughters[1]["used"][second],
         "object": np.full(n, -1, np.int32), "daughters": np.stack([first, second], axis=1).astype(np.int32),
     })

@@ -1,4 +1,4 @@
-"""The rest of the event: everything that neither tag nor signal side uses."""
+"""The objects of bit sets, and the rest of the event: everything that neither tag nor signal side uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fei_lite.candidates import CandidateTable
 from fei_lite.errors import MomentaError
 from fei_lite.event_shape.momenta import Momenta
-from fei_lite.events import EventBatch
+from fei_lite.events import EventBatch, offsets_of
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe.objects import MaskedObjects, masked_objects, rows_of_events
 from fei_lite.used_objects import everything, object_indices
@@ -20,18 +20,18 @@ Jagged = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class RestOfEvent:
-    """What is left of the event for each of n candidates (rows).
+class ObjectsOfSets:
+    """The tracks, photons and composites of n bit sets (rows).
 
-    ``event`` (n,) is the row's event in the batch. ``used`` (n, n_words) is
-    the bit set of all unused objects, masked or not. ``tracks``, ``photons``
+    ``event`` (n,) is the row's event in the batch. ``bits`` (n, n_words) is
+    the bit set, of objects masked or not. ``tracks``, ``photons``
     and the entries of ``composites`` are jagged: offsets (n + 1,) and rows of
-    the tables of ``objects``, which the mask has passed.
+    the tables of ``objects``, which the mask has passed and which are wholly inside the set.
     """
 
     objects: MaskedObjects
     event: NDArray[np.int64]
-    used: Words
+    bits: Words
     tracks: Jagged
     photons: Jagged
     composites: dict[str, Jagged]
@@ -54,8 +54,8 @@ class RestOfEvent:
         return np.asarray(np.diff(jagged[0]))
 
     def n_klm(self) -> NDArray[np.int64]:
-        """Number of unused K_L clusters of each row, (n,); no mask applies."""
-        return np.asarray(np.diff(object_indices(self.objects.batch, self.used, self.event, "klm")[0]))
+        """Number of K_L clusters of each row, (n,); no mask applies."""
+        return np.asarray(np.diff(object_indices(self.objects.batch, self.bits, self.event, "klm")[0]))
 
     def momenta_lab(self) -> Momenta:
         """Tracks, then photons, of the mask in each row; laboratory, GeV."""
@@ -81,6 +81,22 @@ class RestOfEvent:
         row = np.repeat(np.arange(len(self)), np.diff(offsets))
         total = np.bincount(row, self.objects.tracks["sign"][rows], minlength=len(self))
         return np.asarray(np.rint(total), dtype=np.int64)
+
+
+class RestOfEvent(ObjectsOfSets):
+    """What is left of the event for each of n candidates: ``bits`` is what no side uses."""
+
+
+def objects_in(objects: MaskedObjects, event: NDArray[np.integer], bits: Words) -> ObjectsOfSets:
+    """The objects of n bit sets (n, n_words), such as what Btags use, or ``everything(batch)[event]``.
+
+    ``event`` (n,) is the event of each in the batch (several sets of one event are fine).
+    Composites count if all of their objects are in the set. Raises
+    :class:`MomentaError` for a set of another width, or with objects that its event does not have.
+    """
+    rows = event.astype(np.int64)
+    _check_sets(objects.batch, rows, bits)
+    return ObjectsOfSets(objects, rows, bits, *_inside(objects, rows, bits))
 
 
 def used_objects_of(tag: Words, signal: Words | None = None) -> Words:
@@ -112,24 +128,31 @@ def rest_of_event(objects: MaskedObjects, event: NDArray[np.integer], *, tag: Wo
     """
     rows = event.astype(np.int64)
     used = used_objects_of(tag, signal)
-    available = everything(objects.batch)[rows]
-    if used.shape != available.shape:
-        raise MomentaError(f"used objects: bit sets of shape {used.shape}, expected {available.shape}.")
-    foreign = np.flatnonzero((used & ~available).any(axis=1))
+    _check_sets(objects.batch, rows, used)
+    bits = everything(objects.batch)[rows] & ~used
+    return RestOfEvent(objects, rows, bits, *_inside(objects, rows, bits))
+
+
+def _check_sets(batch: EventBatch, event: NDArray[np.int64], bits: Words) -> None:
+    """Raise :class:`MomentaError` unless every set is one of its event's objects."""
+    available = everything(batch)[event]
+    if bits.shape != available.shape:
+        raise MomentaError(f"used objects: bit sets of shape {bits.shape}, expected {available.shape}.")
+    foreign = np.flatnonzero((bits & ~available).any(axis=1))
     if len(foreign):
-        raise MomentaError(f"{len(foreign)} of {len(used)} rows use objects that their event does not have, "
+        raise MomentaError(f"{len(foreign)} of {len(bits)} rows use objects that their event does not have, "
                            f"first row {foreign[0]}. Check 'event'.")
-    return RestOfEvent(objects, rows, available & ~used, _unused(objects.tracks, rows, used),
-                       _unused(objects.photons, rows, used),
-                       {name: _unused(table, rows, used) for name, table in objects.composites.items()})
 
 
-def _unused(table: CandidateTable, event: NDArray[np.int64], used: Words) -> Jagged:
-    """Candidates of ``table`` in each row's event that share nothing with ``used``."""
-    which, row = rows_of_events(table, event)
-    free = ~(table["used"][row] & used[which]).any(axis=1)
-    counts = np.bincount(which[free], minlength=len(event))
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), row[free]
+def _inside(objects: MaskedObjects, event: NDArray[np.int64],
+            bits: Words) -> tuple[Jagged, Jagged, dict[str, Jagged]]:
+    """Tracks, photons and composites of each row's event that are wholly inside its set."""
+    def of(table: CandidateTable) -> Jagged:
+        which, row = rows_of_events(table, event)
+        inside = ~(table["used"][row] & ~bits[which]).any(axis=1)
+        return offsets_of(np.bincount(which[inside], minlength=len(event))), row[inside]
+
+    return of(objects.tracks), of(objects.photons), {name: of(table) for name, table in objects.composites.items()}
 
 
 def side_momenta_cms(batch: EventBatch, event: NDArray[np.integer], used: Words) -> Momenta:
@@ -138,9 +161,7 @@ def side_momenta_cms(batch: EventBatch, event: NDArray[np.integer], used: Words)
     Tracks have the momentum of their perigee and the mass of their most likely
     hypothesis, whatever the candidate took them for: enough for event shapes.
     """
-    objects = masked_objects(batch, "all")
-    rest = rest_of_event(objects, event, tag=everything(batch)[event] & ~used)
-    return replace(rest, used=used).momenta_cms()
+    return objects_in(masked_objects(batch, "all"), event, used).momenta_cms()
 
 
 def _momenta(objects: MaskedObjects, tracks: Jagged, photons: Jagged) -> Momenta:

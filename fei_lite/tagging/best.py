@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
+from fei_lite.errors import ArgumentTypeError
 from fei_lite.particles import pdg_code
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import Reconstruction
-from fei_lite.reconstruction.frames import sqrt_s, to_cms
+from fei_lite.reconstruction.frames import beam_constrained
+from fei_lite.tagging.table import Column, TagTable
 from fei_lite.used_objects import object_indices
 
 #: Particles that make a Btag, in the order of the tie-break.
@@ -21,15 +22,15 @@ TAG_PARTICLES = ("B+", "B0")
 
 
 @dataclass(frozen=True)
-class Btags:
+class Btags(TagTable):
     """All B candidates of a batch, one row each, sorted by event and then by rank.
 
     ``columns`` are flat arrays, or (offsets, values) for lists; names are
-    basf2's. ``event`` is the row of the event in the batch, ``table`` and
+    basf2's. ``event`` is the row of the event in the batch, ``particle`` and
     ``row`` say where in the reconstruction the candidate stands.
     """
 
-    columns: dict[str, NDArray | tuple[NDArray, NDArray]]
+    columns: dict[str, Column]
     event: NDArray[np.int64]
     particle: NDArray[np.str_]
     row: NDArray[np.int64]
@@ -39,35 +40,12 @@ class Btags:
     def __len__(self) -> int:
         return len(self.event)
 
-    def to_awkward(self) -> Any:
-        """The candidates as an awkward array: one list per event, best first, fields by basf2 name.
+    def __repr__(self) -> str:
+        return (f"Btags({len(self)} candidates in {len(np.unique(self.event))} of {self.n_events} events: "
+                f"{', '.join(self.columns)})")
 
-        Records are named ``Momentum4D``: after ``vector.register_awkward()`` they
-        are four-vectors (px, py, pz, E; laboratory, GeV).
-        """
-        import awkward as ak
-
-        fields = {}
-        for name, values in self.columns.items():
-            if isinstance(values, tuple):
-                offsets, content = values
-                fields[name] = ak.unflatten(content, np.diff(offsets))
-            else:
-                fields[name] = ak.Array(values.tolist()) if values.dtype.kind == "U" else values
-        records = ak.zip(fields, depth_limit=1, with_name="Momentum4D")
-        return ak.unflatten(records, np.bincount(self.event, minlength=self.n_events))
-
-
-def beam_constrained(p4_lab: NDArray, beam_p4: NDArray) -> tuple[NDArray, NDArray]:
-    """Mbc and deltaE (GeV) of four-momenta (n, 4) in the laboratory.
-
-    Mbc = sqrt(s/4 - p*^2), NaN where p* exceeds the beam energy;
-    deltaE = E* - sqrt(s)/2; both in the centre-of-mass frame of ``beam_p4``.
-    """
-    p4_cms = to_cms(p4_lab, beam_p4)
-    half = 0.5 * sqrt_s(beam_p4)
-    m2 = half**2 - np.sum(p4_cms[:, :3] ** 2, axis=1)
-    return np.sqrt(np.where(m2 >= 0, m2, np.nan)), p4_cms[:, 3] - half
+    def _per_event(self) -> NDArray[np.integer]:
+        return np.bincount(self.event, minlength=self.n_events)
 
 
 def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray) -> tuple[NDArray, NDArray]:
@@ -88,8 +66,11 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
     """Merge the B+ and B0 lists of a reconstructed batch and flag the best Btag.
 
     ``first_entry`` is the number of the batch's first event in the whole
-    input: column ``entry`` counts from there.
+    input: column ``entry`` counts from there. Raises :class:`ArgumentTypeError` for what is no reconstruction.
     """
+    if not isinstance(result, Reconstruction):
+        raise ArgumentTypeError(f"select_tags(result): got an object of type {type(result).__name__}, expected a "
+                                "reconstruction: fei_lite.reconstruct(batch, channels, models) gives it.")
     present = [name for name in TAG_PARTICLES if name in result.tables]
     tables = [result.tables[name] for name in present]
     event = np.concatenate([t.event_index for t in tables])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 import fei_lite
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
-from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.types import event_types
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import map_in_context
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.best import Btags, select_tags
@@ -41,9 +40,10 @@ class Totals:
         self.sum_of_weights += float(weight.sum())
         self.sum_of_squared_weights += float((weight**2).sum())
         for name in np.unique(types):
-            row = self.event_types.setdefault(str(name), {"n_events": 0, "sum_of_weights": 0.0})
-            row["n_events"] += int(np.count_nonzero(types == name))
-            row["sum_of_weights"] += float(weight[types == name].sum())
+            row, of_type = self._row(str(name)), weight[types == name]
+            row["n_events"] += len(of_type)
+            row["sum_of_weights"] += float(of_type.sum())
+            row["sum_of_squared_weights"] += float((of_type**2).sum())
 
     def merge(self, other: Totals) -> None:
         """Add the sums of another part."""
@@ -51,9 +51,13 @@ class Totals:
         self.sum_of_weights += other.sum_of_weights
         self.sum_of_squared_weights += other.sum_of_squared_weights
         for name, row in other.event_types.items():
-            mine = self.event_types.setdefault(name, {"n_events": 0, "sum_of_weights": 0.0})
+            mine = self._row(name)
             for key, value in row.items():
                 mine[key] += value
+
+    def _row(self, event_type: str) -> dict[str, float]:
+        return self.event_types.setdefault(
+            event_type, {"n_events": 0, "sum_of_weights": 0.0, "sum_of_squared_weights": 0.0})
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,7 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-_loaded = cache(load_tagger)  # once per process
-
-
-def _tag_range(entries: EntryRange, *, channel_set: str | None, models: str) -> list[TaggedBatch]:
-    sets = _loaded(models, channel_set)
+def _tag_range(entries: EntryRange, sets: Tagger) -> list[TaggedBatch]:
     return [tag_batch(batch, *sets, first_entry=entries.first_entry) for batch in read_range(entries)]
 
 
@@ -106,14 +106,13 @@ def tag_files(
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files. Returns the sums over the events read.
     """
-    _loaded.cache_clear()  # the folders may have changed since the last call
-    channels, model_set = _loaded(models, channel_set)
+    context = tagger_of_run(models, channel_set)
+    channels, model_set = context.value
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
     n_all = sum(r.stop - r.start for r in ranges)
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force) as writer:
-        run = partial(_tag_range, channel_set=channel_set, models=models)
-        for parts in ordered_map(run, ranges, workers=workers):
+        for parts in map_in_context(_tag_range, ranges, context, workers=workers):
             for part in parts:
                 writer.write(part.tags.columns)
                 totals.merge(part.totals)

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,15 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, OutputError, UnknownNameError, nearest
-from fei_lite.events import parquetio
+from fei_lite.events import offsets_of, parquetio
 from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
 from fei_lite.outputs import atomic_output
 from fei_lite.renamed import renamed, with_current_keys
-
-#: A column: flat (n,), or a list per candidate as (offsets (n + 1,), values).
-Column = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
-CutFlowRows = list[tuple[str, str, int]]
+from fei_lite.tagging.table import BtagFile, Column, CutFlowRows
 
 TREE, CUTFLOW, METADATA = "btag", "cutflow", "fei_lite_metadata"
 #: Candidates per basket or row group: small writes are gathered.
@@ -55,7 +53,7 @@ def _join(parts: list[Column]) -> Column:
     if not isinstance(parts[0], tuple):
         return np.concatenate(parts)
     counts = np.concatenate([np.diff(p[0]) for p in parts])
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     return offsets, np.concatenate([p[1] for p in parts])
 
 
@@ -76,7 +74,7 @@ class _RootTable:
         if not _is_text(column):
             return np.ascontiguousarray(column)
         encoded = [str(text).encode() for text in column]
-        offsets = np.concatenate([[0], np.cumsum([len(text) for text in encoded])]).astype(np.int64)
+        offsets = offsets_of([len(text) for text in encoded])
         content = ak.contents.NumpyArray(np.frombuffer(b"".join(encoded), np.uint8), parameters={"__array__": "char"})
         return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content,
                                                     parameters={"__array__": "string"}))
@@ -214,9 +212,8 @@ class TagWriter:
         self._finished = True
 
 
-def read_tags(path: str | os.PathLike[str], *, columns: Iterable[str] | None = None
-              ) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
-    """(columns, cut-flow rows, metadata) of a Btag file, the kind told by content.
+def read_tags(path: str | os.PathLike[str], *, columns: Iterable[str] | None = None) -> BtagFile:
+    """The columns, cut-flow and metadata of a Btag file, its format told by content.
 
     ``columns`` limits the columns to read (the decay chains of a long file are
     large). Texts come as object arrays of str, lists as (offsets, values).
@@ -224,8 +221,8 @@ def read_tags(path: str | os.PathLike[str], *, columns: Iterable[str] | None = N
     :class:`UnknownNameError` for a column that is not there.
     """
     wanted = None if columns is None else list(columns)
-    found, cutflow, metadata = _read_parquet(path, wanted) if is_parquet(path) else _read_root(path, wanted)
-    return with_current_keys("columns", found, str(path)), cutflow, metadata
+    found = _read_parquet(path, wanted) if is_parquet(path) else _read_root(path, wanted)
+    return replace(found, columns=with_current_keys("columns", found.columns, str(path)))
 
 
 def _chosen(path: PathLike, wanted: list[str] | None, present: list[str]) -> list[str]:
@@ -252,7 +249,7 @@ def _texts(values: list[str]) -> NDArray[np.object_]:
     return texts
 
 
-def _read_root(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
+def _read_root(path: PathLike, wanted: list[str] | None) -> BtagFile:
     import uproot
 
     with open_root(path) as file:
@@ -272,10 +269,11 @@ def _read_root(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, Colu
                 else:
                     columns[name] = np.asarray(array)
             stage, step, count = (flow[n].array(library="ak").to_list() for n in ("stage", "name", "count"))
-    return columns, list(zip(stage, step, count, strict=True)), metadata
+            n_btags = int(tree.num_entries)
+    return BtagFile(columns, list(zip(stage, step, count, strict=True)), metadata, str(path), n_btags)
 
 
-def _read_parquet(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, Column], CutFlowRows, dict[str, Any]]:
+def _read_parquet(path: PathLike, wanted: list[str] | None) -> BtagFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -284,6 +282,7 @@ def _read_parquet(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, C
         stored = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
         metadata = _metadata(path, stored.get(METADATA))
         names = _chosen(path, wanted, file.schema_arrow.names)
+        n_btags = int(file.metadata.num_rows)
         table = file.read(columns=names).combine_chunks()
     columns: dict[str, Column] = {}
     for name in names:
@@ -296,4 +295,4 @@ def _read_parquet(path: PathLike, wanted: list[str] | None) -> tuple[dict[str, C
         else:
             columns[name] = array.to_numpy(zero_copy_only=False)
     rows = [(stage, step, int(count)) for stage, step, count in json.loads(stored.get(CUTFLOW, "[]"))]
-    return columns, rows, metadata
+    return BtagFile(columns, rows, metadata, str(path), n_btags)

@@ -12,7 +12,8 @@ from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.events import parquetio
 from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
-from fei_lite.tagging.output import TREE, Column
+from fei_lite.tagging.output import TREE
+from fei_lite.tagging.table import Column
 
 #: Candidates of a piece: some 50 MB for ten columns.
 ROWS = 500_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel
-from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.errors import EventFileError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
-from fei_lite.parallel import ordered_map
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.parallel import map_in_context
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.training.driver import Report, thin
 
 Floats = NDArray[np.float64]
@@ -35,10 +35,11 @@ def classified_candidates(
     on. Raises :class:`EventFileError`.
     """
     ranges = entry_ranges(samples, batch_size=batch_size)
-    work = partial(_of_range, models=models, seed=seed)
+    context = tagger_of_run(models)
+    work = partial(_of_range, seed=seed)
     parts: dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]] = {}
     done, total = 0, sum(r.stop - r.start for r in ranges)
-    for entries, found in zip(ranges, ordered_map(work, ranges, workers=workers), strict=True):
+    for entries, found in zip(ranges, map_in_context(work, ranges, context, workers=workers), strict=True):
         for identifier, rows in found.items():
             parts.setdefault(identifier, []).extend(rows)
         done += entries.stop - entries.start
@@ -48,13 +49,10 @@ def classified_candidates(
                          np.concatenate([w for _, _, w in rows])) for identifier, rows in parts.items()}
 
 
-_loaded = cache(load_tagger)  # once per process
-
-
-def _of_range(entries: EntryRange, *, models: str,
+def _of_range(entries: EntryRange, sets: Tagger, *,
               seed: int) -> dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]]:
     """The classified candidates of a range of events."""
-    channels, loaded = _loaded(models)
+    channels, loaded = sets
     found: dict[str, list[tuple[NDArray[np.bool_], Floats, Floats]]] = {}
     for batch in read_range(entries):
         if batch.generated is None:
@@ -70,5 +68,6 @@ def _of_range(entries: EntryRange, *, models: str,
             found.setdefault(channel.identifier, []).append((
                 table["isSignal"][rows] == 1, loaded.predict(channel.identifier, X[rows]), weight))
 
-        reconstruct(batch, channels, loaded, with_truth=True, observer=observe)
+        reconstruct(batch, channels, loaded, options=ReconstructionOptions(with_truth=True),
+                    hooks=Hooks(observer=observe))
     return found

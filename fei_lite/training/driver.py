@@ -13,7 +13,7 @@ import shlex
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.parallel import ordered_map
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.parallel import Context, map_in_context
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.training.mixture import Factors, luminosity_factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 from fei_lite.training.search import search
@@ -91,7 +91,6 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     if tag_classifier_samples and not settings.tag_classifier:
         raise FeiLiteError("events for the tag classifier, but none is to be trained: leave one of the two out.")
     folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
-    _loaded.cache_clear()  # the folder may have held another training
     channel_set = load_channel_set(settings.channel_set)
     everything = [*samples, *last_stage_samples]
     ranges, early_ranges = (entry_ranges(paths, batch_size=settings.batch_size, max_events=settings.max_events)
@@ -221,10 +220,11 @@ def _collect(ranges: Sequence[EntryRange], factors: Factors, folder: Path, setti
         for name in channel_set.stages[stage] for channel in channel_set.particles[name].channels if channel.features}
     # every range may give its share of the cap, with room for ranges that hold less
     share = max(200, 3 * settings.max_entries // max(1, len(ranges)))
-    work = partial(_candidates, channel_set=settings.channel_set, folder=str(folder), factors=factors, stage=stage,
-                   share=share, seed=settings.seed)
+    context = Context(partial(_grown, settings.channel_set, str(folder)))
+    work = partial(_candidates, factors=factors, stage=stage, share=share, seed=settings.seed)
     done, total = 0, sum(r.stop - r.start for r in ranges)
-    for entries, found in zip(ranges, ordered_map(work, ranges, workers=settings.workers), strict=True):
+    for entries, found in zip(ranges, map_in_context(work, ranges, context, workers=settings.workers),
+                              strict=True):
         for identifier, parts in found.items():
             for rows in parts:
                 collected[identifier].add(*rows)
@@ -234,16 +234,15 @@ def _collect(ranges: Sequence[EntryRange], factors: Factors, folder: Path, setti
     return collected
 
 
-@cache
-def _loaded(channel_set: str, folder: str, stage: int) -> tuple[ChannelSet, ModelSet]:
-    """The sets of this process; ``stage`` is part of the key because the folder grows."""
+def _grown(channel_set: str, folder: str) -> tuple[ChannelSet, ModelSet]:
+    """The channel set, and the models of a folder that grows from stage to stage: each stage reads it again."""
     return load_channel_set(channel_set), load_model_set(folder)
 
 
-def _candidates(entries: EntryRange, *, channel_set: str, folder: str, factors: Factors, stage: int, share: int,
+def _candidates(entries: EntryRange, sets: tuple[ChannelSet, ModelSet], *, factors: Factors, stage: int, share: int,
                 seed: int) -> dict[str, list[Rows]]:
     """The candidates of a stage's channels in a range of events, thinned to ``share`` per class."""
-    channels, models = _loaded(channel_set, folder, stage)
+    channels, models = sets
     found: dict[str, list[Rows]] = {}
     for batch in read_weighted(entries, factors):
         event_weight = batch.events["weight"].astype(np.float64)
@@ -262,8 +261,8 @@ def _candidates(entries: EntryRange, *, channel_set: str, folder: str, factors: 
             found.setdefault(channel.identifier, []).append(
                 (X, table["isSignal"], weights[channel.identifier], held[table.event_index]))
 
-        reconstruct(batch, channels, models, with_truth=True, last_stage=stage, observer=observe,
-                    observe_stage=stage, sampler=choose)
+        reconstruct(batch, channels, models, options=ReconstructionOptions(with_truth=True, last_stage=stage),
+                    hooks=Hooks(observer=observe, observe_stage=stage, sampler=choose))
     return found
 
 

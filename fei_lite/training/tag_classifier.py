@@ -14,10 +14,9 @@ calibrates the probability of the event's best candidate (:mod:`fei_lite.trainin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,14 +25,13 @@ from numpy.typing import NDArray
 
 from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.classifiers.fitting import FittedChannel, fit_channel
-from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.text import rescaled
 from fei_lite.events.ranges import EntryRange
 from fei_lite.events.types import event_types
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context
 from fei_lite.reconstruction.competing import compare
-from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.tag_classifier import FEATURES, tag_features
 from fei_lite.training.calibration import fit_calibration
 from fei_lite.training.mixture import Factors, read_weighted
@@ -81,13 +79,12 @@ def fit_tag_classifier(
     ``report(done, total)`` counts events.
     """
     everything, given_bb = (ChannelSample(len(FEATURES), cap=TAG_CLASSIFIER_ENTRIES, seed=seed + i) for i in (0, 1))
-    state = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    context = Context(partial(_channels_only, channel_set, str(folder)))
     done, total, only_bb = 0, sum(r.stop - r.start for r in (*ranges, *more)), True
     measured: list[_Rows] = []
     for some, only_held_out in ((ranges, True), (more, False)):
-        work = partial(_tag_candidates, channel_set=channel_set, folder=str(folder), state=state,
-                       factors=factors, only_held_out=only_held_out)
-        for entries, parts in zip(some, ordered_map(work, some, workers=workers), strict=True):
+        work = partial(_tag_candidates, factors=factors, only_held_out=only_held_out)
+        for entries, parts in zip(some, map_in_context(work, some, context, workers=workers), strict=True):
             for part in parts:
                 for sample, rows in ((everything, part), (given_bb, part.select(part.is_bb))):
                     sample.add(rows.X, rows.truth, rows.weight, rows.measures, rows.relevance)
@@ -128,16 +125,15 @@ def _calibrated(fitted: FittedChannel, measured: Sequence[_Rows]) -> FittedChann
                    text=rescaled(fitted.text, slope=found.slope, offset=found.offset / model.steepness))
 
 
-@cache
-def _loaded(channel_set: str, folder: str, state: str) -> tuple[ChannelSet, ModelSet]:
-    """The sets of this process; ``state`` tells one training in the folder from another."""
+def _channels_only(channel_set: str, folder: str) -> tuple[ChannelSet, ModelSet]:
+    """The channel set, and the channels' classifiers of the folder."""
     return load_channel_set(channel_set), replace(load_model_set(folder), tag_classifier=None, given_bb=None)
 
 
-def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str, state: str,
-                    factors: Factors, only_held_out: bool) -> list[_Rows]:
+def _tag_candidates(entries: EntryRange, sets: tuple[ChannelSet, ModelSet], *, factors: Factors,
+                    only_held_out: bool) -> list[_Rows]:
     """The tag candidates of a range of events, which of them measure the result, and how relevant they are."""
-    channels, models = _loaded(channel_set, folder, state)
+    channels, models = sets
     found: list[_Rows] = []
     for batch in read_weighted(entries, factors):
         number = np.arange(batch.n_events) + entries.first_entry
@@ -146,7 +142,7 @@ def _tag_candidates(entries: EntryRange, *, channel_set: str, folder: str, state
         if not len(events):
             continue
         part = batch.select(events)
-        result = reconstruct(part, channels, models, with_truth=True)
+        result = reconstruct(part, channels, models, options=ReconstructionOptions(with_truth=True))
         tables = [result.tables[name] for name in channels.tags]
         weight = part.events["weight"].astype(np.float64)
         is_bb = event_types(part) != "other"

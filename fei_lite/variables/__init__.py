@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fei_lite.variables.cuts import Cut, Interval, joined, parse_cut
     from fei_lite.variables.evaluation import Columns, evaluate
-    from fei_lite.variables.registry import Variable, find, listed, register, unregister
+    from fei_lite.variables.names import find
+    from fei_lite.variables.registry import Variable, listed, register, unregister
     from fei_lite.variables.subject import Subject
     from fei_lite.variables.table import as_markdown
 
 _PUBLIC = {
     "Columns": "evaluation", "Cut": "cuts", "Interval": "cuts", "Subject": "subject", "Variable": "registry",
-    "as_markdown": "table", "evaluate": "evaluation", "find": "registry", "joined": "cuts", "listed": "registry",
+    "as_markdown": "table", "evaluate": "evaluation", "find": "names", "joined": "cuts", "listed": "registry",
     "parse_cut": "cuts", "register": "registry", "unregister": "registry",
 }
 

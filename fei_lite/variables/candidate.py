@@ -68,7 +68,7 @@ def _pdg(subject: Subject) -> NDArray[np.int64]:
 @register("isUnflavored", unit="", meaning="1 if the final state is its own charge conjugate and the particle is not",
           nan="never", source="basf2, Flavor")
 def _unflavoured(subject: Subject) -> NDArray[np.int64]:
-    return (subject.column("sign") == 0).astype(np.int64)
+    return np.asarray(subject.column("sign") == 0).astype(np.int64)
 
 
 @register("nDaughters", unit="", meaning="number of daughters (tracks of a V0 count)", nan="never",

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from fei_lite.errors import ExpressionError
 from fei_lite.variables.evaluation import Columns, Evaluated, condition
 from fei_lite.variables.grammar import fail
-from fei_lite.variables.registry import KNOWN, check, known_of
+from fei_lite.variables.names import check, known_of
+from fei_lite.variables.registry import KNOWN
 from fei_lite.variables.tree import CONDITIONS, Both, Call, Comparison, Name, Node, Number, canonical, children
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}

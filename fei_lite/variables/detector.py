@@ -58,9 +58,10 @@ def _binary(subject: Subject, first: float, second: float) -> Floats:
     codes = [abs(pdg_code(name)) if name != "deuteron" else 1000010020 for name in PID_HYPOTHESES]
     if not subject.is_track or first not in codes or second not in codes:
         return subject.undefined()
-    logl = _likelihoods(subject)
+    logl: Any = _likelihoods(subject)
+    of_first, of_second = logl[:, codes.index(int(first))], logl[:, codes.index(int(second))]
     with np.errstate(over="ignore"):
-        return np.asarray(1.0 / (1.0 + np.exp(logl[:, codes.index(second)] - logl[:, codes.index(first)])))
+        return np.asarray(1.0 / (1.0 + np.exp(of_second - of_first)))
 
 
 def _of_track(column: str) -> Provider:

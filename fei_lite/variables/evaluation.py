@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import ExpressionError, FeiLiteError, UnknownNameError, nearest
 from fei_lite.variables.grammar import parse
-from fei_lite.variables.registry import check, registered
+from fei_lite.variables.names import check
+from fei_lite.variables.registry import registered
 from fei_lite.variables.tree import (
     Arithmetic,
     Both,

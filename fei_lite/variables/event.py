@@ -83,8 +83,9 @@ def _cleaned_clusters(subject: Subject, cut: Node | None = None) -> NDArray[Any]
 def _all_clusters(subject: Subject) -> CandidateTable:
     """Clusters with the photon hypothesis or of a track."""
     clusters, batch = subject.batch.clusters, subject.batch
-    values = [clusters[name].astype(np.float64) for name in ("E", "theta", "phi", "r")]
-    p4, vertex, _ = photon_kinematics(*values, np.zeros((len(clusters), 3)), batch.events["ip"][clusters.event_index])
+    energy, theta, phi, r = (clusters[name].astype(np.float64) for name in ("E", "theta", "phi", "r"))
+    p4, vertex, _ = photon_kinematics(energy, theta, phi, r, np.zeros((len(clusters), 3)),
+                                      batch.events["ip"][clusters.event_index])
     table = CandidateTable("gamma", clusters.offsets, {
         "p4": p4, "vertex": vertex, "object": np.arange(len(clusters), dtype=np.int32), "M": np.zeros(len(clusters)),
         "sign": np.ones(len(clusters), np.int8), "daughters": np.empty((len(clusters), 0), np.int32)})
@@ -131,14 +132,15 @@ def _missing_theta(subject: Subject, mask: str = "") -> Floats:
 @register("missingEnergyOfEventCMS", unit="GeV", meaning="sqrt(s) minus the energy of all tracks and photons in the "
           "frame of e+e-", nan="never", source="basf2, Event Kinematics", of="event", parameters=_MASK)
 def _missing_energy(subject: Subject, mask: str = "") -> Floats:
-    return sqrt_s(subject.beam_p4) - _visible_energy(subject, mask)
+    return np.asarray(sqrt_s(subject.beam_p4) - _visible_energy(subject, mask))
 
 
 @register("totalPhotonsEnergyOfEvent", unit="GeV", meaning="energy of all photons, laboratory", nan="never",
           source="basf2, Event Kinematics", of="event", parameters=_MASK)
 def _photon_energy(subject: Subject, mask: str = "") -> Floats:
     photons = objects_of(subject, mask).photons
-    return np.bincount(photons.event_index, photons["p4"][:, 3], minlength=subject.batch.n_events)[subject.event]
+    per_event = np.bincount(photons.event_index, photons["p4"][:, 3], minlength=subject.batch.n_events)
+    return np.asarray(per_event[subject.event], dtype=np.float64)
 
 
 @register("eclEnergyOfEvent", unit="GeV", meaning="energy of all photons of the mask and of all clusters of tracks, "

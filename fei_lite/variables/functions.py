@@ -66,6 +66,13 @@ def _largest(subject: Evaluated, *x: Node) -> Floats:
     return np.asarray(np.maximum.reduce([_numbers(part, subject) for part in x]))
 
 
+@register("absDeltaPhi", unit="rad", meaning="difference of two azimuths, 0..pi", nan="one of them is", source="ours",
+          of="function", parameters=("x:expression", "y:expression"))
+def _azimuth(subject: Evaluated, x: Node, y: Node) -> Floats:
+    turn = _numbers(x, subject) - _numbers(y, subject)
+    return np.abs((turn + np.pi) % (2.0 * np.pi) - np.pi)
+
+
 @register("conditional", unit="of x", meaning="x where the cut holds, else y", nan="what is taken is", source=_META,
           of="function", parameters=("cut:condition", "x:expression", "y:expression"),
           aliases=("conditionalVariableSelector",))

@@ -123,7 +123,7 @@ def _mass(subject: Subject) -> Floats:
 
 @register("dM", unit="GeV", meaning="M minus the nominal mass", nan="the fit failed", source="basf2, Kinematics")
 def _mass_difference(subject: Subject) -> Floats:
-    return _mass(subject) - mass(subject.particle)
+    return np.asarray(_mass(subject) - mass(subject.particle))
 
 
 @register("InvM", unit="GeV", meaning="invariant mass of the summed daughters; without daughters that of the momentum",
@@ -144,11 +144,11 @@ def _released_energy(subject: Subject) -> Floats:
     def release(part: Subject, daughters: Any) -> Floats:
         if not daughters:
             return part.undefined()
-        total, own = _mass(part).copy(), np.empty(len(part))
+        total, own = np.array(_mass(part)), np.empty(len(part))
         for daughter in daughters:
             mass_lanes(lanes(daughter.p4), len(part), own)
             total -= own
-        return total
+        return np.asarray(total)
 
     return subject.each(release)
 
@@ -158,7 +158,7 @@ def _released_energy(subject: Subject) -> Floats:
 def _released_difference(subject: Subject) -> Floats:
     nominal = subject.each(lambda part, daughters: np.full(
         len(part), mass(part.particle) - sum(mass(d.particle) for d in daughters)))
-    return _released_energy(subject) - nominal
+    return np.asarray(_released_energy(subject) - nominal)
 
 
 @register("significanceOfDistance", unit="", meaning="r^2 / sqrt(r V r), r the vertex minus the interaction point, V "

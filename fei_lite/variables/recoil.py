@@ -63,7 +63,7 @@ def _mass_squared(subject: Subject) -> Floats:
 @register("mRecoil", unit="GeV", meaning="mass of beams - candidate, 0 where its square is negative", nan="never",
           source=_SOURCE, of="recoil")
 def _mass(subject: Subject) -> Floats:
-    return np.sqrt(np.maximum(_mass_squared(subject), 0.0))
+    return np.asarray(np.sqrt(np.maximum(_mass_squared(subject), 0.0)))
 
 
 @register("missingMass2OfTagAndSignal", unit="GeV^2", nan="not a pair", source="ours", of="recoil",

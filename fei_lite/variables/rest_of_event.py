@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import ExpressionError
-from fei_lite.reconstruction.frames import invariant_mass, sqrt_s, to_cms
+from fei_lite.event_shape import Momenta, join
+from fei_lite.reconstruction.frames import beam_constrained, invariant_mass, sqrt_s, to_cms
 from fei_lite.roe import (
     MaskedObjects,
     RestOfEvent,
@@ -21,9 +22,9 @@ from fei_lite.roe import (
     masked_objects,
     mass_squared,
     missing,
+    objects_in,
     rest_of_event,
 )
-from fei_lite.tagging.best import beam_constrained
 from fei_lite.used_objects import everything
 from fei_lite.variables.kinematics import seen
 from fei_lite.variables.recoil import polar
@@ -55,6 +56,23 @@ def rest(subject: Subject, mask: str = "") -> RestOfEvent:
     """The rest of the event of each candidate under a mask."""
     made: RestOfEvent = subject.once(f"rest {mask or 'all'}", lambda: rest_of_event(
         objects_of(subject, mask), subject.event, tag=used_by(subject)))
+    return made
+
+
+def momenta_of(subject: Subject, used: NDArray[np.uint64]) -> Momenta:
+    """Tracks and photons of bit sets (n, words), whatever a mask says; centre-of-mass frame."""
+    return objects_in(objects_of(subject, "all"), subject.event, used).momenta_cms()
+
+
+def others(subject: Subject, mask: str) -> Momenta:
+    """Tracks and photons of the rest of the event; of a daughter against all, its siblings', and those of the rest."""
+    def make() -> Momenta:
+        if subject.siblings is None:
+            return rest(subject, mask).momenta_cms()
+        left = rest_of_event(objects_of(subject, mask), subject.event, tag=used_by(subject) | subject.siblings)
+        return join(momenta_of(subject, subject.siblings), left.momenta_cms())
+
+    made: Momenta = subject.once(f"others {mask or 'all'}", make)
     return made
 
 
@@ -103,7 +121,7 @@ def roe_p4(subject: Subject, mask: str = "") -> Floats:
 @register("roeM", unit="GeV", meaning="mass of tracks and photons of the rest of the event", nan="never",
           source=_SOURCE, of="rest of event", parameters=_MASK)
 def _mass(subject: Subject, mask: str = "") -> Floats:
-    return invariant_mass(roe_p4(subject, mask))
+    return invariant_mass(roe_p4(subject, mask) if subject.siblings is None else others(subject, mask).sum())
 
 
 def _component(which: int) -> Provider:

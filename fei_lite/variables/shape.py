@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import UnknownNameError, nearest
-from fei_lite.event_shape import Momenta, join
+from fei_lite.event_shape import cos_between, thrust
 from fei_lite.event_shape.ksfw import NAMES
 from fei_lite.event_shape.variables import continuum_suppression, event_shape
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
-from fei_lite.roe import rest_of_event
-from fei_lite.used_objects import everything
 from fei_lite.variables.registry import Provider, register
-from fei_lite.variables.rest_of_event import objects_of, rest, used_by
+from fei_lite.variables.rest_of_event import momenta_of, others, rest, used_by
 from fei_lite.variables.subject import Floats, Subject
 from fei_lite.variables.tree import Node
 
@@ -23,12 +21,6 @@ Columns = dict[str, NDArray[Any]]
 _MASK = ("mask:word?",)
 _EVENT, _SUPPRESSION = "basf2, Event Shape", "basf2, Continuum Suppression"
 _EMPTY = "the event has no particle that the mask keeps"
-
-
-def momenta_of(subject: Subject, used: NDArray[np.uint64]) -> Momenta:
-    """Tracks and photons of bit sets (n, words), whatever a mask says; centre-of-mass frame."""
-    available = everything(subject.batch)[subject.event]
-    return rest_of_event(objects_of(subject, "all"), subject.event, tag=available & ~used).momenta_cms()
 
 
 def _of_event(subject: Subject, mask: str) -> Columns:
@@ -62,12 +54,7 @@ def _against_rest(subject: Subject, mask: str) -> Columns:
     """The candidate against its rest of the event."""
     def make() -> Columns:
         beam = subject.beam_p4
-        others = rest(subject, mask).momenta_cms()
-        if subject.siblings is not None:
-            whole = used_by(subject) | subject.siblings
-            left = rest_of_event(objects_of(subject, mask), subject.event, tag=whole)
-            others = join(momenta_of(subject, subject.siblings), left.momenta_cms())
-        return continuum_suppression(momenta_of(subject, used_by(subject)), others, sqrt_s=sqrt_s(beam),
+        return continuum_suppression(momenta_of(subject, used_by(subject)), others(subject, mask), sqrt_s=sqrt_s(beam),
                                      energy=to_cms(subject.p4, beam)[:, 3])
 
     made: Columns = subject.once(f"continuum suppression {mask or 'all'}", make)
@@ -107,9 +94,17 @@ def _moment(subject: Subject, moment: str, mask: str = "") -> Floats:
     return np.asarray(_against_rest(subject, mask)[f"KSFWVariables({moment})"])
 
 
+@register("cosMomentumTO", unit="", meaning="abs(cos) of the candidate's momentum to the thrust axis of its rest of "
+          "the event", nan="the rest is empty", source="ours", of="event shape", parameters=_MASK)
+def _cos_momentum(subject: Subject, mask: str = "") -> Floats:
+    axis, _ = thrust(others(subject, mask))
+    p3 = to_cms(subject.p4, subject.beam_p4)[:, :3]
+    return cos_between(axis, p3 / np.linalg.norm(p3, axis=1, keepdims=True))
+
+
 @register("daughterAgainstAll", unit="of x", nan="x is, or there is no such daughter", source="ours", of="daughters",
-          meaning="event-shape variable x of daughter i, whose rest of the event is all that the other daughters use "
-          "(no mask applies to it) and the candidate's own rest under the mask of x",
+          meaning="event-shape variable (or roeM) x of daughter i, whose rest of the event is all that the other "
+          "daughters use (no mask applies to it) and the candidate's own rest under the mask of x",
           parameters=("i:index", "x:expression"))
 def _against_all(subject: Subject, i: int, x: Node) -> Floats:
     out = np.full(len(subject), np.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,20 +11,15 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet
-from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventBatch
-from fei_lite.particles import mass, pdg_code
 from fei_lite.reconstruction.frames import invariant_mass, sqrt_s
-from fei_lite.reconstruction.kinematics import perigee, track_kinematics
 from fei_lite.variables.evaluation import value
 from fei_lite.variables.registry import registered
+from fei_lite.variables.tracks import is_track, places, v0_track
 from fei_lite.variables.tree import Node
 
 Floats = NDArray[np.float64]
-
-#: Tracks of a V0, in the order of the particle as named.
-_V0_TRACKS = {310: ("pi+", "pi+"), 22: ("e+", "e+"), 3122: ("p+", "pi+")}
 
 
 class Result(Protocol):
@@ -204,7 +198,7 @@ class Subject:
     @property
     def places(self) -> Floats:
         """The same of the whole table: each of its candidates is the daughter of many."""
-        return self.candidates.derived("place", lambda: _places(self.candidates, self.batch))
+        return self.candidates.derived("place", lambda: places(self.candidates, self.batch))
 
     @property
     def is_track(self) -> bool:
@@ -282,7 +276,7 @@ class Subject:
         if self.table is None:
             return []
         if (channel is not None and channel.leaf == "V0") or (channel is None and self.has("v0_p4")):
-            return [self._inner(self._v0_tracks(j), None) for j in (0, 1)]
+            return [self._inner(self._v0_track(j), None) for j in (0, 1)]
         tables, result = self.daughter_tables, self.around.result
         if channel is not None and channel.leaf is None and result is not None:
             tables = [result.tables[str(result.channel_set.resolve(name))] for name in channel.daughters]
@@ -292,50 +286,5 @@ class Subject:
     def _inner(self, table: CandidateTable, rows: NDArray[Any] | None) -> Subject:
         return Subject(table, rows, surroundings=self.around, frame=self.frame)
 
-    def _v0_tracks(self, which: int) -> CandidateTable:
-        """The first or second track of each V0 as a table; those of an anti-Lambda0 are anti-p- and pi+.
-
-        They have neither rank nor classifier.
-        """
-        n, event, v0s = len(self), self.event, self.batch.v0s
-        name = _V0_TRACKS[abs(pdg_code(self.particle))][which]
-        rows = self.column("object")
-        positive = (self.column("sign") >= 0) == (which == 0)
-
-        def of(column: str) -> NDArray[Any]:
-            first, second = v0s[f"positive_{column}"][rows], v0s[f"negative_{column}"][rows]
-            return np.asarray(np.where(positive.reshape(-1, *[1] * (first.ndim - 1)), first, second))
-
-        helix = of("helix")
-        p4, vertex, cov = track_kinematics(helix, of("cov"), self.batch.events["bz"][event], mass(name))
-        nan = np.full(n, np.nan)
-        counts = np.bincount(event, minlength=self.batch.n_events)
-        return CandidateTable(name, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
-            "sign": np.where(positive, 1, -1).astype(np.int8), "p4": p4, "vertex": vertex, "cov": cov, "helix": helix,
-            "object": (of("index") + self.batch.tracks.offsets[event]).astype(np.int32), "M": np.full(n, mass(name)),
-            "chiProb": nan, "SignalProbability": nan, "preCut_rank": nan, "decayModeID": nan,
-            "daughters": np.empty((n, 0), np.int32)})
-
-
-@cache
-def _track_codes() -> frozenset[int]:
-    return frozenset(abs(pdg_code(name)) for name in PID_HYPOTHESES)
-
-
-def is_track(particle: str) -> bool:
-    """Whether a particle is a track.
-
-    >>> is_track("pi+:mine"), is_track("gamma")
-    (True, False)
-    """
-    return abs(pdg_code(particle)) in _track_codes()
-
-
-def _places(table: CandidateTable, batch: EventBatch) -> Floats:
-    """Vertices relative to the interaction point; of tracks their perigee to it, (n, 3)."""
-    ip = batch.events["ip"].take(table.event_index, axis=0)
-    if is_track(table.particle):
-        helix = table["helix"] if "helix" in table.columns else batch.tracks["helix"].take(table["object"], axis=0)
-        moved = perigee(helix, ip)
-        return np.stack([moved[:, 0] * np.sin(moved[:, 1]), -moved[:, 0] * np.cos(moved[:, 1]), moved[:, 3]], axis=1)
-    return np.asarray(table["vertex"] - ip)
+    def _v0_track(self, which: int) -> CandidateTable:
+        return v0_track(self.particle, self.column("object"), self.column("sign"), self.event, self.batch, which=which)

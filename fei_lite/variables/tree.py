@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Node:
     """A part of an expression; ``column`` (from 0) is where it stands in the text."""
 
-    column: int = field(compare=False, kw_only=True, default=0)
+    column: int = field(compare=False, repr=False, kw_only=True, default=0)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def _signal(subject: Subject) -> NDArray[Any]:
           "are missing", nan="never", source=_SOURCE, of="truth")
 def _semileptonic(subject: Subject) -> NDArray[Any]:
     accepted = ACCEPTED | _MISS_NEUTRINO
-    return ((_matched(subject, "mc") >= 0) & (_matched(subject, "mcErrors") & ~accepted == 0)).astype(np.int64)
+    good = (_matched(subject, "mc") >= 0) & (_matched(subject, "mcErrors") & ~accepted == 0)
+    return np.asarray(good, dtype=np.int64)
 
 
 @register("mcErrors", unit="", meaning="bits of what is wrong with the match; 512 where unmatched", nan="never",
@@ -66,8 +67,8 @@ def _code(subject: Subject) -> NDArray[Any]:
     return np.where(mc >= 0, np.append(_generated(subject)["pdg"], 0)[mc], 0).astype(np.int64)
 
 
-@register("genMotherPDG", unit="", meaning="PDG code of the matched particle's mother, or i-th ancestor (0: mother); 0 where "
-          "there is none", nan="never", source=_SOURCE, of="truth", parameters=("i:index?",))
+@register("genMotherPDG", unit="", meaning="PDG code of the matched particle's mother, or i-th ancestor (0: mother); 0 "
+          "where there is none", nan="never", source=_SOURCE, of="truth", parameters=("i:index?",))
 def _mother(subject: Subject, i: int = 0) -> NDArray[Any]:
     generated, row = _generated(subject), _matched(subject, "mc").astype(np.int64)
     first = generated.offsets[:-1][generated.event_index]
@@ -81,7 +82,7 @@ def _momentum(which: int) -> Provider:
     def provide(subject: Subject) -> Floats:
         q = seen(_of_particle(subject, _generated(subject)["p4"]), subject.frame)
         if which < 4:
-            return q[which]
+            return np.asarray(q[which])
         return np.asarray(np.sqrt(np.sum(q[:3 if which == 4 else 2] ** 2, axis=0)))
 
     return provide

@@ -181,5 +181,5 @@ def read_counts(folder: Path) -> dict[str, Mapping[str, NDArray]]:
         with np.load(path, allow_pickle=False) as content:
             found[path.stem] = dict(content)
     if not found:
-        raise SimulationError(f"{folder}: no counted sample (*.npz). Make some with fei-lite enrichment count.")
+        raise SimulationError(f"{folder}: no counted sample (*.npz). Make some with fei-lite enrich count.")
     return found

@@ -4,10 +4,10 @@ Three steps: count decays by mode and channel (one to two minutes per 250 000 ev
 often as liked), find the boosts from all that was counted, and look at what they do. To be run again when
 the decay table, Pythia or the channel set change; older files stay right, but spend events less well. Example:
 
-    fei-lite enrichment count charged -n 250000 --seed 11 --set hadronic -o counts
-    fei-lite enrichment count mixed -n 250000 --seed 12 --set hadronic -o counts
-    fei-lite enrichment boost counts --set hadronic -o mine.json
-    fei-lite enrichment check charged -n 50000 --seed 13 --set hadronic --enrich mine.json
+    fei-lite enrich count charged -n 250000 --seed 11 --set hadronic -o counts
+    fei-lite enrich count mixed -n 250000 --seed 12 --set hadronic -o counts
+    fei-lite enrich boost counts --set hadronic -o mine.json
+    fei-lite enrich check charged -n 50000 --seed 13 --set hadronic --enrich mine.json
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HELP = "measure which decays to enrich for a channel set"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``fei-lite enrichment``."""
+    """Add the arguments of ``fei-lite enrich``."""
     steps = parser.add_subparsers(dest="step", metavar="STEP", required=True)
     count = steps.add_parser("count", help="count decays by mode and channel, into a folder")
     boost = steps.add_parser("boost", help="find the boosts from all that was counted")
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run ``fei-lite enrichment``."""
+    """Run ``fei-lite enrich``."""
     return {"count": _count, "boost": _boost, "check": _check}[arguments.step](arguments)
 
 
@@ -79,8 +79,8 @@ def _boost(arguments: argparse.Namespace) -> int:
     from fei_lite.outputs import atomic_output
     from fei_lite.production.enrichment_rates.boosts import EVENTS, find_boosts, read_counts
 
-    command = (f"fei-lite enrichment count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
-               f"fei-lite enrichment boost --set {arguments.channel_set}")
+    command = (f"fei-lite enrich count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
+               f"fei-lite enrich boost --set {arguments.channel_set}")
     with atomic_output(arguments.output, force=arguments.force) as temporary:
         data, rates = find_boosts(load_channel_set(arguments.channel_set), read_counts(arguments.counts),
                                   command=command)

@@ -16,8 +16,9 @@ from fei_lite.performance.best_tags import read_best_tags
 from fei_lite.performance.calibration import calibrate, event_calibration
 from fei_lite.performance.origin import foreign_energy, read_best_objects
 from fei_lite.performance.sculpting import mbc_sculpting, window_ratio
+from fei_lite.performance.text import calibration_table, sculpting_table
 from fei_lite.performance.two_sample import Sample, ks_distance, ks_events, ks_independent
-from fei_lite.plots.validation import draw_calibration, draw_sculpting
+from fei_lite.plots.performance import draw_calibration, draw_sculpting
 from fei_lite.tagging.output import TagWriter
 
 
@@ -142,7 +143,7 @@ def slow_foreign_energy(batch, event, tracks, clusters):
     return sum(sums.values()) - max((e for b, e in sums.items() if b is not None), default=0.0)
 
 
-def test_foreign_energy_against_its_slow_twin(tmp_path):
+def test_foreign_energy_against_a_plain_loop(tmp_path):
     """Would catch objects of another event, the mixed B0 counted as a third B, unmatched objects called right."""
     rng = np.random.default_rng(9)
     batch = toy_batch(12, seed=9)
@@ -168,7 +169,7 @@ def test_foreign_energy_against_its_slow_twin(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["root", "parquet"])
-@pytest.mark.parametrize("choose", ["event", "b_type"])
+@pytest.mark.parametrize("choose", ["event", "type"])
 def test_objects_of_best_tags(tmp_path, suffix, choose):
     """Would catch lists of other candidates where a file is read in pieces: each list tells its candidate."""
     rng = np.random.default_rng(10)
@@ -224,6 +225,40 @@ def test_weights_of_calibration():
                               rng=np.random.default_rng(7))
     assert found.right.value == pytest.approx(0.25) and found.error.value == pytest.approx(0.25)
     assert len(found.bins) == 1 and found.bins[0].n == 2000
+
+
+def test_events_are_drawn_whole():
+    """Would catch the two Btags of an event (of either list) drawn apart: twice the same is no more information."""
+    rng = np.random.default_rng(11)
+    p = rng.random(500)
+    correct = rng.random(500) < 0.5 * p
+    twice = np.repeat(np.arange(500), 2)
+    one, two, apart = (event_calibration(correct[rows], p[rows], event=event, replicas=300,
+                                         rng=np.random.default_rng(12)).error
+                       for rows, event in ((np.arange(500), None), (twice, twice), (twice, None)))
+    assert two.value == pytest.approx(one.value, abs=1e-12)
+    assert two.upper - two.lower == pytest.approx(one.upper - one.lower, rel=0.05)
+    assert apart.upper - apart.lower < 0.85 * (one.upper - one.lower)  # by sqrt(2)
+
+
+def test_tables_show_the_numbers():
+    """Would catch a column of another quantity: each number is read back from the text."""
+    rng = np.random.default_rng(13)
+    tags = background(rng, 3000, peaking=0.5)
+    found = mbc_sculpting(tags, slices=(0.0, 0.4, 1.0))
+    row = next(line for line in sculpting_table(found).splitlines() if line.split()[:3] == ["0.4", "to", "1"])
+    part = found.slices["B+"]["combinatorial"][1]
+    numbers = [float(word.strip("[],")) for word in row.split() if word != "to"]
+    np.testing.assert_allclose(numbers[2:], [
+        part.n, part.ratio.value, part.ratio.lower, part.ratio.upper, part.relative.value, part.relative.lower,
+        part.relative.upper, part.distance, part.p_value], rtol=0.05, atol=6e-4)
+    groups = calibrate(tags, replicas=5, rng=rng)
+    row = next(line for line in calibration_table(groups).splitlines() if line.startswith("B+") and " 0.1 " in line)
+    numbers = [float(word.strip("[],")) for word in row.split()[1:]]
+    c = groups["B+"][3]
+    np.testing.assert_allclose(numbers, [
+        0.1, c.n, c.promised, c.right.value, c.right.lower, c.right.upper, c.error.value, c.error.lower,
+        c.error.upper, c.from_fluctuations], atol=6e-5)
 
 
 def test_figures(tmp_path):

@@ -1,0 +1,60 @@
+"""The README's own commands and code, as they stand, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page):
+    """The fenced blocks of a page: (language, text)."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_readme_runs(tmp_path):
+    """Would catch a command or a line of code in the README that a newcomer cannot run."""
+    found = blocks(ROOT / "README.md")
+    assert [language for language, _ in found] == ["sh", "python"]
+    bin_folder = Path(sys.executable).parent
+    for language, text in found:
+        shell = ["bash", "-euc", f"PATH={bin_folder}:$PATH\n{text}"]
+        command = shell if language == "sh" else [sys.executable, "-c", text]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "B candidates in 2000 events" in done.stdout
+    assert (tmp_path / "btag.root").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """Would catch a link to a page or picture that was moved."""
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_options_exist(page):
+    """Would catch a page that shows a command, an option or a script that is no more."""
+    from fei_lite.cli import COMMANDS, build_parser
+
+    text = page.read_text(encoding="utf-8")
+    parser = next(action for action in build_parser()._actions if action.choices)
+    for command, rest in re.findall(r"(?:^ {0,4}|`)fei-lite (\w+)([^\n`|]*)", text, flags=re.MULTILINE):
+        if command in COMMANDS:
+            known = parser.choices[command].format_help() + "".join(
+                inner.format_help() for action in parser.choices[command]._actions if isinstance(action.choices, dict)
+                for inner in action.choices.values())
+            for option in re.findall(r"(?<!\S)(--[\w-]+)", rest.partition("#")[0]):
+                assert option in known, f"fei-lite {command} {option}"
+        else:
+            raise AssertionError(f"fei-lite {command}")
+    for script in re.findall(r"(scripts/[\w/.]+\w)", text):
+        assert (ROOT / script).exists(), script
