@@ -299,17 +299,35 @@ def test_tags_are_those_of_reconstruct(numbers, folder):
         assert [row["ratio"] for row in block["sculpting"][background]] == [as_plain(part.ratio) for part in slices]
 
 
-def test_events_without_any_b(folder, numbers):
-    """Would catch a page that fails on continuum alone: no efficiency of B events, no ratio, no curve."""
-    columns = {"entry": np.arange(40), "event": np.arange(40), "pdg": np.full(40, 521, np.int32),
-               "decayModeID": np.zeros(40, np.int32), "SignalProbability": np.linspace(0.0005, 0.3, 40),
-               "Mbc": np.linspace(5.2, 5.289, 40), "deltaE": np.zeros(40), "weight": np.ones(40),
-               "best": np.ones(40, np.int8), "isSignal": np.zeros(40, np.int8), "mcPDG": np.zeros(40, np.int32)}
-    observed = Observed(totals=Totals(90, 90.0, 90.0, {"other": {"n_events": 90, "sum_of_weights": 90.0}}))
-    for which in ("set", "baseline"):
+def columns_of_tags(n, n_correct):
+    """A Btag table of n events with one B+ candidate each, of which the first are correct."""
+    return {"entry": np.arange(n), "event": np.arange(n), "pdg": np.full(n, 521, np.int32),
+            "decayModeID": np.zeros(n, np.int32), "SignalProbability": np.linspace(0.3, 0.0005, n),
+            "Mbc": np.linspace(5.2, 5.289, n), "deltaE": np.zeros(n), "weight": np.ones(n),
+            "best": np.ones(n, np.int8), "isSignal": (np.arange(n) < n_correct).astype(np.int8),
+            "mcPDG": np.zeros(n, np.int32)}
+
+
+def observed_tags(event_type, n_correct):
+    """What 90 events give, 40 of them with a Btag of either set."""
+    observed = Observed(totals=Totals(90, 90.0, 90.0, {event_type: {"n_events": 90, "sum_of_weights": 90.0}}))
+    for which, n in n_correct.items():
         observed.tags[which] = TagPieces()
-        observed.tags[which].add(columns)
-    results = measure_tags(observed, seed=1)
+        observed.tags[which].add(columns_of_tags(40, n))
+    return observed
+
+
+def test_gain_is_that_of_the_set_over_the_baseline():
+    """Would catch the ratio upside down, or of other tags: 12 correct ones against 8."""
+    found = tag_numbers(measure_tags(observed_tags("B+B-", {"set": 12, "baseline": 8}), seed=1))
+    assert {p: row["value"] for p, row in found["gain"]["B+"].items()} == {"0.1": 1.5, "0.5": 1.5, "no_cut": 1.5}
+    assert found["set"]["B+"]["no_cut"]["tag_side_efficiency"]["value"] == 12 / 90
+    assert found["baseline"]["B+"]["at_purity"]["0.5"]["tag_side_efficiency"]["value"] == 8 / 90
+
+
+def test_events_without_any_b(numbers):
+    """Would catch a page that fails on continuum alone: no efficiency of B events, no ratio, no curve."""
+    results = measure_tags(observed_tags("other", {"set": 0, "baseline": 0}), seed=1)
     found = tag_numbers(results)
     assert found["gain"] == {} and found["set"]["B+"]["no_cut"] is None
     point = found["set"]["B+"]["working_points"][0]

@@ -80,8 +80,10 @@ def event_calibration(
     if event is not None:
         of_event = np.unique(event, return_inverse=True)[1]
     n = int(of_event.max()) + 1
-    toys = np.array([expected_calibration_error(correct, probability, weight=w * times[of_event], n_bins=n_bins)
-                     for times in event_replicas(n, n, replicas=replicas, rng=rng)])
+    toys = np.empty(replicas)
+    for i, times in enumerate(event_replicas(n, n, replicas=replicas, rng=rng)):
+        rows = np.repeat(np.arange(len(w)), times[of_event])
+        toys[i] = expected_calibration_error(correct[rows], probability[rows], weight=w[rows], n_bins=n_bins)
     # replicas fluctuate twice: their median lies too high, their spread is right
     low, middle, high = central(toys)
     error = Measured(value, max(value - (middle - low), 0.0), value + (high - middle))
