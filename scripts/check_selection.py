@@ -28,7 +28,8 @@ def fractions(path: Path, analysis: Analysis) -> dict[str, tuple[float, float]]:
     n = sum(source.n_generated for source in inputs.sources)
     weight, decay, source = inputs.columns["weight"], inputs.decay(), inputs.columns["source"]
     keep = np.ones(len(weight), dtype=bool)
-    found = {"events read": (sum(steps["events read"][1] for counts in inputs.counts for steps in counts.values()) / n, 0.0)}
+    read = sum(steps["events read"][1] for counts in inputs.counts for steps in counts.values())
+    found = {"events read": (read / n, 0.0)}
     for name, inside in [("Btag and signal side", keep),
                          *((cut.name, passes(cut.cut, inputs.columns)) for cut in analysis.recipe.cut)]:
         keep = keep & inside

@@ -22,10 +22,9 @@ from fei_lite.analyses.candidate_files import (
     merge_candidates,
     read_candidates,
 )
-from fei_lite.analyses.candidate_production import produce, simulate_candidates
+from fei_lite.analyses.candidate_production import simulate_candidates
 from fei_lite.analyses.candidates import candidates
 from fei_lite.analyses.classifier import load_classifier, train_folds
-from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
@@ -258,7 +257,8 @@ def test_yields_are_cross_sections(result):
     for i, (_, source, _) in enumerate(TOYS):
         weight = result.columns["event_weight"][result.columns["source"] == i]
         plain = result.columns["weight"][result.columns["source"] == i]
-        np.testing.assert_allclose(weight, plain * expected["k_nunu" if source.process == "signal" else source.process] / source.n_generated, rtol=1e-12)
+        process = "k_nunu" if source.process == "signal" else source.process
+        np.testing.assert_allclose(weight, plain * expected[process] / source.n_generated, rtol=1e-12)
     bbbar = next(s for s in result.samples if s.name == "bbbar")
     assert bbbar.luminosity == pytest.approx(362 * min(180000 / expected["charged"], 120000 / expected["mixed"]))
     assert result.missing == ("ssbar",)

@@ -94,8 +94,8 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     process, generated = inputs.process(decays), generated_of(inputs.sources, decays)
     for line in recipe.signals:
         if not set(line.processes) & set(generated):
-            wanted = [f"fei-lite simulate signal --dec {analysis.decay_file(name)}" for name in line.processes]
-            raise AnalysisError(f"no signal among the inputs: sample '{line.name}' needs {' or '.join(wanted)}.")
+            ways = [f"fei-lite simulate signal --dec {analysis.decay_file(name)}" for name in line.processes]
+            raise AnalysisError(f"no signal among the inputs: sample '{line.name}' needs {' or '.join(ways)}.")
     scale = {name: norm.expected(name) / n for name, n in generated.items()}
     weight = inputs.columns["weight"] * np.array([scale[name] for name in process.tolist()])
     sample = sample_of(recipe, process, inputs.columns)
@@ -104,10 +104,10 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     columns = {name: values[keep] for name, values in inputs.columns.items()}
     columns |= {"event_weight": weight[keep], "decay": inputs.decay()[keep]}
     sample, process = sample[keep], process[keep]
-    used = []
-    for i, line in enumerate(recipe.classifier):
+    used: list[FoldClassifier] = []
+    for i, wanted in enumerate(recipe.classifier):
         given = None if classifiers is None else classifiers[i]
-        used.append(_classified(line, columns, sample, process, recipe, inputs, generated, given))
+        used.append(_classified(wanted, columns, sample, process, recipe, inputs, generated, given))
     regions = tuple(fill_region(line, list(flows), columns, sample, recipe, analysis.systematics)
                     for line in recipe.region)
     if recipe.fit == "binned":
@@ -115,7 +115,8 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     samples = tuple(_sample_result(name, regions, recipe, generated, norm, columns["event_weight"][sample == name],
                                    flow) for name, flow in flows.items())
     absent = tuple(p for line in recipe.sample for p in line.processes if p not in generated and p != "taupair")
-    return Result(analysis, norm, columns, sample, tuple(used), samples, regions, generated, tuple(dict.fromkeys(absent)))
+    return Result(analysis, norm, columns, sample, tuple(used), samples, regions, generated,
+                  tuple(dict.fromkeys(absent)))
 
 
 def sample_of(recipe: Recipe, process: NDArray[np.str_], columns: Columns) -> NDArray[np.str_]:

@@ -96,8 +96,8 @@ def _of_range(entries: EntryRange, sets: Loaded, *, process: str) -> tuple[Colum
     return joined(parts), counts, clock
 
 
-def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *, workers: int = 1, batch_size: int = BATCH_SIZE,
-                    report: Report | None = None, clock: Clock | None = None) -> bool:
+def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *, workers: int = 1,
+                    batch_size: int = BATCH_SIZE, report: Report | None = None, clock: Clock | None = None) -> bool:
     """Write the candidates of one event file to ``output``, unless they are there already.
 
     ``setup`` may be its :meth:`Setup.of_run`, where several files share it.
@@ -130,7 +130,8 @@ def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *,
     return True
 
 
-def write_candidates(output: Path, parts: list[Columns], source: Source, counts: Counts, identity: dict[str, Any]) -> None:
+def write_candidates(output: Path, parts: list[Columns], source: Source, counts: Counts,
+                     identity: dict[str, Any]) -> None:
     """Write the candidates of one source, with the counts before them."""
     columns = joined(parts)
     columns["source"] = np.zeros(len(columns["weight"]), dtype=np.int32)

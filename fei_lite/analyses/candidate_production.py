@@ -92,5 +92,6 @@ def simulate_candidates(process: str, seed: int, sets: Loaded, *, folder: Path, 
         parts.append(columns)
         counts.merge(found_counts.steps)
         events += batch.n_events
-    write_candidates(output, parts, Source(f"{process}_{seed}", named, seed, n * reuse, events, options), counts, sets.identity)
+    source = Source(f"{process}_{seed}", named, seed, n * reuse, events, options)
+    write_candidates(output, parts, source, counts, sets.identity)
     return output

@@ -13,7 +13,8 @@ from fei_lite.errors import ExpressionError, UnknownNameError
 from fei_lite.variables.cuts import parse_cut
 from fei_lite.variables.evaluation import Columns, spelling, value
 from fei_lite.variables.grammar import parse
-from fei_lite.variables.registry import check, registered
+from fei_lite.variables.names import check
+from fei_lite.variables.registry import registered
 from fei_lite.variables.tree import CONDITIONS, Call, Name, Node, canonical, children
 
 

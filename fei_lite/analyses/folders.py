@@ -49,8 +49,9 @@ class Analysis:
         recipe, path = self.recipe, self.folder / PHYSICS
         content = {
             "signal_side": self.signal_set.hash, "pair": recipe.signal_side.pair,
-            "best": [rule.model_dump() for rule in recipe.signal_side.best], "columns": recipe.columns(self.physics.event_columns),
-            "truth": recipe.truth, "masks": {name: repr(mask) for name, mask in self.masks.items()},
+            "best": [rule.model_dump() for rule in recipe.signal_side.best],
+            "columns": recipe.columns(self.physics.event_columns), "truth": recipe.truth,
+            "masks": {name: repr(mask) for name, mask in self.masks.items()},
             "samples": [(line.name, line.processes, line.where) for line in recipe.sample],
             "physics": path.read_text(encoding="utf-8") if path.is_file() else ""}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

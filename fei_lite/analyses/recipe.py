@@ -98,7 +98,7 @@ class ClassifierLine(Strict):
     where: Text | None = None
     folds: Annotated[int, Field(ge=2)]
     seed: int
-    parameters: dict[str, int | float] = {}
+    parameters: dict[str, int | float] = Field(default_factory=dict)
 
 
 class RegionLine(Strict):
@@ -136,12 +136,12 @@ class Recipe(Strict):
     signal_decays: dict[str, SignalDecay]
     sample: Annotated[tuple[SampleLine, ...], Field(min_length=1)]
     variables: dict[str, Text]
-    truth: dict[str, Text] = {}
+    truth: dict[str, Text] = Field(default_factory=dict)
     cut: tuple[CutLine, ...] = ()
     classifier: tuple[ClassifierLine, ...] = ()
     region: Annotated[tuple[RegionLine, ...], Field(min_length=1)]
     production: Production = Production()
-    physics: dict[str, Any] = {}
+    physics: dict[str, Any] = Field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (f"<recipe '{self.title}': {len(self.variables)} variables, {len(self.cut)} cuts, "

@@ -68,8 +68,8 @@ def process_of(source: Source, decays: Mapping[str, SignalDecay]) -> str:
     found = [name for name, decay in decays.items() if Path(decay.decay_file).stem == said]
     if not found:
         known = [Path(decay.decay_file).stem for decay in decays.values()]
-        raise AnalysisError(f"{source.file}: signal of decay file '{said}'; the recipe has {', '.join(known) or 'none'} "
-                            f"(signal_decays).{nearest(said, known)}")
+        raise AnalysisError(f"{source.file}: signal of decay file '{said}'; signal_decays of the recipe: "
+                            f"{', '.join(known) or 'none'}.{nearest(said, known)}")
     return found[0]
 
 

@@ -22,8 +22,8 @@ Change = Annotated[float, Field(gt=-1.0, lt=1.0)]
 class Line(Strict):
     """A nuisance ``name`` that moves some ``samples``; lines of one name move together.
 
-    Derived classes give ``factors``: what multiplies the weights. ``keep = "yield"`` moves the shape alone: the sample's
-    yield before the fit's bins stays.
+    Derived classes give ``factors``: what multiplies the weights. ``keep = "yield"`` moves the shape alone: the
+    sample's yield before the fit's bins stays.
     """
 
     name: Text

@@ -36,7 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipe's)")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set of the tagger (default: that of the models)")
-    parser.add_argument("--recipe", type=Path, default=None, metavar="FILE", help="in place of the folder's recipe.toml")
+    parser.add_argument("--recipe", type=Path, default=None, metavar="FILE",
+                        help="in place of the folder's recipe.toml")
     parser.add_argument("--systematics", type=Path, default=None, metavar="FILE",
                         help="in place of the folder's systematics.toml")
     parser.add_argument("--compare", type=Path, default=None, metavar="WORKSPACE",

@@ -84,7 +84,8 @@ def plot_panels(panels: Sequence[Panel], path: PathLike) -> None:
     """Curves and histograms that an analysis describes, side by side."""
     figure = new_figure(1, len(panels))
     for axes, panel in zip(figure.axes, panels, strict=True):
-        colours = dict(zip([*{c.label: 0 for c in (*panel.curves, *panel.steps)}], COLOURS * 3, strict=False))
+        labels = [*(curve.label for curve in panel.curves), *(steps.label for steps in panel.steps)]
+        colours = dict(zip(dict.fromkeys(labels), COLOURS * 3, strict=False))
         for curve in panel.curves:
             axes.plot(curve.x, curve.y, color=colours[curve.label], label=curve.label)
         for steps in panel.steps:

@@ -24,19 +24,15 @@ from fei_lite.analyses.k_nunu.spectrum import (
     spectrum,
     weight,
 )
-from fei_lite.analyses.pairs import TAG, Columns, Pairs
+from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
 from fei_lite.analyses.systematics import Change, Line
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError
-from fei_lite.event_shape import Momenta, cos_between, join, thrust
 from fei_lite.events import EventBatch
-from fei_lite.reconstruction.frames import invariant_mass, to_cms
-from fei_lite.variables.rest_of_event import rest
-from fei_lite.variables.shape import momenta_of
 
 Floats = NDArray[np.float64]
-PROCESS, SAMPLE, REGION, MASK = "k_nunu", "signal", "hta", "hta"
+PROCESS, SAMPLE, REGION = "k_nunu", "signal", "hta"
 
 
 class Settings(Strict):
@@ -59,28 +55,6 @@ def event_weights(columns: Columns, process: str, where: str) -> Floats:
         raise AnalysisError(f"{where}: {np.count_nonzero(np.isnan(factor))} of {len(factor)} events of process "
                             "'signal' hold no B+ -> K+ nu nubar. Simulate with --dec k_nunu.")
     return factor
-
-
-def kaon_missing_delta_phi(pairs: Pairs) -> Floats:
-    """Azimuth between signal kaon and missing momentum in the centre-of-mass frame, 0 to pi."""
-    turn = pairs.value("daughter(1, daughter(0, useCMSFrame(phi)))") - pairs.value(f"weMissPPhi({MASK}, 0)")
-    return np.asarray(np.abs((turn + np.pi) % (2.0 * np.pi) - np.pi))
-
-
-def _others(pairs: Pairs) -> Momenta:
-    """Tracks and clusters of the Btag, and those of the rest; centre-of-mass frame."""
-    return join(momenta_of(pairs, pairs.of(TAG, "used")), rest(pairs, MASK).momenta_cms())
-
-
-def recoil_mass(pairs: Pairs) -> Floats:
-    """Mass of all that recoils against the kaon, GeV."""
-    return np.asarray(invariant_mass(_others(pairs).sum()))
-
-
-def cos_kaon_thrust(pairs: Pairs) -> Floats:
-    """abs(cos) of the kaon's momentum to the thrust axis of everything else, centre-of-mass frame."""
-    kaon = to_cms(pairs.p4_of("daughter(1, daughter(0, {}))"), pairs.beam_p4)[:, :3]
-    return np.asarray(cos_between(thrust(_others(pairs))[0], kaon / np.linalg.norm(kaon, axis=1, keepdims=True)))
 
 
 class FormFactor(Line):
@@ -184,7 +158,5 @@ def figures(result: Result) -> Mapping[str, Sequence[Panel]]:
 
 PHYSICS = Physics(
     event_columns=("q2_generated",), of_events=of_events, event_weights=event_weights,
-    variables={"kaonMissingDeltaPhi": kaon_missing_delta_phi, "recoilMass": recoil_mass,
-               "cosKaonThrust": cos_kaon_thrust},
     systematics={"form_factor": FormFactor}, settings=Settings, summary=summary, files=files, figures=figures,
     lines=lines)
