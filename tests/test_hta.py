@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -26,6 +25,7 @@ from fei_lite.analyses.candidate_production import simulate_candidates
 from fei_lite.analyses.candidates import candidates
 from fei_lite.analyses.classifier import load_classifier, train_folds
 from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
+from fei_lite.analyses.hta import physics
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
 from fei_lite.analyses.samples import Expectation
@@ -45,7 +45,6 @@ from fei_lite.statistics.workspaces import open_likelihood
 from fei_lite.templates import Template
 from fei_lite.used_objects import everything
 
-PHYSICS = sys.modules[HTA.physics.files.__module__]
 Q2_EDGES = HTA.settings.q2_edges
 SETUP = Setup(HTA.folder)
 LOADED = SETUP.load()
@@ -306,7 +305,7 @@ def test_efficiency_in_q2(result):
     """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
     from fei_lite.analyses.k_nunu.spectrum import fractions
 
-    values, errors = PHYSICS.efficiency_in_q2(result)
+    values, errors = physics.efficiency_in_q2(result)
     inside = result.columns["q2_generated"][result.sample == "signal"] < Q2_EDGES[-1]
     weight = result.columns["event_weight"][result.sample == "signal"]
     share = fractions(Q2_EDGES)
@@ -317,7 +316,7 @@ def test_efficiency_in_q2(result):
 
 def test_resolution_of_q2(result):
     """Would catch a resolution of other candidates than the selected signal: Gaussian toys of width 0.3."""
-    found = PHYSICS.q2_resolution(result)
+    found = physics.q2_resolution(result)
     assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
     assert found["beyond_1"] < 0.01
 
@@ -337,6 +336,8 @@ def test_floor_of_empty_bins():
     # a region without any background: the lightest entry of the others
     assert bare.floored == (0, 1, 2) and bare.template("one").values.tolist() == [1.0, 1.0, 1.0]
     assert bare.template("two").values.tolist() == [0.0, 0.0, 0.0]
+    none, = with_bin_floor(regions[1:], 0.5, otherwise=("two", 6.0))
+    assert none.template("two").values.tolist() == [3.0, 3.0, 3.0] == none.template("two").errors.tolist()
     only = Region("a", "x", (0, 1, 2, 3), (signal,))
     assert with_bin_floor([only], 0.5) == (only,)
 

@@ -111,7 +111,10 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     regions = tuple(fill_region(line, list(flows), columns, sample, recipe, analysis.systematics)
                     for line in recipe.region)
     if recipe.fit == "binned":
-        regions = with_bin_floor(regions, recipe.bin_floor)
+        events = [(scale[p], line.name) for line in recipe.sample if line.strength is None
+                  for p in line.processes if p in scale]
+        regions = with_bin_floor(regions, recipe.bin_floor, otherwise=(min(events)[1], min(events)[0]) if events
+                                 else None)
     samples = tuple(_sample_result(name, regions, recipe, generated, norm, columns["event_weight"][sample == name],
                                    flow) for name, flow in flows.items())
     absent = tuple(p for line in recipe.sample for p in line.processes if p not in generated and p != "taupair")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fei_lite.analyses.pairs import check_pair
@@ -148,6 +150,8 @@ def _physics(folder: Path) -> Physics:
     path = folder / PHYSICS
     if not path.is_file():
         return Physics()
+    if folder.parent == HERE:
+        return _of_module(importlib.import_module(f"fei_lite.analyses.{folder.name}.physics"), path)
     name = f"fei_lite_analysis_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -159,6 +163,10 @@ def _physics(folder: Path) -> Physics:
         raise
     except Exception as error:
         raise AnalysisError(f"{path}: {type(error).__name__}: {error}") from error
+    return _of_module(module, path)
+
+
+def _of_module(module: ModuleType, path: Path) -> Physics:
     found: Any = getattr(module, "PHYSICS", None)
     if not isinstance(found, Physics):
         raise AnalysisError(f"{path}: no object PHYSICS = Physics(...); got {found!r}.")

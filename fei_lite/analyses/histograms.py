@@ -80,31 +80,30 @@ def _template(name: str, x: Floats, part: Columns, edges: Floats, strength: str 
     return Template(name, histogram(weight), errors, strength is not None, normalisations, shapes, strength or "")
 
 
-def with_bin_floor(regions: Sequence[Region], entries: float) -> tuple[Region, ...]:
+def with_bin_floor(regions: Sequence[Region], entries: float, *,
+                   otherwise: tuple[str, float] | None = None) -> tuple[Region, ...]:
     """Regions that expect some background in every bin; ``floored`` are the bins where that had to be assumed.
 
     A bin where no background is left gets ``entries`` +- ``entries`` of the background whose entries weigh least
-    in the region (in all regions, where the region has none at all): what is not seen is not zero, and a likelihood
-    of zero has no fit.
+    in the region; where the region has none at all, of that in all regions; where these have none, of ``otherwise``,
+    a sample and the weight of one of its events. What is not seen is not zero, and a likelihood of zero has no fit.
     """
-    seen = [t for region in regions for t in region.templates if not t.signal and t.values.sum() > 0.0]
-    if not seen:
+    seen = _lightest([t for region in regions for t in region.templates]) or otherwise
+    if seen is None:
         return tuple(regions)
-    lightest = min(seen, key=_entry_weight)
-    return tuple(_with_bin_floor(region, entries, lightest) for region in regions)
+    return tuple(_with_bin_floor(region, entries, _lightest(region.templates) or seen) for region in regions)
 
 
-def _entry_weight(template: Template) -> float:
-    """Mean weight of the entries of a template: sum of squared weights over sum of weights."""
-    return float((template.errors**2).sum() / template.values.sum())
+def _lightest(templates: Sequence[Template]) -> tuple[str, float] | None:
+    """The background whose entries weigh least, with their mean weight: sum of squared weights over sum of weights."""
+    found = [(float((t.errors**2).sum() / t.values.sum()), i) for i, t in enumerate(templates)
+             if not t.signal and t.values.sum() > 0.0]
+    return (templates[min(found)[1]].name, min(found)[0]) if found else None
 
 
-def _with_bin_floor(region: Region, entries: float, otherwise: Template) -> Region:
-    own = [t for t in region.templates if not t.signal and t.values.sum() > 0.0]
-    lightest = min(own, key=_entry_weight) if own else otherwise
-    raised = region.template(lightest.name)
+def _with_bin_floor(region: Region, entries: float, lightest: tuple[str, float]) -> Region:
+    raised, size = region.template(lightest[0]), entries * lightest[1]
     empty = np.sum([t.values for t in region.templates if not t.signal], axis=0) <= 0.0
-    size = entries * _entry_weight(lightest)
     values, errors = (np.where(empty, size, x) for x in (raised.values, raised.errors))
     shapes = {name: (np.where(empty, size, low), np.where(empty, size, high))
               for name, (low, high) in raised.shapes.items()}
