@@ -176,7 +176,7 @@ def test_bad_features(name, message):
 
 def test_variables_of_the_combination_are_known_before_the_fit():
     """Would catch a quantity that the combination prunes on, but that the fit would change."""
-    from fei_lite.kernels.combine import VARIABLES
+    from fei_lite.kernels.combination_codes import VARIABLES
 
     assert {known_of(name) for name in VARIABLES} == {"always"}
 

@@ -122,7 +122,7 @@ DEFECTS = {
     "other Btags": ("B_plus_tag", '"B+:Btag"', '"B0:Btag"', "the list 'B0:Btag' makes 'B0', not 'B+:tag'."),
     "no such Btags": ("K_plus", '"K+:FSP"', '"K+:Btag"', "events have no list 'K+:Btag'. 'Btag' lists: B+, B0."),
     "unknown classifier": ("K_plus", '"none"', '"bdt"\nfeatures = ["p"]',
-                           "classifier: expected one of model, none, got 'bdt'."),
+                           "classifier: got 'bdt', expected: 'model' or 'none'."),
     "features and none": ("K_plus", 'classifier = "none"', 'classifier = "none"\nfeatures = ["p"]',
                           "features without a classifier."),
 }
