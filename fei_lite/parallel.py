@@ -84,8 +84,10 @@ def _without_context(function: Callable[[Task], Result], task: Task, _value: Non
     return function(task)
 
 
-def _in_worker(function: Callable[[Task, Any], Result], task: Task) -> Result:
-    """A task in a worker process."""
+def _in_worker(function: Callable[[Task, Value], Result], context: Context[Value], task: Task) -> Result:
+    """A task in a worker process: the context that came with the first one serves all."""
+    if not _of_worker:
+        _of_worker.append(context)
     return function(task, _of_worker[0].value)
 
 
@@ -97,12 +99,11 @@ def _in_processes(function: Callable[[Task, Value], Result], tasks: Sequence[Tas
     from multiprocessing import get_context
 
     yield function(tasks[0], context.value)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker,
-                             initargs=(context,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for task in tasks[1:]:
-                waiting.append(pool.submit(_in_worker, function, task))
+                waiting.append(pool.submit(_in_worker, function, context, task))
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -117,12 +118,11 @@ def _in_processes(function: Callable[[Task, Value], Result], tasks: Sequence[Tas
             pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(context: Context[Any]) -> None:
-    """Keep the context; let a worker end at once on Ctrl-C, and whenever the process that started it is gone."""
+def _start_worker() -> None:
+    """Let a worker end at once on Ctrl-C, and whenever the process that started it is gone."""
     from multiprocessing import parent_process
     from threading import Thread
 
-    _of_worker[:] = [context]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored by a job in the background, as by its parent
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()

@@ -438,6 +438,24 @@ def with_objects_in_front(objects, extra, spoil):
     return Jagged(objects.offsets + extra * np.arange(len(objects.offsets)), columns)
 
 
+def test_ties_go_to_the_charged_b(result):
+    """Would catch a tie between B+ and B0 that goes to the B0, or to whichever table was made first."""
+    equal = {name: replace(result.tables[name], columns=result.tables[name].columns | {
+        "SignalProbability": np.full(len(result.tables[name]), 0.5),
+        "chiProb": np.full(len(result.tables[name]), 0.3)}) for name in ("B0", "B+")}
+    turned = {**{name: table for name, table in result.tables.items() if name not in equal}, **equal}
+    tags = select_tags(replace(result, tables=turned))
+    both = np.intersect1d(tags.event[tags.particle == "B+"], tags.event[tags.particle == "B0"])
+    assert len(both) > 5
+    for event in both:
+        here = tags.event == event
+        assert tags.columns["rank"][here].tolist() == list(range(1, here.sum() + 1))
+        particles = tags.particle[here].tolist()
+        assert particles == sorted(particles, key=("B+", "B0").index)
+        for name in ("B+", "B0"):  # and candidates of one particle keep their order
+            assert np.all(np.diff(tags.row[here & (tags.particle == name)]) > 0)
+
+
 def test_large_events(batch, tags):
     """Would catch bits lost beyond the 64th object: useless objects in front may only shift the indices."""
     def far_away(name, values):

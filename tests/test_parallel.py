@@ -23,7 +23,7 @@ from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.fitting import FEI_DEFAULT, fit_channel
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
-from fei_lite.parallel import ordered_map
+from fei_lite.parallel import Context, map_in_context, ordered_map
 from fei_lite.production.simulate import simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
@@ -74,6 +74,34 @@ def test_results_come_in_order(workers):
     assert list(ordered_map(task, range(8), workers=workers)) == [i**2 for i in range(8)]
     assert list(ordered_map(task, [], workers=workers)) == []
     assert not children()
+
+
+def opened(path):
+    """What a process makes for itself: the number in a file, and a mark that it was read."""
+    with open(path + ".read", "a") as marks:
+        marks.write(f"{os.getpid()}\n")
+    return int(Path(path).read_text())
+
+
+def scaled(number, scale):
+    time.sleep(0.05)
+    return number * scale
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_context_is_made_once_per_process_and_run(tmp_path, workers):
+    """Would catch a context made for every task, one sent ready-made to the workers, and one that outlives its run."""
+    path = tmp_path / "scale"
+    for scale in (3, 5):
+        path.write_text(str(scale))
+        context = Context(partial(opened, str(path)))
+        assert context.value == scale and pickle.loads(pickle.dumps(context))._made == []
+        assert list(map_in_context(scaled, range(12), context, workers=workers)) == [scale * i for i in range(12)]
+    readers = Path(f"{path}.read").read_text().split()
+    here = readers.count(str(os.getpid()))
+    assert here == 2  # once a run
+    assert (len(set(readers)) > 1) == (workers == 2)
+    assert all(readers.count(other) == 1 for other in set(readers) - {str(os.getpid())})
 
 
 @pytest.mark.parametrize("workers", [1, 2])

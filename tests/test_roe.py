@@ -11,7 +11,7 @@ from small_set import write_decays, write_small_set
 
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import MaskError, MomentaError, UnknownNameError
-from fei_lite.events import concatenate
+from fei_lite.events import EventBatch, Jagged, concatenate, offsets_of
 from fei_lite.events.schema import STATUS
 from fei_lite.particles import mass
 from fei_lite.production.simulate import simulate
@@ -25,6 +25,7 @@ from fei_lite.roe import (
     missing,
     momentum_transfer,
     momentum_transfer_at_rest,
+    objects_in,
     recoil,
     rest_of_event,
     rest_variables,
@@ -133,6 +134,51 @@ def test_rest_against_the_twin(batch, poor_sides, name):
         if "pi0" in counts:
             assert counts["pi0"][e] == wanted["n_pi0"]
     assert counts["tracks"].sum() > 0 and counts["photons"].sum() > 0
+
+
+@pytest.fixture(scope="module")
+def crowded(batch):
+    """Events of three words and more: the objects of ten events in one; and random sets of them."""
+    def pooled(objects):
+        return Jagged(offsets_of(objects.counts.reshape(-1, 10).sum(axis=1)), objects.columns)
+
+    none = Jagged(np.zeros(N // 10 + 1, np.int64), {name: v[:0] for name, v in batch.v0s.columns.items()})
+    large = EventBatch({name: v[::10] for name, v in batch.events.items()}, pooled(batch.tracks),
+                       pooled(batch.clusters), pooled(batch.klm), none)
+    every = everything(large)
+    random = np.random.default_rng(11).integers(0, 2**64, (2, *every.shape), dtype=np.uint64)
+    return large, every, every & random[0] & random[1]
+
+
+def test_rest_and_sets_of_several_words(crowded):
+    """Would catch objects beyond the 64th that are lost or taken for the first: rest and set against Python sets."""
+    large, every, tag = crowded
+    assert every.shape[1] >= 3 and np.all(tag[:, :2].any(axis=0))
+    event, mask = np.arange(large.n_events), find_mask("skim")
+    objects = masked_objects(large, mask)
+    rest, side = rest_of_event(objects, event, tag=tag), objects_in(objects, event, tag)
+    for found, of_words in ((rest, lambda e: naive.objects(large, e) - naive.of_bits(large, e, tag[e])),
+                            (side, lambda e: naive.of_bits(large, e, tag[e]))):
+        energy, charge, klm = found.extra_energy(), found.charge(), found.n_klm()
+        for e in event:
+            wanted = naive.rest(large, e, naive.objects(large, e) - of_words(e), mask)
+            assert naive.of_bits(large, e, found.bits[e]) == wanted["left"]
+            assert found.count("tracks")[e] == len(wanted["tracks"])
+            assert found.count("photons")[e] == len(wanted["photons"])
+            assert energy[e] == pytest.approx(sum(p[3] for p in wanted["photons"]))
+            assert charge[e] == wanted["charge"] and klm[e] == wanted["n_klm"]
+    assert np.array_equal(rest.bits | tag, every) and not (rest.bits & tag).any()
+
+
+def test_composites_of_a_set_are_inside(batch, poor_sides):
+    """Would catch a pi0 of which one photon is in the set and one is not."""
+    event, tag, _ = poor_sides
+    objects = masked_objects(batch, "hta")
+    offsets, rows = objects_in(objects, event, tag).composites["pi0"]
+    table = objects.composites["pi0"]
+    wanted = [row for e in event for row in range(table.offsets[e], table.offsets[e + 1])
+              if naive.of_bits(batch, e, table["used"][row]) <= naive.of_bits(batch, e, tag[e])]
+    assert rows.tolist() == wanted and len(wanted) > 5 and len(offsets) == len(event) + 1
 
 
 def test_v0s_of_unused_tracks(batch, poor_sides):

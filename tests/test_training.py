@@ -20,13 +20,14 @@ from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
+from fei_lite.events.ranges import entry_ranges
 from fei_lite.events.reading import open_events, origin_of
 from fei_lite.production.simulate import simulate, simulate_file
-from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
+from fei_lite.reconstruction.engine import Hooks, NoClassifiers, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.tag_classifier import FEATURES
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
-from fei_lite.training.driver import Settings, _factors, thin, train
+from fei_lite.training.driver import Settings, _candidates, _factors, thin, train
 from fei_lite.training.mixture import luminosity_factors
 from fei_lite.training.renewal import renew_tag_classifier
 from fei_lite.training.sampling import VALIDATION_EVERY
@@ -127,6 +128,28 @@ def test_samples_are_what_the_events_hold(trained, channels, samples):
         if identifier in trained.models:  # half of the held-out ones chose the number of trees
             assert entry["validation"]["n_signal"] == np.count_nonzero(held & signal) // 2
             assert entry["validation"]["n_background"] == np.count_nonzero(held & ~signal) // 2
+
+
+@pytest.mark.parametrize("batch_size", [3, 4, 100])
+def test_held_out_events_are_counted_over_all_files(channels, folder, samples, tmp_path, batch_size):
+    """Would catch events numbered from the start of a file or a batch, where files hold no multiple of either."""
+    whole = next(iter(open_events([samples[0]], batch_size=100)))
+    files, first = [], 0
+    for n in (7, 9, 6):
+        files.append(tmp_path / f"{n}.root")
+        part = whole.slice(first, first + n)
+        part.events["weight"][:] = 1.0 + first + np.arange(n)  # each event says its number
+        with EventWriter(files[-1]) as writer:
+            writer.write(part)
+        first += n
+    seen = set()
+    for entries in entry_ranges(files, batch_size=batch_size):
+        found = _candidates(entries, (channels, NoClassifiers()), factors={}, stage=0, share=10**6, seed=1)
+        for _, _, weight, held in (rows for parts in found.values() for rows in parts):
+            number = np.rint(weight).astype(int) - 1
+            np.testing.assert_array_equal(held, number % VALIDATION_EVERY == VALIDATION_EVERY - 1)
+            seen |= set(number.tolist())
+    assert seen == set(range(22))
 
 
 def test_sampled_candidates_are_those_of_a_full_reconstruction(trained, channels, samples):

@@ -130,6 +130,18 @@ def test_rows_at_the_cut() -> None:
         np.testing.assert_array_equal(model.probability(X, above=cut)[kept], expected[kept])
 
 
+def test_a_row_alone_at_its_own_cut() -> None:
+    """Catches a row given up at its own cut: alone in its block, and in the best leaf of every tree (no slack)."""
+    x, y = np.repeat([0.0, 1.0], 100)[:, None], np.tile(np.arange(100) < 30, 2) ^ np.repeat([False, True], 100)
+    booster = lightgbm.train({"objective": "binary", "num_leaves": 2, "learning_rate": 0.005, "verbose": -1},
+                             lightgbm.Dataset(x, y.astype(float)), 320)
+    model = parse_trees(booster.model_to_string(), source="toy")
+    expected = booster.predict([[1.0]])[0]
+    assert model.n_trees == 320
+    assert model.probability([[1.0]], above=np.nextafter(expected, 0.0)).tolist() == [expected]
+    assert model.probability([[1.0]], above=expected + 1e-3).tolist() == [0.0]  # the early exit is used at all
+
+
 def test_concise_text_is_a_model_for_lightgbm() -> None:
     """Catches a cut-down text that LightGBM refuses or reads as another forest."""
     booster = train(50)
