@@ -211,8 +211,8 @@ def test_eta_is_flat_in_signal(result):
     """Would catch a transform that is not the cumulative signal, weights included; also on other signal."""
     of = result.sample == "signal"
     eta, weight = result.columns["eta"][of], result.columns["event_weight"][of]
-    share = np.histogram(eta, 20, (0, 1), weights=weight)[0] / weight.sum()
-    assert np.all(np.abs(share - 0.05) < 0.002)
+    fraction = np.histogram(eta, 20, (0, 1), weights=weight)[0] / weight.sum()
+    assert np.all(np.abs(fraction - 0.05) < 0.002)
     other = analyse(inputs_of(toy("signal", 9000, seed=11, shift=1.0), *TOYS[1:]), HTA,
                     classifiers=result.classifiers)
     eta = other.columns["eta"][other.sample == "signal"]
@@ -302,15 +302,15 @@ def test_workspace_is_the_histograms(result):
 
 
 def test_efficiency_in_q2(result):
-    """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
+    """Would catch a denominator of another spectrum: with the bins' fractions of the signal it averages to the whole."""
     from fei_lite.analyses.k_nunu.spectrum import fractions
 
     values, errors = physics.efficiency_in_q2(result)
     inside = result.columns["q2_generated"][result.sample == "signal"] < Q2_EDGES[-1]
     weight = result.columns["event_weight"][result.sample == "signal"]
-    share = fractions(Q2_EDGES)
-    assert share.sum() == pytest.approx(1.0, abs=1e-3)
-    assert values @ share == pytest.approx(result.of("signal").efficiency * weight[inside].sum() / weight.sum())
+    whole = fractions(Q2_EDGES)
+    assert whole.sum() == pytest.approx(1.0, abs=1e-3)
+    assert values @ whole == pytest.approx(result.of("signal").efficiency * weight[inside].sum() / weight.sum())
     assert np.all(errors < 0.5 * values)
 
 

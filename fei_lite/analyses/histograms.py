@@ -1,4 +1,4 @@
-"""Templates of a region: histograms with statistical errors and variations, and the floor of empty bins."""
+"""Templates of a region: histograms with statistical errors and variations, and the bin floor."""
 
 from __future__ import annotations
 

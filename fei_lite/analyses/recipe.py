@@ -233,6 +233,8 @@ def _samples(recipe: Recipe, of_events: tuple[str, ...]) -> Iterator[str]:
     known = [*(name for name in PROCESSES if name != "signal"), *recipe.signal_decays]
     if not recipe.signals:
         yield "sample: none has a strength. Name the parameter that the signal scales with."
+    yield from (f"signal_decays.{name}: the name is that of a process of the simulation."
+                for name in recipe.signal_decays if name in PROCESSES)
     whole: dict[str, str] = {}
     for i, line in enumerate(recipe.sample):
         for k, process in enumerate(line.processes):

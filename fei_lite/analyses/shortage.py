@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fei_lite.analyses.classifier import MIN_ENTRIES
 from fei_lite.errors import AnalysisError
+from fei_lite.generator.processes import PROCESSES
 
 if TYPE_CHECKING:
     from fei_lite.analyses.analysis import Result
@@ -23,17 +24,14 @@ def check_entries(what: str, signal: NDArray[np.bool_], process: NDArray[np.str_
         n = int(of.sum())
         if n < MIN_ENTRIES:
             short.append(f"{n} candidates of {name} pass the selection, expected {MIN_ENTRIES} or more: "
-                         f"{_lacking(process[of], _processes(name, process, signal, generated), generated, n)}")
+                         f"{_lacking(process[of], _processes(name, generated), generated, n)}")
     if short:
         raise AnalysisError(f"training of {what}: {'; '.join(short)}. Or give a trained classifier (--classifier).")
 
 
-def _processes(name: str, process: NDArray[np.str_], signal: NDArray[np.bool_],
-               generated: Mapping[str, int]) -> list[str]:
+def _processes(name: str, generated: Mapping[str, int]) -> list[str]:
     """Processes of a class, also those of which no candidate is left."""
-    of_signal = set(process[signal].tolist())
-    known = {"charged", "mixed", "ccbar", "uubar", "ddbar", "ssbar", "taupair"}
-    return [p for p in generated if (p in of_signal or p not in known) == (name == "signal")]
+    return [p for p in generated if (p not in PROCESSES) == (name == "signal")]
 
 
 def _lacking(process: NDArray[np.str_], names: Sequence[str], generated: Mapping[str, int], n: int) -> str:
