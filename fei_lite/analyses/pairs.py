@@ -135,7 +135,7 @@ def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]])
     """
     keys = []
     for value, highest in rules:
-        value = np.asarray(value, dtype=np.float64)
-        keys.append(np.where(np.isnan(value), np.inf, -value if highest else value))
+        key = np.asarray(value, dtype=np.float64)
+        keys.append(-key if highest else key)  # NaN is sorted last
     order = np.lexsort((*reversed(keys), pairs.event))
     return pairs.chosen(order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))])
