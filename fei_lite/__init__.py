@@ -86,8 +86,8 @@ __all__ = [
     "Btags", "ChannelSet", "EventBatch", "EventWriter", "FeiLiteError", "ModelSet", "Reconstruction",
     "ReconstructionOptions", "TrainingSettings", "__version__", "evaluate_tags", "fit_strength",
     "load_channel_set", "load_model_set", "masked_objects", "ntuple", "open", "open_likelihood", "read_tags",
-    "reconstruct", "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files", "tag_side",
-    "train", "upper_limit",
+    "reconstruct", "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files",
+    "tag_side", "train", "upper_limit",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def tags(result):
 
 def lists_of(column):
     offsets, values = column
-    return [values[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [values[a:b].tolist() for a, b in pairwise(offsets)]
 
 
 def test_parts_are_those_of_the_decay_chain(tags):
@@ -90,7 +91,7 @@ def test_parts_are_the_objects_used(tags, result):
 
 
 def test_intermediates_are_those_of_the_tables(tags, result):
-    """Would catch the mass or probability of another candidate: the first intermediate is the first daughter that is one."""
+    """Would catch the mass or probability of another candidate: the first intermediate is the first daughter."""
     columns = {name: lists_of(tags.columns[name]) for name in NAMES if name.startswith("intermediate")}
     seen = 0
     for i, (particle, row) in enumerate(zip(tags.particle, tags.row, strict=True)):
@@ -103,7 +104,8 @@ def test_intermediates_are_those_of_the_tables(tags, result):
             assert first["intermediate_M"] == daughter["M"][at]
             assert first["intermediate_SignalProbability"] == daughter["SignalProbability"][at]
             assert first["intermediate_decayModeID"] == daughter["decayModeID"][at]
-            assert abs(first["intermediate_pdg"]) == abs(pdg_code(name)) and abs(first["intermediate_M"] - mass(name)) < 1
+            assert abs(first["intermediate_pdg"]) == abs(pdg_code(name))
+            assert abs(first["intermediate_M"] - mass(name)) < 1
             seen += 1
     assert seen > 200
 
@@ -118,13 +120,14 @@ def test_columns_that_were_asked_for(tags, result):
 
 
 def test_ntuple_of_btags(folder, tags, tmp_path):
-    """Would catch a lost candidate, a cut on other rows, a best candidate that is not the most probable one that passes."""
+    """Would catch a lost candidate, a cut on other rows, a best that is not the most probable one that passes."""
     pd = pytest.importorskip("pandas")
     asked = {"Mbc": "Mbc", "probability": "SignalProbability", "extra": "roeEextra(hta)", "isSignal": "isSignal"}
     fei_lite.ntuple([folder / "events.root"], tmp_path / "all.parquet", variables=asked, batch_size=25)
     every = pd.read_parquet(tmp_path / "all.parquet")
     assert np.array_equal(every["Mbc"], tags.columns["Mbc"]) and len(every) == len(tags)
-    assert np.array_equal(every["event"], tags.columns["event"]) and np.array_equal(every["weight"], tags.columns["weight"])
+    for name in ("event", "weight"):
+        assert np.array_equal(every[name], tags.columns[name])
     assert np.array_equal(every["candidate"] + 1, tags.columns["rank"])
     fei_lite.ntuple([folder / "events.root"], tmp_path / "best.root", variables=list(asked.values()), best=True,
                     cut="5.25 < Mbc < 5.27 and roeEextra(hta) > 0.2")
@@ -146,7 +149,9 @@ def test_ntuple_of_pairs(folder, result, tmp_path):
     loose.mkdir()
     for name in ("B_plus_tag", "B_plus_sig", "K_plus", "Upsilon4S"):
         text = (fei_lite.load_channel_set("k_nunu").path / f"{name}.toml").read_text()
-        (loose / f"{name}.toml").write_text(text.replace("5.27", "5.2").replace("> 0.001", "> 0").replace("0.2  ", "0.5"))
+        for old, new in (("5.27", "5.2"), ("> 0.001", "> 0"), ("0.2  ", "0.5")):
+            text = text.replace(old, new)
+        (loose / f"{name}.toml").write_text(text)
     pairs = reconstruct(result.batch, fei_lite.load_channel_set(loose), NoClassifiers(), btags=result.tables)
     table = pairs.tables["Upsilon(4S)"]
     assert len(table) > 20
@@ -175,10 +180,30 @@ def test_ntuple_of_pairs(folder, result, tmp_path):
                                atol=1e-9)
 
 
+def test_cuts_of_a_signal_side(result, tmp_path):
+    """Would catch a cut of a pair on its rest of the event, or on its tag's daughters, that looks elsewhere."""
+    def pairs(name, cuts):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in ("B_plus_tag", "B_plus_sig", "K_plus", "Upsilon4S"):
+            text = (fei_lite.load_channel_set("k_nunu").path / f"{file}.toml").read_text()
+            text = text.replace("5.27", "5.2").replace("> 0.001", "> 0").replace("best = 20", "best = 500")
+            (folder / f"{file}.toml").write_text(text if file != "Upsilon4S" else text.replace('cuts = ""', cuts))
+        return reconstruct(result.batch, fei_lite.load_channel_set(folder), NoClassifiers(), btags=result)
+
+    every = pairs("all", 'cuts = ""')
+    cut = "roeEextra(hta) < 1.5 and daughter(0, daughter(0, M)) > 1.8 and m2Recoil > 5"
+    found = pairs("cut", f'cuts = "{cut}"').tables["Upsilon(4S)"]
+    table = every.tables["Upsilon(4S)"]
+    keep = variables.parse_cut(cut).passes(variables.Subject(table, result=every))
+    assert 0 < len(found) == np.count_nonzero(keep) < len(table)
+    assert sorted(map(tuple, found["daughters"])) == sorted(map(tuple, table["daughters"][keep]))
+
+
 def test_what_is_wrong_is_said_before_anything_is_read(folder, tmp_path):
     """Would catch an hour of reconstruction that ends with a typing error."""
     events, output = [folder / "events.root"], tmp_path / "x.root"
-    with pytest.raises(UnknownNameError, match="column 'kaonId': column 1: unknown variable 'kaonId'"):
+    with pytest.raises(UnknownNameError, match=r"column 'kaonId': column 1: unknown variable 'kaonId'"):
         fei_lite.ntuple(events, output, variables=["Mbc", "kaonId"])
     with pytest.raises(ExpressionError, match="expected a comparison"):
         fei_lite.ntuple(events, output, variables=["Mbc"], cut="Mbc")
@@ -188,7 +213,7 @@ def test_what_is_wrong_is_said_before_anything_is_read(folder, tmp_path):
         fei_lite.ntuple(events, output, variables=["Mbc"], signal_set="hadronic")
     file = tmp_path / "bad.toml"
     file.write_text('variable = ["Mbc"]')
-    with pytest.raises(ExpressionError, match="unknown key 'variable'. Nearest known: 'variables'"):
+    with pytest.raises(ExpressionError, match=r"unknown key 'variable'\. Nearest known: 'variables'"):
         fei_lite.ntuple(events, output, variables=file)
     assert not output.exists()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import math
+import os
 import random
 import subprocess
 import sys
@@ -199,7 +200,7 @@ def test_names_are_taken_once():
 def test_page_is_up_to_date():
     """Would catch a table in the documentation that no longer says what the registry does."""
     page = Path(__file__).resolve().parents[1] / "docs" / "variables.md"
-    assert page.read_text(encoding="utf-8") == variables.as_markdown(), "run scripts/write_variables.py"
+    assert page.read_text(encoding="utf-8") == variables.as_markdown(), "run scripts/write_variable_table.py"
 
 
 def test_command(capsys):
@@ -216,6 +217,20 @@ def test_command(capsys):
     assert "[GeV]" in capsys.readouterr().out
     assert main(["variables", "kaonId"]) == 2
     assert "Nearest known: 'kaonID'" in capsys.readouterr().err
+
+
+def test_modules_of_ones_own(tmp_path):
+    """Would catch commands that do not know a user's variables, or a module that is lost without a word."""
+    (tmp_path / "mine.py").write_text("from fei_lite import variables\n@variables.register('pOverE', unit='', "
+                                      "meaning='p / E', nan='E is 0', source='me')\ndef _(subject):\n    return 1\n")
+    def run(module):
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        return subprocess.run([sys.executable, "-c", "from fei_lite.cli import main; main(['variables', 'pOverE'])"],
+                              capture_output=True, text=True, check=False,
+                              env={**os.environ, "FEI_LITE_VARIABLES": module, "PYTHONPATH": path})
+
+    assert "p / E" in run("mine").stdout
+    assert "the module 'miner' cannot be imported" in run("mine:miner").stderr
 
 
 def test_names_are_light():

@@ -36,12 +36,16 @@ __all__ = ["Classifiers", "Hooks", "NoClassifiers", "Reconstruction", "Reconstru
 
 @dataclass
 class Reconstruction:
-    """All candidates of a batch: one table per particle, and the cut-flow."""
+    """All candidates of a batch: one table per particle, and the cut-flow.
+
+    ``tags`` is the reconstruction that made the Btags of a signal side, if it was given.
+    """
 
     batch: EventBatch
     channel_set: ChannelSet
     tables: dict[str, CandidateTable] = field(default_factory=dict)
     cutflow: CutFlow = field(default_factory=CutFlow)
+    tags: Reconstruction | None = None
 
     def __repr__(self) -> str:
         where = f" of {self.batch.source}" if self.batch.source else ""
@@ -53,7 +57,7 @@ class Reconstruction:
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     options: ReconstructionOptions = DEFAULT_OPTIONS, hooks: Hooks = NO_HOOKS,
-    btags: Mapping[str, CandidateTable] | None = None,
+    btags: Reconstruction | Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -63,16 +67,17 @@ def reconstruct(
     probability is their SignalProbability (the channel's: ``channelProbability``;
     given that the event is B Bbar: ``SignalProbabilityGivenBB``, if it knows continuum).
 
-    ``btags`` are tables of an earlier reconstruction of the same batch, for
+    ``btags`` is an earlier reconstruction of the same batch, or its tables, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
-    with a Btag they cannot use.
+    with a Btag they cannot use. With the reconstruction, variables reach the Btag's daughters.
 
     That models and channels fit is not looked at here: a training has a part of
     them only. Users call :func:`fei_lite.reconstruct`.
     """
     with_truth = batch.generated is not None if options.with_truth is None else options.with_truth
     watch = hooks.stopwatch or Stopwatch()
-    result = Reconstruction(batch, channel_set)
+    tags = btags if isinstance(btags, Reconstruction) else None
+    result = Reconstruction(batch, channel_set, tags=tags)
     result.cutflow.add("events", "all", "read", batch.n_events)
     for note, count in batch.notes.items():
         result.cutflow.add("events", "objects", note, count)
@@ -81,7 +86,7 @@ def reconstruct(
         if options.last_stage is not None and stage > options.last_stage:
             break
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, options=options,
-                        hooks=hooks.at(stage), btags=btags)
+                        hooks=hooks.at(stage), btags=btags.tables if isinstance(btags, Reconstruction) else btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)

@@ -129,10 +129,10 @@ def _pairs(batch: EventBatch, tags: Reconstruction, run: _Run) -> Iterator[Subje
     """Candidates of the particles that the signal side is for."""
     assert run.signal is not None
     with_truth = all("mc" in table.columns for table in tags.tables.values())
-    result = reconstruct(batch, run.signal, NoClassifiers(), btags=tags.tables,
+    result = reconstruct(batch, run.signal, NoClassifiers(), btags=tags,
                          options=ReconstructionOptions(with_truth=with_truth))
     for name in run.signal.tags:
-        yield Subject(result.tables[name], result=result, tags=tags, masks=run.masks)
+        yield Subject(result.tables[name], result=result, masks=run.masks)
 
 
 def _btags(tags: Reconstruction, run: _Run) -> Iterator[Subject]:

@@ -7,6 +7,9 @@ mask, a recipe or an ntuple::
     def _(subject):
         return subject.value("p") / subject.value("E")
 
+Commands and worker processes know it if its module can be imported and ``FEI_LITE_VARIABLES`` names it
+(``module`` or ``module:package.module``).
+
 A provider gets the :class:`~fei_lite.variables.subject.Subject` (n candidates) and its arguments and returns (n,).
 The package's own variables stand in the modules of :data:`PROVIDERS`, which are loaded when the first name is asked
 for: nothing that only asks for names imports what computes them.
@@ -14,6 +17,7 @@ for: nothing that only asks for names imports what computes them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,6 +30,9 @@ from fei_lite.errors import UnknownNameError, nearest
 #: Modules that register the variables of the package.
 PROVIDERS = tuple(f"fei_lite.variables.{name}" for name in (
     "kinematics", "detector", "candidate", "meta", "functions", "recoil", "rest_of_event", "shape", "event", "truth"))
+
+#: Environment variable with modules of one's own that register variables, for commands and worker processes.
+MODULES = "FEI_LITE_VARIABLES"
 
 #: What a variable is of, in the order of lists.
 SUBJECTS = ("candidate", "daughters", "frame", "function", "recoil", "rest of event", "event shape", "event", "truth")
@@ -106,6 +113,8 @@ def register(name: str, *, unit: str, meaning: str, nan: str, source: str, of: s
                                f"and one of {', '.join(KNOWN)}.")
 
     def add(provider: Provider) -> Provider:
+        if not provider.__module__.startswith("fei_lite.variables."):
+            load()  # the package's names are taken
         for spelled in (name, *aliases):
             if not spelled.isidentifier():
                 raise UnknownNameError(f"variable '{spelled}': a name has letters, digits and underscores only.")
@@ -133,9 +142,14 @@ def _parameter(text: str) -> Parameter:
 
 @cache
 def load() -> None:
-    """Register the variables of the package, once."""
+    """Register the variables of the package, and of the modules that ``FEI_LITE_VARIABLES`` names, once."""
     for module in PROVIDERS:
         import_module(module)
+    for module in filter(None, os.environ.get(MODULES, "").split(":")):
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise UnknownNameError(f"{MODULES}: the module '{module}' cannot be imported: {error}.") from None
 
 
 def registered(name: str) -> Variable | None:

@@ -37,6 +37,10 @@ class Result(Protocol):
     def tables(self) -> Mapping[str, CandidateTable]:
         """The candidates of each particle."""
 
+    @property
+    def tags(self) -> Result | None:
+        """The reconstruction that made the Btags of a signal side."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -76,8 +80,8 @@ class Subject:
 
     ``result`` is the reconstruction that the table is of; it gives the batch, and the daughters. Without it, ``batch``
     and, for candidates of one channel, ``daughters`` (their tables). ``tags`` is the reconstruction that made the
-    Btags of a signal side: with it the daughters of a Btag can be asked for, too. ``masks`` are masks of the rest of
-    the event beyond the shipped ones, by name.
+    Btags of a signal side (default: what ``result`` knows): with it the daughters of a Btag can be asked for, too.
+    ``masks`` are masks of the rest of the event beyond the shipped ones, by name.
 
     A tag-signal pair is a candidate of the Upsilon(4S): ``daughter(0, Mbc)`` is its tag's,
     ``daughter(1, daughter(0, kaonID))`` its kaon's, and its rest of the event is what neither side uses. Without a
@@ -93,6 +97,8 @@ class Subject:
                 if result is None:
                     raise FeiLiteError("variables of candidates: give their reconstruction (result=...) or batch.")
                 batch = result.batch
+            if tags is None and result is not None:
+                tags = result.tags
             surroundings = Surroundings(batch, result, tags, masks)
         self.table, self.around, self.frame = table, surroundings, frame
         self.rows = np.flatnonzero(rows) if rows is not None and rows.dtype == bool else rows

@@ -16,12 +16,25 @@ _HEAD = """# Variables
 
 Every quantity has a name, basf2's where it has one, and can stand in a channel file, a ranking, a training, a cut, a
 mask, a recipe or an ntuple. `fei-lite variables [PATTERN]` lists them. This page is made from the registry by
-`scripts/write_variables.py`; change the variable where it is registered, in `fei_lite/variables/`.
+`scripts/write_variable_table.py`; change the variable where it is registered, in `fei_lite/variables/`.
 
 **Grammar.** Variables nest without limit: `daughter(1, daughter(0, useCMSFrame(p)))`. Numbers and `+ - * / **` may
 stand anywhere (`formula(...)` is optional). Cuts: `kaonID > 0.9 and 0.2967 < theta < 2.6180`, with `and or not`
 (`&& || !`), `< <= > >= == !=`, round or square brackets; NaN fails every comparison; `#` starts a comment. `x=` is an
 argument that may be left out, without a mask every unused object counts; `x, ...` comes once or more.
+
+**Your own**: in a module `mine.py`
+
+```python
+from fei_lite import variables
+
+@variables.register("pOverE", unit="", meaning="momentum over energy", nan="E is 0", source="ours")
+def p_over_e(subject):
+    return subject.value("p") / subject.value("E")
+```
+
+and `FEI_LITE_VARIABLES=mine fei-lite ntuple ...`: commands and worker processes import it. A script may register it
+itself.
 
 Units are GeV, cm, ns, rad; momenta and places are those of the laboratory unless a frame is named. *known*: cuts of a
 channel file come before the vertex fit, `post_fit_cuts` after it.

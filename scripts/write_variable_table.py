@@ -1,6 +1,6 @@
 """Write the table of all variables: docs/variables.md.
 
-    python scripts/write_variables.py
+    python scripts/write_variable_table.py
 """
 
 from __future__ import annotations
