@@ -3,8 +3,8 @@
     python scripts/compare_analyses.py before after
     python scripts/compare_analyses.py before after --rename "signal kaon=signal side"
 
-BEFORE and AFTER are folders of results. Compared are the samples and modifiers of workspace.json, the rows of
-cutflow.json, and all columns of ntuple.parquet and of the files in candidates/. Columns of the second only are
+BEFORE and AFTER are folders of results. Compared are the samples, modifiers and observations of workspace.json, the
+rows of cutflow.json, and all columns of ntuple.parquet and of the files in candidates/. Columns of the second only are
 listed and no difference. Exit code 1 if any number differs.
 """
 
@@ -43,7 +43,8 @@ def main() -> int:
 
 def compare(before: Path, after: Path, renamed: Mapping[str, str]) -> Iterator[tuple[str, Iterator[str]]]:
     """(part, its differences) of two folders of results."""
-    yield "workspace.json", trees(*(_json(folder / "workspace.json") for folder in (before, after)), renamed, "")
+    yield "templates of workspace.json", trees(*(templates(_json(folder / "workspace.json"))
+                                                 for folder in (before, after)), renamed, "")
     yield "cutflow.json", trees(*(_json(folder / "cutflow.json") for folder in (before, after)), renamed, "")
     yield "ntuple.parquet", columns(before / "ntuple.parquet", after / "ntuple.parquet", renamed)
     for path in sorted((before / "candidates").glob("*.parquet")):
@@ -53,6 +54,19 @@ def compare(before: Path, after: Path, renamed: Mapping[str, str]) -> Iterator[t
 
 def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def templates(spec: Any) -> dict[str, Any]:
+    """Templates of a workspace by channel, sample and modifier, with the observations.
+
+    Settings of measurements are left out, and errors that are zero in all bins: they mean no error.
+    """
+    found: dict[str, Any] = {"observations": {o["name"]: o["data"] for o in spec["observations"]}}
+    for channel in spec["channels"]:
+        found[channel["name"]] = {sample["name"]: {"data": sample["data"], **{
+            f"{m['type']} {m['name']}": m["data"] for m in sample["modifiers"]
+            if m["type"] != "staterror" or any(m["data"])}} for sample in channel["samples"]}
+    return found
 
 
 def trees(one: Any, two: Any, renamed: Mapping[str, str], at: str) -> Iterator[str]:

@@ -123,7 +123,7 @@ def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, 
               masks: Mapping[str, Mask], own: Mapping[str, Provider] | None = None) -> Pairs:
     """Every pair of Btag and signal side that share no object, most probable first within an event."""
     truth = all("mc" in table.columns for table in tags.tables.values())
-    result = reconstruct(batch, channel_set, NoClassifiers(), btags=tags.tables,
+    result = reconstruct(batch, channel_set, NoClassifiers(), btags=tags,
                          options=ReconstructionOptions(with_truth=truth))
     return Pairs(result, np.arange(len(result.tables[pair])), pair, tags=tags, masks=masks, own=own or {})
 

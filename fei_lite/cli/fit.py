@@ -1,7 +1,9 @@
 """Signal strength, significance and CLs limit of a statistical workspace (pyhf's JSON).
 
-Errors are where twice the profiled negative log-likelihood rises by one; the
-limit is asymptotic, or of toys with --toys. Example:
+Errors are where twice the profiled negative log-likelihood first rises by one;
+the limit is asymptotic, or of toys with --toys. --poi fits any normalisation
+factor, the others being free. What has no value is "undefined", with its
+reason, and hides nothing else; the exit code then is 1. Example:
 
     fei-lite fit workspace.json
     fei-lite fit workspace.json --format json
@@ -11,16 +13,23 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from fei_lite.statistics.likelihood import FitPoint, Likelihood
 
 HELP = "signal strength, significance and limit of a workspace"
+
+T = TypeVar("T")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite fit``."""
     parser.add_argument("workspace", type=Path, metavar="WORKSPACE", help="workspace of pyhf (JSON)")
-    parser.add_argument("--poi", metavar="NAME", help="parameter of interest (default: the measurement's)")
+    parser.add_argument("--poi", metavar="NAME", help="parameter of interest, any normalisation factor "
+                                                      "(default: the measurement's)")
     parser.add_argument("--measurement", metavar="NAME", help="measurement of the workspace (default: the first)")
     parser.add_argument("--level", type=float, default=0.9, help="confidence level of the limit (default: %(default)s)")
     parser.add_argument("--toys", type=int, default=0, metavar="N",
@@ -39,40 +48,82 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.outputs import atomic_output
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
-    from fei_lite.statistics.limits import upper_limit
+    from fei_lite.statistics.limits import check_limit_options, upper_limit
     from fei_lite.statistics.workspaces import open_likelihood
 
+    check_limit_options(arguments.level, arguments.toys)
     likelihood = open_likelihood(arguments.workspace, poi=arguments.poi, measurement=arguments.measurement)
+    undefined: dict[str, str] = {}
     fit = fit_strength(likelihood)
-    limit = upper_limit(likelihood, level=arguments.level, toys=arguments.toys,
-                        rng=np.random.default_rng(arguments.seed))
+    undefined.update(fit.undefined)
+    limit = _attempt(lambda: upper_limit(likelihood, level=arguments.level, toys=arguments.toys,
+                                         rng=np.random.default_rng(arguments.seed)), "upper_limit", undefined)
+    if limit is not None:
+        undefined.update({f"upper_limit.{name}": reason for name, reason in limit.undefined.items()})
     result: dict[str, Any] = {
         "workspace": str(arguments.workspace), "poi": likelihood.names[likelihood.poi],
         "mu": {"best_fit": fit.best_fit, "error_up": _number(fit.error_up), "error_down": _number(fit.error_down),
                "statistical": [_number(x) for x in fit.statistical],
                "systematic": [_number(x) for x in fit.systematic]},
+        "free": _free(likelihood, fit.point),
+        "at_bound": _at_bound(likelihood, fit.point),
         "error_budget": error_budget(likelihood, fit.point),
-        "significance": significance(likelihood),
-        f"upper_limit_{100 * limit.level:g}": {
-            "observed": _number(limit.observed), "expected": [_number(x) for x in limit.expected]},
-        "toys": limit.toys,
+        "significance": _attempt(lambda: significance(likelihood), "significance", undefined),
+        f"upper_limit_{100 * arguments.level:g}": {
+            "observed": None if limit is None else _number(limit.observed),
+            "expected": [None] * 5 if limit is None else [_number(x) for x in limit.expected]},
+        "toys": arguments.toys,
+        "undefined": undefined,
     }
-    text = json.dumps(result, indent=1) if arguments.format == "json" else _table(result, limit.level)
+    text = json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.level)
     if arguments.output is None:
         print(text)
     else:
         with atomic_output(arguments.output, force=arguments.force) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-    return 0
+    return 1 if undefined else 0
 
 
 #: Sources of the error that the table names.
 _SHOWN = 6
 
 
+def _attempt(function: Callable[[], T], name: str, undefined: dict[str, str]) -> T | None:
+    """The value, or None and the reason in ``undefined``."""
+    from fei_lite.errors import FitError
+
+    try:
+        return function()
+    except FitError as error:
+        undefined[name] = str(error)
+        return None
+
+
+def _free(likelihood: Likelihood, point: FitPoint) -> dict[str, list[float]]:
+    """Other parameters that nothing constrains: value and symmetric error."""
+    others = [i for i in range(len(likelihood.names)) if likelihood.unconstrained[i] and not likelihood.fixed[i]
+              and i != likelihood.poi]
+    return {likelihood.names[i]: [float(point.parameters[i]), float(point.covariance[i, i]) ** 0.5] for i in others}
+
+
+def _at_bound(likelihood: Likelihood, point: FitPoint) -> list[str]:
+    x = point.parameters
+    return [name for i, name in enumerate(likelihood.names)
+            if not likelihood.fixed[i] and not likelihood.lower[i] < x[i] < likelihood.upper[i]]
+
+
 def _number(value: float) -> float | None:
     """JSON knows no NaN: undefined is null."""
     return value if math.isfinite(value) else None
+
+
+def _form(values: Iterable[float | None]) -> str:
+    """A format that shows the smallest of some numbers: two decimals if they are of order 1."""
+    sizes = [abs(value) for value in values if value]
+    least = min(sizes, default=1.0)
+    if least >= 0.1 and max(sizes, default=1.0) < 1e5:
+        return ".2f"
+    return ".4f" if 0.001 <= least < 0.1 and max(sizes) < 1e3 else ".2e"
 
 
 def _text(value: float | None, *, form: str = ".2f") -> str:
@@ -81,14 +132,23 @@ def _text(value: float | None, *, form: str = ".2f") -> str:
 
 def _table(result: dict[str, Any], level: float) -> str:
     mu, limit = result["mu"], result[f"upper_limit_{100 * level:g}"]
+    form = _form([mu["error_up"], mu["error_down"], limit["observed"], limit["expected"][2]])
     method = f"{result['toys']} toys" if result["toys"] else "asymptotic"
-    parts = ", ".join(f"+{_text(mu[name][0])} -{_text(mu[name][1])} ({name[:4]})"
+    parts = ", ".join(f"+{_text(mu[name][0], form=form)} -{_text(mu[name][1], form=form)} ({name[:4]})"
                       for name in ("statistical", "systematic"))
     budget = sorted(result["error_budget"].items(), key=lambda item: -item[1])[:_SHOWN]
-    return "\n".join([
-        f"{result['poi']:14} {mu['best_fit']:.2f} +{_text(mu['error_up'])} -{_text(mu['error_down'])}: {parts}",
-        f"{'significance':14} {result['significance']:.2f} sigma",
-        f"{'upper limit':14} {_text(limit['observed'])} at {100 * level:g} % CL (CLs, {method})",
-        f"{'  expected':14} {_text(limit['expected'][2])}, 68 % {_text(limit['expected'][1])} to "
-        f"{_text(limit['expected'][3])}, 95 % {_text(limit['expected'][0])} to {_text(limit['expected'][4])}",
-        f"{'error from':14} " + ", ".join(f"{name} {value:.2f}" for name, value in budget)])
+    expected = [_text(x, form=form) for x in limit["expected"]]
+    lines = [
+        f"{result['poi']:14} {mu['best_fit']:{form}} +{_text(mu['error_up'], form=form)} "
+        f"-{_text(mu['error_down'], form=form)}: {parts}",
+        f"{'significance':14} {_text(result['significance'])}{'' if result['significance'] is None else ' sigma'}",
+        f"{'upper limit':14} {_text(limit['observed'], form=form)} at {100 * level:g} % CL (CLs, {method})",
+        f"{'  expected':14} {expected[2]}, 68 % {expected[1]} to {expected[3]}, 95 % {expected[0]} to {expected[4]}",
+        f"{'error from':14} " + ", ".join(f"{name} {value:{form}}" for name, value in budget)]
+    if result["free"]:
+        lines.append(f"{'free':14} " + ", ".join(
+            f"{name} {value:{_form([error])}} +- {error:{_form([error])}}"
+            for name, (value, error) in result["free"].items()))
+    if result["at_bound"]:
+        lines.append(f"{'at a bound':14} " + ", ".join(result["at_bound"]))
+    return "\n".join(lines + [f"{'undefined':14} {name}: {reason}" for name, reason in result["undefined"].items()])

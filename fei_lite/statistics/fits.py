@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import FitError
+from fei_lite.statistics.minimum import minimum, point_at
+from fei_lite.statistics.profile import Profile
 
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import FitPoint, Likelihood
@@ -22,82 +23,56 @@ class StrengthFit:
     """The fitted parameter of interest.
 
     ``best_fit``, and how far up and down twice the profiled negative
-    log-likelihood rises by one: ``error_up`` and ``error_down``, both positive,
-    NaN where it never does (a downward fluctuation to no event at all).
-    ``statistical_share`` is the part of the error (not of its square) that the
-    fluctuation of the bins alone would cause; ``point`` the minimum with all
-    parameters.
+    log-likelihood first rises by one: ``error_up`` and ``error_down``, both
+    positive, NaN where it never does (a downward fluctuation to no event at
+    all); ``undefined`` then says why, by name. ``statistical_fraction`` (up,
+    down) is the part of the error (not of its square) that the fluctuation of
+    the bins alone would cause; ``point`` the minimum with all parameters.
     """
 
     best_fit: float
     error_up: float
     error_down: float
-    statistical_share: float
+    statistical_fraction: tuple[float, float]
     point: FitPoint
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def statistical(self) -> tuple[float, float]:
-        """Statistical errors (up, down): the share of the asymmetric errors."""
-        return self.statistical_share * self.error_up, self.statistical_share * self.error_down
+        """Statistical errors (up, down): that part of the asymmetric errors."""
+        up, down = self.statistical_fraction
+        return up * self.error_up, down * self.error_down
 
     @property
     def systematic(self) -> tuple[float, float]:
         """What is left in quadrature (up, down): auxiliary data, with the statistics of the templates."""
-        share = float(np.sqrt(1.0 - self.statistical_share**2))
-        return share * self.error_up, share * self.error_down
+        up, down = (float(np.sqrt(1.0 - part**2)) for part in self.statistical_fraction)
+        return up * self.error_up, down * self.error_down
 
 
-class Profile:
-    """The profile likelihood of some data: twice the negative log-likelihood above its minimum."""
+def fit_strength(likelihood: Likelihood, data: Floats | None = None, *, fast: bool = False) -> StrengthFit:
+    """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`.
 
-    def __init__(self, likelihood: Likelihood, data: Floats | None = None) -> None:
-        self.likelihood = likelihood
-        self.data = likelihood.observed if data is None else data
-        self.best = likelihood.fit(self.data)
-        self._last = self.best.parameters
-
-    @property
-    def strength(self) -> float:
-        """Best fit of the parameter of interest."""
-        return float(self.best.parameters[self.likelihood.poi])
-
-    @property
-    def sigma(self) -> float:
-        """Symmetric error of the parameter of interest, from the Fisher information."""
-        poi = self.likelihood.poi
-        variance = float(self.best.covariance[poi, poi])
-        if not 0.0 < variance < 1e10 * (1.0 + self.strength**2):
-            raise FitError(f"nothing depends on '{self.likelihood.names[poi]}': its error is unbounded. "
-                           "Are the signal templates empty?")
-        return float(np.sqrt(variance))
-
-    def at(self, strength: float, *, halvings: int = 8) -> FitPoint:
-        """The fit with the parameter of interest held; starts from the one before.
-
-        Where that start is impossible (a bin would expect less than nothing, until the
-        nuisances follow), it goes there by way of the middle. Raises :class:`FitError`.
-        """
-        try:
-            point = self.likelihood.fit(self.data, held={self.likelihood.poi: strength}, start=self._last)
-        except FitError:
-            if halvings == 0:
-                raise
-            self.at(0.5 * (self._last[self.likelihood.poi] + strength), halvings=halvings - 1)
-            return self.at(strength, halvings=halvings - 1)
-        self._last = point.parameters
-        return point
-
-    def __call__(self, strength: float) -> float:
-        """Twice the negative log-likelihood at ``strength`` above the minimum, never below 0."""
-        return max(0.0, 2.0 * (self.at(strength).nll - self.best.nll))
+    ``fast``: for toys, without Minuit where Fisher scoring converges.
+    """
+    profile = Profile(likelihood, data, fast=fast)
+    errors, parts, undefined = [], [], {}
+    middle = _statistical_fraction(likelihood, profile.best.parameters)
+    for name, direction in (("error_up", 1.0), ("error_down", -1.0)):
+        errors.append(profile.distance(direction))
+        if np.isnan(errors[-1]):
+            undefined[name] = _no_error(profile, direction)
+            parts.append(middle)
+        else:
+            there = profile.at(profile.strength + direction * errors[-1]).parameters
+            parts.append(middle if fast else _statistical_fraction(likelihood, there))
+    return StrengthFit(profile.strength, errors[0], errors[1], (parts[0], parts[1]), profile.best, undefined)
 
 
-def fit_strength(likelihood: Likelihood, data: Floats | None = None) -> StrengthFit:
-    """Fit the parameter of interest to ``data`` (default: the observed data); raises :class:`FitError`."""
-    profile = Profile(likelihood, data)
-    up, down = (_distance(profile, direction) for direction in (1.0, -1.0))
-    share = min(1.0, error_budget(likelihood, profile.best)["statistical"] / profile.sigma)
-    return StrengthFit(profile.strength, up, down, share, profile.best)
+def _no_error(profile: Profile, direction: float) -> str:
+    name, side = profile.likelihood.names[profile.likelihood.poi], "above" if direction > 0.0 else "below"
+    return (f"the likelihood never falls far enough {side} the best fit {name} = {profile.strength:.4g}: until a bin "
+            "would expect less than nothing, twice its logarithm changes by less than one")
 
 
 def error_budget(likelihood: Likelihood, point: FitPoint) -> dict[str, float]:
@@ -112,7 +87,7 @@ def error_budget(likelihood: Likelihood, point: FitPoint) -> dict[str, float]:
     """
     expected = likelihood.expected(point.parameters)
     variance = likelihood.variance(expected)
-    moved = likelihood.derivatives(point.parameters, expected) @ point.covariance[likelihood.poi]
+    moved = likelihood.derivatives(point.parameters) @ point.covariance[likelihood.poi]
     squares = np.divide(moved**2, variance, out=np.zeros_like(moved), where=variance > 0.0)
     budget = {"statistical": float(np.sqrt(np.sum(squares[: likelihood.n_bins])))}
     first = likelihood.n_bins
@@ -123,53 +98,35 @@ def error_budget(likelihood: Likelihood, point: FitPoint) -> dict[str, float]:
     return budget
 
 
-def _distance(profile: Profile, direction: float) -> float:
-    """How far from the best fit the profile reaches 1; NaN if it does not."""
-    best, sigma = profile.strength, profile.sigma
+def _statistical_fraction(likelihood: Likelihood, parameters: Floats) -> float:
+    """Statistical part of the error in the linear model around some parameters.
 
-    def excess(distance: float) -> float:
-        if distance == 0.0:  # the best fit itself
-            return -1.0
-        # the root is nearly linear in the distance: few steps to the crossing
-        try:
-            return float(np.sqrt(profile(best + direction * distance))) - 1.0
-        except FitError:  # beyond the strength at which a bin expects nothing
-            return float("nan")
-
-    return crossing(excess, sigma)
-
-
-def crossing(function: Callable[[float], float], guess: float) -> float:
-    """The positive zero of a function that rises from below 0, to 1e-5; NaN if it ends (in NaN) or never comes.
-
-    >>> round(crossing(lambda x: x * x - 2.0, 1.0), 4)
-    1.4142
+    Taken where the profile has risen by one: a nuisance both of whose variations
+    go one way has no effect at its nominal value, but carries the error there.
     """
-    from scipy.optimize import brentq
-
-    low, high, step = 0.0, guess, 0.25 * guess
-    for _ in range(60):
-        value = function(high)
-        if value >= 0.0:
-            break
-        if np.isnan(value):  # too far: go half-way back to where it still exists
-            if high - low < 1e-6 * guess:
-                return float("nan")
-            high = 0.5 * (low + high)
-        else:
-            low, high, step = high, high + step, 2.0 * step
-    else:
+    expected = likelihood.expected(parameters)
+    # the data cancel: only the information is used
+    covariance = point_at(likelihood, expected, parameters).covariance[likelihood.poi]
+    moved = (likelihood.derivatives(parameters) @ covariance)[: likelihood.n_bins]
+    variance = expected[: likelihood.n_bins]
+    square = float(np.sum(np.divide(moved**2, variance, out=np.zeros_like(moved), where=variance > 0.0)))
+    total = float(covariance[likelihood.poi])
+    if not total > 0.0:
         return float("nan")
-    return float(brentq(function, low, high, xtol=1e-5 * guess, rtol=1e-6))
+    return float(np.sqrt(square / total)) if square < (1.0 - 1e-9) * total else 1.0
 
 
 def significance(likelihood: Likelihood, data: Floats | None = None) -> float:
     """Standard deviations above zero signal, the root of q0; 0 for a deficit.
 
-    Cowan et al., arXiv:1007.1727, eq. 12 and 53.
+    Cowan et al., arXiv:1007.1727, eq. 12 and 53. Raises :class:`FitError` where
+    the data are impossible without signal.
     """
     profile = Profile(likelihood, data)
-    return float(np.sqrt(profile(0.0))) if profile.strength > 0.0 else 0.0
+    if profile.strength <= 0.0:
+        return 0.0
+    profile.confirm(0.0)
+    return float(np.sqrt(profile(0.0)))
 
 
 def expected_data(likelihood: Likelihood, strength: float = 1.0, *, fitted: bool = False) -> Floats:
@@ -179,5 +136,5 @@ def expected_data(likelihood: Likelihood, strength: float = 1.0, *, fitted: bool
     """
     parameters = likelihood.at(strength)
     if fitted:
-        parameters = likelihood.fit(likelihood.observed, held={likelihood.poi: strength}).parameters
+        parameters = minimum(likelihood, likelihood.observed, held={likelihood.poi: strength}).parameters
     return likelihood.expected(parameters)

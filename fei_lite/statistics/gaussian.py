@@ -65,7 +65,7 @@ def gaussian_fit(likelihood: Likelihood, data: Floats | None = None, *, iteratio
     prior = likelihood.prior_variance()[nuisances]
     for _ in range(iterations):
         expected = likelihood.expected(x)
-        jacobian = likelihood.derivatives(x, expected)[bins]
+        jacobian = likelihood.derivatives(x)[bins]
         # a bin without expectation has at least the variance of a tenth of an event
         shape = jacobian[:, nuisances]
         covariance = np.diag(np.maximum(expected[bins], 0.1)) + (shape * prior) @ shape.T

@@ -1,40 +1,41 @@
-"""The likelihood of a HistFactory workspace, evaluated by pyhf and minimised by Fisher scoring.
+"""The likelihood of a HistFactory workspace.
 
 Product over bins of Poisson(n | nu(eta, chi)) and over auxiliary data of their
 constraint terms (HistFactory, CERN-OPEN-2012-016; pyhf, JOSS 6, 2823), with
-pyhf's interpolations (code 4 and 4p). pyhf says what each bin expects; its
-derivatives are taken on all parameters at once with pyhf's batches, and give
-the Fisher information. Each step solves for it, so that a fit with 50
-nuisances needs some ten evaluations instead of thousands: this is what makes
-toys cheap. Where the steps do not converge, Minuit takes over.
+pyhf's interpolations (code 4 and 4p). It is evaluated with exact derivatives;
+:mod:`fei_lite.statistics.minimum` looks for its least value.
 
 Data vectors are pyhf's: events per bin, then the auxiliary data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FitError, UnknownNameError, nearest
+from fei_lite.kernels.histfactory import CONVERGED, information_at, negative_log_likelihood, score
+from fei_lite.statistics.expectations import Expectations
 
 Floats = NDArray[np.float64]
-
-#: Estimated distance to the minimum (in units of the negative log-likelihood) at which a fit is done.
-TOLERANCE = 1e-9
 
 #: An empty bin counts as this many events: a barrier that keeps expectations
 #: positive. It moves the negative log-likelihood by less than 1e-4.
 EMPTY = 1e-6
 
-#: Parameters differentiated in one call of pyhf: bounds the memory.
-BATCH = 64
+#: Estimated distance to the minimum (in units of the negative log-likelihood) at which a fit is done.
+TOLERANCE = 1e-9
 
-_STEP = 1e-6  # of the forward differences; parameters are of order 1
+#: Values of a nuisance at which its effect is looked at, in standard deviations.
+_GRID = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+
+#: A turn of a bin's expectation that counts, in units of the bin's Poisson error.
+_TURN = 0.02
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,24 @@ class Likelihood:
     """What the bins of a workspace expect, and how well data agree with it.
 
     ``names`` are the parameters in pyhf's order, ``poi`` the index of the
-    parameter of interest, ``observed`` the data of the workspace. The bounds of
-    the parameter of interest are dropped: an estimate may be negative, and the
+    parameter of interest, ``observed`` the data of the workspace. Signal
+    ``strengths`` (names) have no bounds: an estimate may be negative, and the
     expectations keep it in range. :func:`fei_lite.statistics.workspaces.open_likelihood`
     makes one from a file or a specification.
     """
 
-    def __init__(self, model: Any, batched: Any, observed: ArrayLike) -> None:
+    def __init__(self, model: Any, observed: ArrayLike, *, strengths: Collection[str] = ()) -> None:
         config = model.config
         self.model = model
-        self._batched = batched
+        self.bins = Expectations(model)
         self.observed = np.asarray(observed, dtype=np.float64)
         self.names: tuple[str, ...] = tuple(config.par_names)
         self.poi = int(config.poi_index)
         self.start = np.asarray(config.suggested_init(), dtype=np.float64)
         self.fixed = np.asarray(config.suggested_fixed(), dtype=bool)
         self.lower, self.upper = np.asarray(config.suggested_bounds(), dtype=np.float64).T.copy()
-        self.lower[self.poi], self.upper[self.poi] = -np.inf, np.inf
+        for index in {self.poi, *(self.index(name) for name in strengths)}:
+            self.lower[index], self.upper[index] = -np.inf, np.inf
         self.n_bins = int(config.nmaindata)
         self._read_constraints()
 
@@ -92,6 +94,7 @@ class Likelihood:
                 rows.append(row)
         self._constraints = np.array(rows).reshape(len(rows), len(self.names))
         self._sigma = np.concatenate([np.full(self.n_bins, np.nan), widths])
+        self._poisson = np.isnan(self._sigma)
 
     @property
     def unconstrained(self) -> NDArray[np.bool_]:
@@ -122,142 +125,87 @@ class Likelihood:
 
     def expected(self, parameters: Floats) -> Floats:
         """Expected data (n_data,): events per bin, then auxiliary data."""
-        bins = np.asarray(self.model.expected_actualdata(parameters), dtype=np.float64)
-        return np.concatenate([bins, self._constraints @ parameters])
+        return np.concatenate([self.bins.events(parameters), self._constraints @ parameters])
 
-    def derivatives(self, parameters: Floats, expected: Floats) -> Floats:
+    def derivatives(self, parameters: Floats) -> Floats:
         """Derivatives (n_data, n_parameters) of the expected data."""
-        n = len(parameters)
-        bins = np.zeros((n, self.n_bins))
-        for first in range(0, n, BATCH):
-            last = min(first + BATCH, n)
-            shifted = np.tile(parameters, (min(BATCH, n), 1))
-            shifted[range(last - first), range(first, last)] += _STEP
-            values = np.asarray(self._batched.expected_actualdata(shifted), dtype=np.float64)
-            bins[first:last] = (values[: last - first] - expected[: self.n_bins]) / _STEP
-        return np.concatenate([bins.T, self._constraints])
+        return np.concatenate([self.bins.derivatives(parameters), self._constraints])
 
-    def nll(self, data: Floats, expected: Floats) -> float:
-        """Negative log-likelihood above the saturated model's; infinite for a negative expectation."""
-        poisson = np.isnan(self._sigma)
-        n, nu = np.maximum(data[poisson], EMPTY), expected[poisson]
-        dead = (nu == 0.0) & (data[poisson] == 0.0)  # nothing expected, nothing seen
-        if np.any(~(nu > 0.0) & ~dead):
-            return float("inf")
-        n, nu = n[~dead], nu[~dead]
-        normal = self._sigma > 0.0  # 0: parameters that a workspace holds, such as gammas of empty bins
-        return float(np.sum(nu - n + n * np.log(n / nu))
-                     + 0.5 * np.sum(((data[normal] - expected[normal]) / self._sigma[normal]) ** 2))
+    def nll(self, data: Floats, expected: Floats, *, soft: float = 0.0) -> float:
+        """Negative log-likelihood above the saturated model's; infinite for a negative expectation.
+
+        With ``soft`` a bin's term goes on as a parabola below that part of its
+        events (of one event, if it has none): finite everywhere, for the way to
+        a start that is allowed.
+        """
+        return float(negative_log_likelihood(data, expected, self._sigma, EMPTY, soft))
 
     def variance(self, expected: Floats) -> Floats:
         """Variance (n_data,) of the data; 0 for auxiliary data of parameters that the workspace holds."""
-        return np.where(np.isnan(self._sigma), expected, self._sigma**2)
+        return np.where(self._poisson, expected, self._sigma**2)
 
-    def gradient(self, data: Floats, expected: Floats, derivatives: Floats) -> tuple[Floats, Floats]:
+    def gradient(self, data: Floats, expected: Floats, derivatives: Floats, *,
+                 soft: float = 0.0) -> tuple[Floats, Floats]:
         """Gradient (n_parameters,) and Fisher information (n_parameters, n_parameters) of :meth:`nll`."""
-        variance = self.variance(expected)
-        live = variance > 0.0
-        seen = np.where(np.isnan(self._sigma), np.maximum(data, EMPTY), data)[live]
-        weighted = derivatives[live] / variance[live, None]
-        return weighted.T @ (expected[live] - seen), weighted.T @ derivatives[live]
+        n = len(self.names)
+        gradient, information = np.empty(n), np.empty((n, n))
+        information_at(data, expected, derivatives, self._sigma, EMPTY, soft, gradient, information)
+        return gradient, information
 
-    def fit(self, data: Floats, *, held: Mapping[int, float] | None = None, start: Floats | None = None) -> FitPoint:
-        """Minimise over all parameters but those ``held`` (index -> value).
+    def score(self, data: Floats, start: Floats, free: NDArray[np.bool_], *,
+              soft: float = 0.0) -> tuple[FitPoint, bool]:
+        """Fisher scoring of the free parameters from ``start``; whether it converged."""
+        x, covariance = start.copy(), np.empty((len(start), len(start)))
+        low, high = np.where(free, self.lower, x), np.where(free, self.upper, x)
+        nll, reason = score(x, low, high, free, data, self.bins.arrays, self._constraints, self._sigma, EMPTY, soft,
+                            TOLERANCE, covariance)
+        return FitPoint(x, float(nll), covariance), bool(reason == CONVERGED)
 
-        Raises :class:`FitError` if a bin has events but no expectation, or if
-        neither Fisher scoring nor Minuit converges.
-        """
-        x = np.array(self.start if start is None else start, dtype=np.float64)
-        free = ~self.fixed
-        for index, value in (held or {}).items():
-            x[index], free[index] = value, False
-        expected = self.expected(x)
-        if not np.isfinite(self.nll(data, expected)):  # the start of another fit may be impossible here
-            x[free] = self.start[free]
-            expected = self.expected(x)
-            self._check_start(data, expected)
-        point, converged = self._score(data, x, free)
-        return point if converged else self._minuit(data, point, free)
-
-    def _check_start(self, data: Floats, expected: Floats) -> None:
-        if np.isfinite(self.nll(data, expected)):
-            return
-        bad = [f"{name}[{i}]" for name in self.model.config.channels
-               for i, (n, nu) in enumerate(zip(data[self.model.config.channel_slices[name]],
-                                               expected[self.model.config.channel_slices[name]]))
-               if not (nu > 0.0 or (nu == 0.0 and n == 0.0))]
-        raise FitError(f"the likelihood is zero at the nominal parameters: bins {', '.join(bad[:5])} have events or "
-                       "negative expectations where some are needed. Merge bins, or give the templates a floor.")
-
-    def _score(self, data: Floats, x: Floats, free: NDArray[np.bool_]) -> tuple[FitPoint, bool]:
-        """Fisher scoring with projection on the bounds and halved steps."""
-        expected = self.expected(x)
-        nll = self.nll(data, expected)
-        for _ in range(100):
-            derivatives = self.derivatives(x, expected)
-            gradient, information = self.gradient(data, expected, derivatives)
-            moving = free & ~((x <= self.lower) & (gradient > 0)) & ~((x >= self.upper) & (gradient < 0))
-            covariance = _inverse(information, moving)
-            step = -covariance @ gradient
-            if -0.5 * gradient @ step < TOLERANCE:
-                return FitPoint(x, nll, covariance), True
-            change = (derivatives @ step)[: self.n_bins]
-            nu = expected[: self.n_bins]
-            falling = (change < 0) & (nu > 0)
-            length = min(1.0, 0.99 * float(np.min(-nu[falling] / change[falling], initial=np.inf)))
-            for _ in range(30):
-                trial = np.clip(x + length * step, np.where(free, self.lower, x), np.where(free, self.upper, x))
-                there = self.expected(trial)
-                value = self.nll(data, there)
-                if value < nll:
+    @cached_property
+    def branching(self) -> tuple[int, ...]:
+        """Constrained parameters whose effect on some bin turns round, so that the likelihood may have two minima."""
+        found = []
+        linear = ~self.unconstrained & ~self.fixed & (self.lower < 0.0)
+        for index in np.flatnonzero(linear):
+            for strength in self._strengths():
+                points = np.tile(self.at(strength), (len(_GRID), 1))
+                points[:, index] = self.start[index] + np.array(_GRID)
+                steps = np.diff([self.bins.events(point) for point in points], axis=0)
+                error = np.sqrt(np.maximum(self.bins.events(self.at(strength)), 1.0))
+                rise, fall = (np.sum(np.maximum(sign * steps, 0.0), axis=0) / error for sign in (1.0, -1.0))
+                if np.any(np.minimum(rise, fall) > _TURN):
+                    found.append(int(index))
                     break
-                length *= 0.5
-            else:
-                return FitPoint(x, nll, covariance), False
-            x, expected, nll = trial, there, value
-        return FitPoint(x, nll, covariance), False
+        return tuple(found)
 
-    def _minuit(self, data: Floats, point: FitPoint, free: NDArray[np.bool_]) -> FitPoint:
-        """The same minimum by MIGRAD, from where Fisher scoring gave up."""
-        from iminuit import Minuit
+    def _strengths(self) -> tuple[float, ...]:
+        """Strengths at which the effects of nuisances are looked at: none, the start, some standard deviations."""
+        size = self.scale()
+        return (0.0, float(self.start[self.poi]), *((2.0 * size, 5.0 * size) if np.isfinite(size) else ()))
 
-        def function(x: Floats) -> float:
-            return min(self.nll(data, self.expected(x)), 1e10)
+    def scale(self, index: int | None = None) -> float:
+        """Statistical error of a parameter (default: of interest) if all others were known; infinite without effect."""
+        start = self.at(0.0) if index in (None, self.poi) else self.start
+        effect = self.bins.derivatives(start)[:, self.poi if index is None else index]
+        events = np.maximum(self.bins.events(start), np.maximum(self.observed[: self.n_bins], 1.0))
+        information = float(np.sum(effect**2 / events))
+        return 1.0 / np.sqrt(information) if information > 0.0 else float("inf")
 
-        minuit = Minuit(function, point.parameters, name=self.names)
-        minuit.errordef, minuit.strategy = Minuit.LIKELIHOOD, 1
-        minuit.limits = list(zip(self.lower, self.upper))
-        for i in range(len(self.names)):
-            minuit.fixed[i] = not free[i]
-        minuit.migrad(ncall=100_000)
-        x = np.array(minuit.values)
-        if not minuit.valid:
-            raise FitError(f"no minimum was found: Minuit's distance to it is {minuit.fmin.edm:.2g} after "
-                           f"{minuit.nfcn} calls, at {self.names[self.poi]} = {x[self.poi]:.4g}. "
-                           "Is a parameter without effect, or a bin without expectation?")
-        expected = self.expected(x)
-        _, information = self.gradient(data, expected, self.derivatives(x, expected))
-        return replace(point, parameters=x, nll=float(minuit.fval), covariance=_inverse(information, free))
+    def impossible(self, data: Floats, expected: Floats) -> list[str]:
+        """Bins ``channel[i]`` whose expectation makes the likelihood zero."""
+        slices = self.model.config.channel_slices
+        return [f"{name}[{i}]" for name in self.model.config.channels
+                for i, (n, nu) in enumerate(zip(data[slices[name]], expected[slices[name]]))
+                if not (nu > 0.0 or (nu == 0.0 and n == 0.0))]
 
     def draw(self, parameters: Floats, rng: np.random.Generator) -> Floats:
         """A toy data vector (n_data,): bins and auxiliary data fluctuate; raises :class:`FitError`."""
         expected = self.expected(parameters)
-        poisson = np.isnan(self._sigma)
-        if not np.all(expected[poisson] >= 0.0):
+        poisson = self._poisson
+        if not np.all((expected[poisson] >= 0.0) & (expected[poisson] < 1e18)):
             raise FitError(f"no toy can be drawn at {self.names[self.poi]} = {parameters[self.poi]:g}: "
-                           "a bin expects less than nothing.")
+                           "a bin expects less than nothing, or more than can be counted.")
         data = np.empty_like(expected)
         data[poisson] = rng.poisson(expected[poisson])
         data[~poisson] = rng.normal(expected[~poisson], self._sigma[~poisson])
         return data
-
-
-def _inverse(information: Floats, moving: NDArray[np.bool_]) -> Floats:
-    """Inverse on the moving parameters; a flat direction gets a huge variance instead of an exception."""
-    covariance = np.zeros_like(information)
-    rows = np.flatnonzero(moving)
-    block = information[np.ix_(rows, rows)]
-    scale = np.sqrt(np.where(np.diag(block) > 0.0, np.diag(block), 1.0))
-    ridge = 1e-12 * np.eye(len(rows))
-    covariance[np.ix_(rows, rows)] = np.linalg.inv(block / np.outer(scale, scale) + ridge) / np.outer(scale, scale)
-    return covariance

@@ -15,15 +15,17 @@ of the two shares of toys at or above the observed q-tilde.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import FeiLiteError
-from fei_lite.statistics.fits import Profile, crossing
+from fei_lite.errors import FeiLiteError, FitError
+from fei_lite.statistics.minimum import point_at
+from fei_lite.statistics.profile import Profile, crossing
 
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import FitPoint, Likelihood
@@ -44,13 +46,15 @@ class UpperLimit:
     ``expected`` are the five quantiles of the limits without signal, rising:
     2 and 1 standard deviations below the median, the median, 1 and 2 above.
     ``toys`` per hypothesis; 0: asymptotic formulae. NaN: the limit was not
-    found, with toys for want of toys: two standard deviations up need 1000.
+    found, with toys for want of toys: two standard deviations up need 1000;
+    ``undefined`` then says why, for "observed" and "expected".
     """
 
     level: float
     observed: float
     expected: tuple[float, ...]
     toys: int = 0
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 class TestStatistic:
@@ -58,12 +62,14 @@ class TestStatistic:
 
     __test__ = False  # pytest: the name is the field's
 
-    def __init__(self, likelihood: Likelihood, data: Floats) -> None:
-        self.profile = Profile(likelihood, data)
+    def __init__(self, likelihood: Likelihood, data: Floats, *, fast: bool = False,
+                 best: FitPoint | None = None) -> None:
+        self.profile = Profile(likelihood, data, fast=fast, best=best)
 
     @cached_property
     def without(self) -> FitPoint:
-        """The fit without signal."""
+        """The fit without signal; raises :class:`FitError` where it is impossible."""
+        self.profile.confirm(0.0)
         return self.profile.at(0.0)
 
     @cached_property
@@ -86,18 +92,25 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None, *, level: fl
     asymptotic formulae. Raises :class:`FitError`, and :class:`FeiLiteError` for a
     level outside 0 to 1, a negative number of toys, or toys without ``rng``.
     """
-    if not 0.0 < level < 1.0:
-        raise FeiLiteError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
-    if toys < 0:
-        raise FeiLiteError(f"{toys} toys: expected 0 (asymptotic) or more.")
+    check_limit_options(level, toys)
     if toys and rng is None:
         raise FeiLiteError("limits with toys draw random numbers: give rng=numpy.random.default_rng(seed).")
     observed = TestStatistic(likelihood, likelihood.observed if data is None else data)
-    asimov = TestStatistic(likelihood, likelihood.expected(observed.without.parameters))
+    nuisances = observed.without.parameters
+    without = likelihood.expected(nuisances)
+    asimov = TestStatistic(likelihood, without, best=point_at(likelihood, without, nuisances))
     limit = _asymptotic(observed, asimov, level)
     if rng is None or toys == 0:
         return limit
     return _toy_limit(likelihood, observed, limit, toys=toys, rng=rng)
+
+
+def check_limit_options(level: float, toys: int) -> None:
+    """Raise :class:`FeiLiteError` for a level outside 0 to 1 or a negative number of toys."""
+    if not 0.0 < level < 1.0:
+        raise FeiLiteError(f"confidence level {level}: expected a number between 0 and 1, such as 0.9.")
+    if toys < 0:
+        raise FeiLiteError(f"{toys} toys: expected 0 (asymptotic) or more.")
 
 
 def _asymptotic(observed: TestStatistic, asimov: TestStatistic, level: float) -> UpperLimit:
@@ -105,20 +118,28 @@ def _asymptotic(observed: TestStatistic, asimov: TestStatistic, level: float) ->
 
     alpha, sigma = 1.0 - level, asimov.profile.sigma
 
-    def missing(mu: float, *, target: float) -> float:
-        return float(np.sqrt(asimov(mu))) - target
-
-    expected = []
-    for n in QUANTILES:
+    def quantile(n: float) -> float:
         # 1 - Phi(sqrt q_A - n) = alpha Phi(n)
         target = n + float(norm.isf(alpha * norm.cdf(n)))
-        expected.append(crossing(partial(missing, target=target), target * sigma))
+        return crossing(lambda mu: float(np.sqrt(asimov(mu))) - target, target * sigma, confirm=asimov.profile.confirm)
 
     def excess(mu: float) -> float:
         return alpha - asymptotic_cls(observed(mu), asimov(mu))
 
+    def confirm(mu: float) -> bool:
+        return any([observed.profile.confirm(mu), asimov.profile.confirm(mu)])
+
+    limits, undefined = {}, {}
     guess = max(observed.profile.strength, 0.0) + 2.0 * observed.profile.sigma
-    return UpperLimit(level, crossing(excess, guess), tuple(expected))
+    for name, search in (("observed", lambda: (crossing(excess, guess, confirm=confirm),)),
+                         ("expected", lambda: tuple(quantile(n) for n in QUANTILES))):
+        try:
+            limits[name] = search()
+            if np.any(np.isnan(limits[name])):
+                undefined[name] = f"no strength is excluded at {100.0 * level:g} %"
+        except FitError as error:
+            limits[name], undefined[name] = (float("nan"),) * (1 if name == "observed" else len(QUANTILES)), str(error)
+    return UpperLimit(level, limits["observed"][0], limits["expected"], undefined=undefined)
 
 
 def asymptotic_cls(q: float, q_asimov: float) -> float:
@@ -148,6 +169,8 @@ def _toy_limit(likelihood: Likelihood, observed: TestStatistic, asymptotic: Uppe
     from scipy.stats import norm
 
     reach = [x for x in (asymptotic.observed, *asymptotic.expected) if np.isfinite(x)]
+    if not reach:
+        return replace(asymptotic, toys=toys)
     strengths = np.linspace(0.5 * min(reach), 1.5 * max(reach), POINTS)
     without_rng, with_rng = rng.spawn(2)
     truth = observed.without.parameters
@@ -163,15 +186,18 @@ def _toy_limit(likelihood: Likelihood, observed: TestStatistic, asymptotic: Uppe
         cls_expected[i] = [_cls(q, present, without[:, i]) for q in without[:, i]]
     alpha = 1.0 - asymptotic.level
     # the limit of each toy without signal: their quantiles are the expected limits
-    limits = [_cut(strengths, cls_expected[:, j], alpha) for j in range(toys)]
+    cuts = [_cut(strengths, cls_expected[:, j], alpha) for j in range(toys)]
     # "nearest" never mixes a limit with one that lies outside the scan (infinite)
-    expected = np.quantile(limits, norm.cdf(QUANTILES), method="nearest")
-    return UpperLimit(asymptotic.level, _inside(_cut(strengths, cls_observed, alpha)),
-                      tuple(_inside(float(x)) for x in expected), toys)
+    expected = np.quantile(cuts, norm.cdf(QUANTILES), method="nearest")
+    limit, limits = _inside(_cut(strengths, cls_observed, alpha)), tuple(_inside(float(x)) for x in expected)
+    reason = f"{toys} toys are too few, or the limit lies outside {strengths[0]:.4g} to {strengths[-1]:.4g}"
+    undefined = {name: reason for name, values in (("observed", limit), ("expected", limits))
+                 if np.any(np.isnan(values))}
+    return UpperLimit(asymptotic.level, limit, limits, toys, undefined)
 
 
 def _statistics(likelihood: Likelihood, data: Floats, strengths: Floats | list[float]) -> list[float]:
-    statistic = TestStatistic(likelihood, data)
+    statistic = TestStatistic(likelihood, data, fast=True)
     return [statistic(float(mu)) for mu in strengths]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
 from fei_lite.statistics.fits import fit_strength
+from fei_lite.statistics.minimum import fast_minimum, minimum
 
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import Likelihood
@@ -73,7 +74,7 @@ def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random
     fits = np.full((3, n), np.nan)
     for i, toy in enumerate(rng.spawn(n)):
         try:
-            fit = fit_strength(likelihood, likelihood.draw(truth, toy))
+            fit = fit_strength(likelihood, likelihood.draw(truth, toy), fast=True)
         except FitError:  # counted by Pulls.undefined
             continue
         fits[:, i] = fit.best_fit, fit.error_up, fit.error_down
@@ -86,7 +87,7 @@ def goodness_of_fit(likelihood: Likelihood, data: Floats | None = None, *, n: in
 
     Toys are drawn at the best fit. (Baker and Cousins, Nucl. Instrum. Meth. 221, 437.)
     """
-    best = likelihood.fit(likelihood.observed if data is None else data)
-    toys = [likelihood.fit(likelihood.draw(best.parameters, toy)).nll for toy in rng.spawn(n)]
+    best = minimum(likelihood, likelihood.observed if data is None else data)
+    toys = [fast_minimum(likelihood, likelihood.draw(best.parameters, toy)).nll for toy in rng.spawn(n)]
     # the data count as one toy more: no p-value is 0
     return 2.0 * best.nll, (1.0 + float(np.sum(np.array(toys) >= best.nll))) / (n + 1.0)
