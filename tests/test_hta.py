@@ -302,7 +302,7 @@ def test_workspace_is_the_histograms(result):
 
 
 def test_efficiency_in_q2(result):
-    """Would catch a denominator of another spectrum: with the bins' fractions of the signal it averages to the whole."""
+    """Would catch a denominator of another spectrum: with the bins' fractions it averages to the whole."""
     from fei_lite.analyses.k_nunu.spectrum import fractions
 
     values, errors = physics.efficiency_in_q2(result)

@@ -164,7 +164,8 @@ def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], 
         files.append({"file": f"fold_{k}.txt.gz", "sha256": hashlib.sha256(packed).hexdigest()})
     content = {"format": FORMAT, "format_version": 1, "features": list(classifier.features), "folds": files,
                "summary": dict(classifier.summary), **extra,
-               "eta": {"scores": classifier.transform.scores.tolist(), "fraction": classifier.transform.fraction.tolist()}}
+               "eta": {"scores": classifier.transform.scores.tolist(),
+                       "fraction": classifier.transform.fraction.tolist()}}
     with atomic_output(folder / MANIFEST, force=force) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
