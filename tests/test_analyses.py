@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from signal_events import Truth, signal_batch, true_tags
-from toy_candidates import HTA, RECIPE, TOYS, inputs_of
+from toy_candidates import HTA, RECIPE, TOYS, inputs_of, write_toys
 
 from fei_lite.analyses.analysis import analyse
+from fei_lite.analyses.candidate_files import Setup
+from fei_lite.analyses.candidate_production import produce
 from fei_lite.analyses.candidates import sample_of_events
 from fei_lite.analyses.folders import load_analysis
+from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
 from fei_lite.analyses.output import fit_values
 from fei_lite.analyses.pairs import all_pairs, best_of_each_event, with_signal_side
 from fei_lite.analyses.recipe import RegionLine, SampleLine, SignalDecay
 from fei_lite.analyses.samples import Expectation
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import load_channel_set
+from fei_lite.cli import main
 from fei_lite.errors import AnalysisError
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.statistics.fits import fit_strength
 from fei_lite.statistics.from_templates import workspace_of
 from fei_lite.statistics.workspaces import open_likelihood
 
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 NONE = 'target = "isSignal"\nclassifier = "none"\nfit = "none"\npost = { best = 100 }\n'
 LEAF = 'rank = { by = "p", keep = "highest", best = 100 }\n'
 TAGS = 'rank = { by = "SignalProbability", keep = "highest", best = 100 }\n'
@@ -282,3 +290,41 @@ def test_too_few_candidates_say_of_what():
     said = str(caught.value)
     assert "of background pass the selection, expected 30 or more" in said
     assert "charged" in said and "of 180000 generated, lacks about" in said and "mixed" in said
+
+
+# Comparison and production
+
+
+def test_comparison_sees_one_bit(tmp_path, capsys):
+    """Would catch a comparison that calls different results equal."""
+    files = list(map(str, write_toys(tmp_path, TOYS)))
+    before, after = tmp_path / "before", tmp_path / "after"
+    assert main(["analyse", "hta", *files, "-o", str(before), "--quiet", "--no-figures"]) == 0
+    shutil.copytree(before, after)
+    run = [sys.executable, str(SCRIPTS / "compare_analyses.py"), str(before), str(after)]
+    assert subprocess.run(run, capture_output=True, text=True, check=False).returncode == 0
+    columns, metadata = read_ntuple(after / "ntuple.parquet")
+    columns["q2"] = columns["q2"].copy()
+    columns["q2"][3] = np.nextafter(columns["q2"][3], 99.0)
+    write_ntuple(after / "ntuple.parquet", columns, metadata, force=True)
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "q2: 1 of" in done.stdout
+    assert "templates of workspace.json: equal to the bit" in done.stdout
+
+
+def test_production_goes_on(tmp_path):
+    """Would catch pieces that are made again, missing ones that are not, and events that count twice."""
+    setup = Setup(HTA.folder)
+    made = produce("k_nunu", setup, tmp_path, seed=7, events=250, piece=150)
+    assert sorted(s.seed for s in made.sources) == [7, 8] and sum(s.n_generated for s in made.sources) == 300
+    pieces = {path: path.stat().st_mtime_ns for path in (tmp_path / "pieces").iterdir()}
+    gone = next(path for path in pieces if "_8" in path.name)
+    gone.unlink()
+    again = produce("k_nunu", setup, tmp_path, seed=7, events=250, piece=150)
+    assert {path: path.stat().st_mtime_ns for path in pieces if path != gone} == {
+        path: time for path, time in pieces.items() if path != gone} and gone.exists()
+    np.testing.assert_array_equal(again.columns["event"], made.columns["event"])
+    with pytest.raises(AnalysisError, match=r"process 'taunu' belongs to no sample"):
+        produce("taunu", setup, tmp_path, seed=7, events=10)
+    with pytest.raises(AnalysisError, match=r"expected a number of events or a luminosity"):
+        produce("k_nunu", setup, tmp_path, seed=7)
