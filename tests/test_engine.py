@@ -474,9 +474,9 @@ def test_large_events(batch, tags):
                     v0s=Jagged(small.v0s.offsets, v0s))
     found, expected = select_tags(run(large)), select_tags(run(small))
     assert large.tracks.counts.min() >= 70 and large.clusters.counts.min() >= 80
-    for name, shift in (("track_index", 70), ("cluster_index", 80)):
+    for name, shift in (("track_index", 70), ("cluster_index", 80), ("final_track", 70), ("final_cluster", 80)):
         offsets, index = found.columns[name]
-        found.columns[name] = offsets, index - shift
+        found.columns[name] = offsets, np.where(index < 0, -1, index - shift)
     assert len(expected) > 500
     assert_same_tags(found, expected)
 

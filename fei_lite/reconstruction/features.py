@@ -22,7 +22,7 @@ from fei_lite.kernels import feature_codes as codes
 from fei_lite.kernels import features as kernels
 from fei_lite.particles import mass
 from fei_lite.variables.names import check, needed_daughters
-from fei_lite.variables.registry import registered
+from fei_lite.variables.registry import registered, version
 from fei_lite.variables.subject import Result, Subject
 from fei_lite.variables.tree import Call, Name, Node, Number
 
@@ -45,7 +45,6 @@ class Opcode(NamedTuple):
     absolute: bool = False
 
 
-@lru_cache(maxsize=8192)
 def opcode(name: str) -> Opcode | None:
     """The kernel's part of a feature; None if all of it is for the general evaluator.
 
@@ -105,14 +104,14 @@ def feature_matrix(
     """
     subject = Subject(candidates, batch=batch, result=result, daughters=daughters)
     subjects = [subject, *subject.daughters_of()]
-    for name in names:
-        if (needed := needed_daughters(check(name))) > len(subjects) - 1:
-            raise UnknownNameError(f"{candidates.particle}: feature '{name}' needs {needed} daughters, "
-                                   f"the candidates have {len(subjects) - 1}.")
+    features, needed = _plan(tuple(names), version())
+    if max(needed, default=0) > len(subjects) - 1:
+        name, most = max(zip(names, needed, strict=True), key=lambda pair: pair[1])
+        raise UnknownNameError(f"{candidates.particle}: feature '{name}' needs {most} daughters, "
+                               f"the candidates have {len(subjects) - 1}.")
     out = np.empty((len(candidates), len(names)))
     if out.size == 0:
         return out
-    features = [opcode(name) or Opcode(codes.COLUMN, name) for name in names]
     columns: list[NDArray[np.float64]] = []
     opcodes = np.array([_row(feature, subjects, columns) for feature in features], dtype=np.int64)
     offset = np.array([_offset(feature, subjects) for feature in features])
@@ -126,13 +125,22 @@ def feature_matrix(
     return out
 
 
+@lru_cache(maxsize=2048)
+def _plan(names: tuple[str, ...], _: int) -> tuple[tuple[Opcode, ...], tuple[int, ...]]:
+    """What the kernel does for each feature, and how many daughters it needs; for one version of the registry."""
+    return (tuple(opcode(name) or Opcode(codes.COLUMN, name) for name in names),
+            tuple(needed_daughters(check(name)) for name in names))
+
+
 def _row(feature: Opcode, subjects: Sequence[Subject], columns: list[NDArray[np.float64]]) -> tuple[int, ...]:
     """The kernel's row for a feature; appends the columns that it reads."""
     first, second = 0, 0
     if feature.code == codes.COLUMN:
         first = len(columns)
         chosen = subjects[1:] if feature.subject == codes.ALL_DAUGHTERS else [subjects[feature.subject]]
-        columns.extend(np.asarray(one.value(feature.variable), dtype=np.float64) for one in chosen)
+        plain = feature.variable.isidentifier()  # no expression
+        columns.extend(np.asarray(one.provide(feature.variable, ()) if plain else one.value(feature.variable),
+                                  dtype=np.float64) for one in chosen)
     elif feature.code == codes.INVARIANT_MASS:
         first = sum(1 << i for i in feature.arguments)
     elif feature.arguments:

@@ -39,26 +39,43 @@ NAMES = (*(f"final_{name}" for name in _FINAL), *(f"intermediate_{name}" for nam
 
 @dataclass(frozen=True)
 class _Lists:
-    """Entries of n candidates: ``row`` (rising) of each entry, and its values by name."""
+    """Lists of n candidates: ``offsets`` (n + 1,) and the values by name."""
 
-    row: NDArray[np.int64]
+    offsets: NDArray[np.int64]
     values: dict[str, NDArray]
 
-    def of_rows(self, rows: NDArray[np.integer], n: int, to: NDArray[np.integer]) -> _Lists:
-        """The entries of ``rows`` of a table of ``n``, as entries of the candidates ``to``."""
-        offsets = offsets_of(np.bincount(self.row, minlength=n))
-        counts = np.diff(offsets)[rows]
-        starts = np.cumsum(counts) - counts
-        index = np.repeat(offsets[:-1][rows] - starts, counts) + np.arange(int(counts.sum()))
-        return _Lists(np.repeat(to, counts), {name: values[index] for name, values in self.values.items()})
+    def take(self, rows: NDArray[np.integer]) -> _Lists:
+        """The lists of ``rows``."""
+        counts = np.diff(self.offsets)[rows]
+        offsets = offsets_of(counts)
+        index = np.arange(int(offsets[-1])) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], counts)
+        return _Lists(offsets, {name: values.take(index) for name, values in self.values.items()})
 
 
-def _joined(parts: Sequence[_Lists], types: Mapping[str, type]) -> _Lists:
-    """All entries, candidate by candidate, those of earlier parts first."""
-    row = np.concatenate([np.empty(0, np.int64), *(part.row for part in parts)]).astype(np.int64)
-    order = np.argsort(row, kind="stable")
-    return _Lists(row[order], {name: np.concatenate([np.empty(0, kind), *(
-        part.values[name] for part in parts)]).astype(kind)[order] for name, kind in types.items()})
+#: Lists of some candidates, and which ones.
+_Part = tuple[NDArray[np.integer], _Lists]
+
+
+def _single(values: dict[str, NDArray]) -> _Lists:
+    """Lists of one entry each."""
+    return _Lists(np.arange(len(next(iter(values.values()))) + 1), values)
+
+
+def _joined(parts: Sequence[_Part], n: int, types: Mapping[str, type]) -> _Lists:
+    """The lists of ``n`` candidates from those of all parts, the entries of earlier parts first."""
+    counts = np.zeros(n, dtype=np.int64)
+    before = []
+    for rows, lists in parts:
+        before.append(counts[rows])
+        counts[rows] += np.diff(lists.offsets)
+    offsets = offsets_of(counts)
+    out = {name: np.empty(int(offsets[-1]), kind) for name, kind in types.items()}
+    for (rows, lists), ahead in zip(parts, before, strict=True):
+        size = np.diff(lists.offsets)
+        place = np.arange(int(lists.offsets[-1])) + np.repeat(offsets[:-1][rows] + ahead - lists.offsets[:-1], size)
+        for name, values in lists.values.items():
+            out[name][place] = values
+    return _Lists(offsets, out)
 
 
 class DecayParts:
@@ -70,65 +87,65 @@ class DecayParts:
 
     def columns(self, particles: Sequence[str], order: NDArray[np.integer]) -> dict[str, Column]:
         """The columns of the particles' tables, one after the other, then in ``order``."""
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        parts: tuple[list[_Part], list[_Part]] = [], []
+        n = 0
+        for particle in particles:
+            final, inner = self._of(particle)
+            rows = place[n:n + len(self.result.tables[particle])]
+            n += len(rows)
+            parts[0].append((rows, final))
+            parts[1].append((rows, _without_first(inner)))  # the B itself stands first
         found: dict[str, Column] = {}
-        for which, prefix, types in ((0, "final", _FINAL), (1, "intermediate", _INTERMEDIATE)):
-            parts, n = [], 0
-            for particle in particles:
-                table, lists = self.result.tables[particle], self._of(particle)[which]
-                rows = np.arange(len(table))
-                if which == 1:  # without the B itself, which stands first
-                    lists = _without_first(lists)
-                parts.append(lists.of_rows(rows, len(table), rows + n))
-                n += len(table)
-            joined = _joined(parts, types).of_rows(order, n, np.arange(len(order)))
-            offsets = offsets_of(np.bincount(joined.row, minlength=len(order)))
-            found |= {f"{prefix}_{name}": (offsets, values) for name, values in joined.values.items()}
+        for prefix, some, types in (("final", parts[0], _FINAL), ("intermediate", parts[1], _INTERMEDIATE)):
+            joined = _joined(some, n, types)
+            found |= {f"{prefix}_{name}": (joined.offsets, values) for name, values in joined.values.items()}
         return found
 
     def _of(self, particle: str) -> tuple[_Lists, _Lists]:
         if particle not in self._done:
             table = self.result.tables[particle]
-            finals: list[_Lists] = []
-            inner: list[_Lists] = []
+            final: list[_Part] = []
+            inner: list[_Part] = []
             for index in np.unique(table["decayModeID"]):
                 here = np.flatnonzero(table["decayModeID"] == index)
-                self._add(table, here, self.result.channel_set.particles[particle].channels[index], finals, inner)
-            self._done[particle] = _joined(finals, _FINAL), _joined(inner, _INTERMEDIATE)
+                self._add(table, here, self.result.channel_set.particles[particle].channels[index], final, inner)
+            self._done[particle] = (_joined(final, len(table), _FINAL), _joined(inner, len(table), _INTERMEDIATE))
         return self._done[particle]
 
-    def _add(self, table: CandidateTable, here: NDArray[np.intp], channel: Channel, finals: list[_Lists],
-             inner: list[_Lists]) -> None:
+    def _add(self, table: CandidateTable, here: NDArray[np.intp], channel: Channel, final: list[_Part],
+             inner: list[_Part]) -> None:
         """The candidates ``here`` of one channel: themselves, then what they are made of."""
         if channel.leaf == "FSP":
-            finals.append(self._final(table.particle, table["object"][here], table["sign"][here],
-                                      table.event_index[here], here))
+            final.append((here, self._final(table.particle, table["object"][here], table["sign"][here],
+                                            table.event_index[here])))
             return
-        inner.append(_Lists(here, {"pdg": _codes(table.particle, table["sign"][here]), "M": table["M"][here],
-                                   "SignalProbability": table["SignalProbability"][here],
-                                   "decayModeID": table["decayModeID"][here]}))
+        inner.append((here, _single({"pdg": _codes(table.particle, table["sign"][here]), **{
+            name: table[name][here] for name in ("M", "SignalProbability", "decayModeID")}})))
         if channel.leaf == "V0":
             event = table.event_index[here]
             for which in (0, 1):
                 track = v0_track(table.particle, table["object"][here], table["sign"][here], event,
                                  self.result.batch, which=which)
-                finals.append(self._final(track.particle, track["object"], track["sign"], event, here))
+                final.append((here, self._final(track.particle, track["object"], track["sign"], event)))
             return
         sign = np.where(table["sign"][here] < 0, -1, 1)
         for j, name in enumerate(channel.daughters if channel.leaf is None else ()):
             known = str(self.result.channel_set.resolve(name))
             daughter, rows = self.result.tables[known], table["daughters"][here, j]
             of_final, of_inner = self._of(known)
-            finals.append(of_final.of_rows(rows, len(daughter), here))
-            inner.append(_named(of_inner.of_rows(rows, len(daughter), here), daughter["sign"][rows] == 0, here,
-                                sign * (1 if known == name else -1), known))
+            final.append((here, of_final.take(rows)))
+            inner.append((here, _named(of_inner.take(rows), daughter["sign"][rows] == 0,
+                                       sign * (1 if known == name else -1), known)))
 
-    def _final(self, particle: str, objects: NDArray[np.int32], sign: NDArray[np.int8], event: NDArray[np.int64],
-               rows: NDArray[np.intp]) -> _Lists:
-        none = np.full(len(rows), -1, np.int32)
+    def _final(self, particle: str, objects: NDArray[np.int32], sign: NDArray[np.int8],
+               event: NDArray[np.int64]) -> _Lists:
+        none = np.full(len(objects), -1, np.int32)
         of = self.result.batch.tracks if is_track(particle) else self.result.batch.clusters
         index = (objects - of.offsets[event]).astype(np.int32)
         track, cluster = (index, none) if is_track(particle) else (none, index)
-        return _Lists(rows, {"pdg": _codes(particle, sign), "track": track, "cluster": cluster})
+        return _single({"pdg": _codes(particle, sign), "track": track, "cluster": cluster})
 
 
 def _codes(particle: str, sign: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -136,22 +153,17 @@ def _codes(particle: str, sign: NDArray[np.integer]) -> NDArray[np.int32]:
     return (code * np.where((sign < 0) & (not is_self_conjugate(code)), -1, 1)).astype(np.int32)
 
 
-def _first(lists: _Lists) -> NDArray[np.bool_]:
-    """Which entries are the first of their candidate."""
-    return np.asarray(np.diff(lists.row, prepend=-1) != 0)
-
-
 def _without_first(lists: _Lists) -> _Lists:
-    keep = ~_first(lists)
-    return _Lists(lists.row[keep], {name: values[keep] for name, values in lists.values.items()})
+    """Lists (none is empty) without their first entries."""
+    keep = np.ones(int(lists.offsets[-1]), dtype=bool)
+    keep[lists.offsets[:-1]] = False
+    return _Lists(lists.offsets - np.arange(len(lists.offsets)), {n: v[keep] for n, v in lists.values.items()})
 
 
-def _named(lists: _Lists, unflavoured: NDArray[np.bool_], here: NDArray[np.intp], sign: NDArray[np.integer],
-           particle: str) -> _Lists:
+def _named(lists: _Lists, unflavoured: NDArray[np.bool_], sign: NDArray[np.integer], particle: str) -> _Lists:
     """Daughters without a flavour of their own (the first entries) take that of their mother's channel."""
     if not unflavoured.any() or is_self_conjugate(pdg_code(particle)):
         return lists
-    place = np.searchsorted(here, lists.row)
-    turned = _first(lists) & unflavoured[place]
-    return _Lists(lists.row, lists.values | {"pdg": np.where(
-        turned, pdg_code(particle) * sign[place], lists.values["pdg"]).astype(np.int32)})
+    codes = lists.values["pdg"].copy()
+    codes[lists.offsets[:-1][unflavoured]] = pdg_code(particle) * sign[unflavoured]
+    return _Lists(lists.offsets, lists.values | {"pdg": codes})

@@ -38,6 +38,8 @@ register("SignalProbabilityGivenBB", unit="", meaning="SignalProbability if the 
 @register("decayModeID", unit="", meaning="number of the channel in its particle's file, of a Btag that of the tagger",
           nan="track of a V0", source="FEI")
 def _mode(subject: Subject) -> Floats:
+    if subject.around.tags is None:
+        return np.asarray(subject.column("decayModeID"), dtype=np.float64)
     return subject.each(lambda part, _: np.asarray(part.column("decayModeID"), dtype=np.float64))
 
 

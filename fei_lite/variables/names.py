@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from fei_lite.errors import ExpressionError, FeiLiteError, UnknownNameError, nearest
 from fei_lite.variables.grammar import fail, parse
-from fei_lite.variables.registry import KNOWN, Parameter, Variable, names, registered
+from fei_lite.variables.registry import KNOWN, Parameter, Variable, names, registered, version
 from fei_lite.variables.tree import (
     CONDITIONS,
     Arithmetic,
@@ -66,11 +66,11 @@ def check(text: str, where: str = "", columns: frozenset[str] = frozenset()) -> 
 
     ``columns`` are further names: those of ready columns. Raises as :func:`find`.
     """
-    return _checked(text, where, columns, names())
+    return _checked(text, where, columns, version())
 
 
 @lru_cache(maxsize=8192)
-def _checked(text: str, where: str, columns: frozenset[str], _: tuple[str, ...]) -> Node:
+def _checked(text: str, where: str, columns: frozenset[str], _: int) -> Node:
     node = parse(text, where)
     _check(node, _Place(text, where, columns))
     return node

@@ -93,6 +93,7 @@ class Variable:
 
 
 _registered: dict[str, Variable] = {}
+_changes = [0]
 
 #: When a quantity of a candidate is known: before anything else is done, after its vertex fit, rank, classifier.
 KNOWN = ("always", "after the fit", "after the ranking", "after the classifier")
@@ -122,6 +123,7 @@ def register(name: str, *, unit: str, meaning: str, nan: str, source: str, of: s
                 raise UnknownNameError(f"variable '{spelled}' is registered already: {_registered[spelled].meaning}.")
             text = meaning if spelled == name else f"the same as {name}"
             _registered[spelled] = Variable(spelled, unit, text, nan, source, of, provider, made, known, code)
+            _changes[0] += 1
         return provider
 
     return add
@@ -130,6 +132,7 @@ def register(name: str, *, unit: str, meaning: str, nan: str, source: str, of: s
 def unregister(name: str) -> None:
     """Forget a variable (a user's own, in tests and interactive work)."""
     _registered.pop(name, None)
+    _changes[0] += 1
 
 
 def _parameter(text: str) -> Parameter:
@@ -162,6 +165,12 @@ def names() -> tuple[str, ...]:
     """All names, in the order of their registration."""
     load()
     return tuple(_registered)
+
+
+def version() -> int:
+    """Counts the changes of the registry: what was found out about names holds for one version."""
+    load()
+    return _changes[0]
 
 
 def listed(pattern: str = "*") -> tuple[Variable, ...]:
