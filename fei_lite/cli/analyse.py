@@ -77,12 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
     published = None if arguments.compare is None else published_templates(
         arguments.compare, {region.name: len(region.edges) - 1 for region in result.regions})
     text = write_results(result, folder, trained=given is None, published=published, force=arguments.force)
+    print(text, end="")
     if analysis.recipe.fit == "binned":
         workspace = workspace_of({region.name: region.templates for region in result.regions})
         save_workspace(workspace, folder / "workspace.json", force=arguments.force)
     if not arguments.no_figures:
         _draw(result, folder / "plots", published)
-    print(text, end="")
     for line in _closing(result):
         print(line, file=sys.stderr)
     return 0
