@@ -15,7 +15,18 @@ from fei_lite.tagging.best import select_tags
 from fei_lite.used_objects import object_bits
 
 #: Decay file: half of the signal B decay to K nu nubar, half to mu nu (phase space).
-DECAYS = "Decay B+\n0.5 K+ nu_tau anti-nu_tau PHSP;\n0.5 mu+ nu_mu PHSP;\nEnddecay\nEnd\n"
+DECAYS = """
+Decay Upsilon(4S)
+0.5 B+sig B- VSS;
+0.5 B-sig B+ VSS;
+Enddecay
+Decay B+sig
+0.5 K+ nu_tau anti-nu_tau PHSP;
+0.5 mu+ nu_mu PHSP;
+Enddecay
+CDecay B-sig
+End
+"""
 _KAON, _MUON = 321, 13
 
 
