@@ -2,7 +2,7 @@
 
 Laboratory four-momenta in GeV, vertices in cm, times in ns. ``mother`` counts
 within the event; the first particle is the Upsilon(4S) (300553) or the virtual
-photon (22, status virtual).
+photon (22, status virtual). Photons that the beams radiated have no mother either.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost, rotation_to
-from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
+from fei_lite.generator.continuum import CONTINUUM_SETTINGS, start_continuum
+from fei_lite.generator.decay_file import read_signal_decay
+from fei_lite.generator.decay_files.install import install, settle
+from fei_lite.generator.decay_files.signal import SignalDecay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
-from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
 from fei_lite.generator.records import blocks, retimed
 from fei_lite.generator.records import chosen as events_of
+from fei_lite.generator.settings import Settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,17 @@ class GeneratedBatch:
 Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
 
-def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, batch_size: int = 2000,
+def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | None = None, batch_size: int = 2000,
              keep: Keep | None = None, enrichment: Enrichment | None = None,
-             beams: Beams | None = None) -> Iterator[GeneratedBatch]:
+             beams: Beams | None = None, settings: Settings | None = None) -> Iterator[GeneratedBatch]:
     """Generate ``n`` events of a process in batches.
 
-    ``signal`` needs ``dec_file``: one B decays by it, the other generically.
+    ``signal`` needs ``dec_file`` (a path, or a decay file that was read): B's decay by it.
     The same seed gives the same events whatever ``batch_size`` is. ``keep``
     drops events (all of a batch's events are offered to it at once) and weights
     the others; ``n`` counts before. With ``enrichment`` (charged and mixed
     only) rare decays are frequent, and the events have weights that undo it.
+    ``settings`` are Pythia's (default: Belle II's).
     Raises :class:`SimulationError`.
     """
     chosen = find_process(process)
@@ -78,16 +83,17 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
         raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
     beams = beams or Beams()
-    signal = read_signal_decay(dec_file) if dec_file is not None else None
+    signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
     generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
-                                 enrichment=enrichment)
+                                 enrichment=enrichment, settings=settings or load_settings())
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
         for records in blocks(generator, n):
-            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
+            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies,
+                                     mixes=signal is None or signal.mixes)
             if enrichment is not None:
                 batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
                                           * decay_weights(records, enrichment))
@@ -102,19 +108,25 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
-             signal: SignalDecay | None,
-             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups]]:
+             signal: SignalDecay | None, enrichment: Enrichment | None,
+             settings: Settings) -> tuple[Generator, Mapping[int, Groups]]:
     """An initialised Pythia for a process, and the decay groups of its B's."""
     groups: Mapping[int, Groups] = {}
     if process.kind == "continuum":
-        generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
+        generator = new_pythia(seed=seed, settings=(*CONTINUUM_SETTINGS, *settings.lines(process.name)))
+        start_continuum(generator, process.code, beams=beams, rng=rng)
     else:
-        generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
-        groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
-        code = process.code if signal is None else abs(signal.code)
-        pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
-        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng)
-    return initialised(generator), groups
+        generator = new_pythia(seed=seed, settings=(*UPSILON_SETTINGS, *settings.lines(process.name)))
+        groups = (install_generic(generator, settings.name) if enrichment is None
+                  else install_enriched(generator, enrichment, settings.name))
+        if signal is not None:
+            signal = install(generator, signal)
+        pairs = [generic_pair(process.code)] if signal is None else signal.pairs
+        start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng)
+    initialised(generator)
+    if signal is not None:
+        settle(generator, signal)
+    return generator, groups
 
 
 def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
@@ -152,17 +164,19 @@ def b_rows(records: Jagged) -> NDArray[np.intp]:
 
 
 def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, *, first: int,
-                     copies: Mapping[int, int], signal: SignalDecay | None = None) -> GeneratedBatch:
-    """A block of records in the laboratory frame, ``copies`` named as what they stand for."""
+                     copies: Mapping[int, int], mixes: bool = True) -> GeneratedBatch:
+    """A block of records in the laboratory frame, ``copies`` named as what they stand for.
+
+    With ``mixes`` the decay times of B0 pairs are those of mixing.
+    """
     n, event = len(records.counts), records.event_index
     codes = relabel(records["pdg"], copies)
-    if signal is not None:
-        codes = signal.relabel(codes)
     records = Jagged(records.offsets, {**records.columns, "pdg": codes})
-    if process.kind == "bb":
+    if process.kind == "bb" and mixes:
         records = _mixed(records, rng)
     mother = records["mother"]
-    root = mother < 0
+    root = np.zeros(len(codes), dtype=bool)
+    root[records.offsets[:-1]] = True
     if process.kind == "continuum":
         codes = np.where(root, 22, codes)
     rotation = rotation_to(beams.axis_cms)
@@ -174,6 +188,7 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
     bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
     bits[records["status"] > 0] |= STATUS["stable"]
     bits[records["radiated"]] |= STATUS["photos_photon"]
+    bits[(mother < 0) & ~root] |= STATUS["isr_photon"]
     if process.kind == "continuum":
         bits[root] |= STATUS["virtual"]
     generated = Jagged(records.offsets, {

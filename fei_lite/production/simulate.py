@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,19 @@ from fei_lite.detector.response import Response, default_response
 from fei_lite.errors import SimulationError
 from fei_lite.events.batch import EventBatch
 from fei_lite.generator.processes import find_process
+from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.production.selections import Selector, find_selection, selected
 
 if TYPE_CHECKING:
+    from fei_lite.generator.decay_files.signal import SignalDecay
     from fei_lite.generator.enrichment import Enrichment
     from fei_lite.generator.generate import GeneratedBatch
 
 #: Events simulated at a time. Fixed: the random numbers of the detector are drawn batch by batch.
 BATCH_SIZE = 2000
+
+#: A decay file: its path, the name of a shipped one, or one that was read.
+DecayFile: TypeAlias = "str | os.PathLike[str] | SignalDecay"
 
 #: Called with the number of generated events done and wanted.
 Report = Callable[[int, int], None]
@@ -38,9 +43,10 @@ class Simulated:
 
 
 def simulate(
-    process: str, n: int, *, seed: int, dec_file: str | os.PathLike[str] | None = None, background: bool = True,
+    process: str, n: int, *, seed: int, dec_file: DecayFile | None = None, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, settings: str = DEFAULT_SETTINGS, response: Response | None = None,
+    report: Report | None = None,
 ) -> Iterator[EventBatch]:
     """Simulated events in batches of at most 2000, reproducible from ``seed``.
 
@@ -52,7 +58,8 @@ def simulate(
     probability F and weight 1/F, before the detector: the weighted sample is
     still generic. Continuum has no B: all its events are kept. A ``selection`` of
     :mod:`fei_lite.production.selections` keeps events likewise for an analysis;
-    with ``reuse`` the n decays of each B make n reuse combinations.
+    with ``reuse`` the n decays of each B make n reuse combinations. ``settings``
+    names Pythia's settings (:mod:`fei_lite.generator.settings`), or a file of them.
 
     ``enrich`` (charged and mixed only) names an enrichment
     (:mod:`fei_lite.generator.enrichment`): decays that lead into rare channels
@@ -85,8 +92,8 @@ def simulate(
 
     def generated() -> Iterator[GeneratedBatch]:
         done = 0
-        for batch in generate(process, n, seed=seed, dec_file=None if dec_file is None else Path(dec_file),
-                              batch_size=BATCH_SIZE, keep=keep, enrichment=enrichment):
+        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep,
+                              enrichment=enrichment, settings=load_settings(settings)):
             yield batch
             done += batch.n_generated
             if report is not None:
@@ -95,6 +102,13 @@ def simulate(
     for batch in generated() if selector is None else selected(generated(), selector, BATCH_SIZE):
         if batch.n_events:
             yield simulate_detector(batch, response, rng=rng, background=background)
+
+
+def _signal(dec_file: DecayFile | None) -> SignalDecay | None:
+    """The decay file, read."""
+    from fei_lite.generator.decay_file import read_signal_decay
+
+    return read_signal_decay(Path(dec_file)) if isinstance(dec_file, str | os.PathLike) else dec_file
 
 
 def _selector(name: str | None, reuse: int, *, seed: int, alone: bool) -> Selector | None:
@@ -138,32 +152,39 @@ def stratified(share: float, channel_set: str | os.PathLike[str],
 
 def simulate_file(
     process: str, output: str | os.PathLike[str], *, n: int, seed: int,
-    dec_file: str | os.PathLike[str] | None = None, force: bool = False, background: bool = True,
+    dec_file: DecayFile | None = None, force: bool = False, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, settings: str = DEFAULT_SETTINGS, response: Response | None = None,
+    report: Report | None = None,
 ) -> Simulated:
     """Simulate ``n`` events of a process and write them to ``output`` (ROOT, or Parquet by the suffix).
 
     The arguments are those of :func:`simulate`; ``force`` overwrites an
     older file. The file is written whole or not at all, and says in its
-    metadata what it is: process, seed, events generated, cross-section in nb
+    metadata what it is: process, seed, Pythia's settings, events generated, cross-section in nb
     and the integrated luminosity they stand for in 1/fb (weights included).
 
     Raises :class:`SimulationError` and :class:`OutputError`.
     """
     from fei_lite import __version__
     from fei_lite.events.files import EventWriter
+    from fei_lite.generator.fragmentation import measured_settings
 
+    taken = load_settings(settings)
     metadata: dict[str, str | int | float] = {
         "process": process, "seed": seed, "n_generated": n * reuse, "fei_lite_version": __version__,
-        "background": int(background)}
+        "background": int(background), "settings": taken.name, "settings_digest": taken.digest}
     cross_section = find_process(process).cross_section
+    if find_process(process).kind == "bb":
+        metadata["fragmentation_measured_for"] = measured_settings(taken.name)
     if cross_section > 0.0:
         metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n * reuse / (cross_section * 1e6)}
     if selection is not None:
         metadata |= {"selection": selection, "reuse": reuse}
+    dec_file = _signal(dec_file)
     if dec_file is not None:
-        metadata["decay_file"] = Path(dec_file).name
+        metadata |= {"decay_file": Path(dec_file.place).name, "decay_lines": dec_file.lines_json(),
+                     "decay_notices": "\n".join(map(str, dec_file.notices))}
     if keep_uncovered is not None:
         metadata |= {"keep_uncovered": keep_uncovered, "channel_set": str(channel_set)}
     if enrich is not None:
@@ -173,7 +194,7 @@ def simulate_file(
         for batch in simulate(
                 process, n, seed=seed, dec_file=dec_file, background=background, keep_uncovered=keep_uncovered,
                 channel_set=channel_set, enrich=enrich, response=response, report=report, selection=selection,
-                reuse=reuse):
+                reuse=reuse, settings=settings):
             writer.write(batch)
             kept += batch.n_events
             weights += float(batch.events["weight"].sum())
