@@ -35,6 +35,9 @@ EXTRA_NAMES: Mapping[str, int] = {
     "Xu0": 30113, "Xu+": 30213, "Xu-": -30213, "rndmflav": 82, "anti-rndmflav": -82,
 }
 
+#: Models whose kinematics :mod:`fei_lite.generator.matrix_elements` draws after Pythia: phase space serves until then.
+DRAWN_ANEW = frozenset({"BCL", "BGL", "HQET", "HQET2", "HQET3", "ISGW2", "LLSW", "SLPOLE", "SLBKPOLE"})
+
 _LEPTONS, _NEUTRINOS = (11, 13, 15), (12, 14, 16)
 _PHASE_SPACE, _OMEGA, _POLARISED, _DALITZ, _DOUBLE_DALITZ, _WEAK = 0, 1, 2, 11, 13, 22
 
@@ -45,12 +48,13 @@ KEEP_PYTHIAS = (15,)
 
 @dataclass(frozen=True)
 class Mode:
-    """One decay channel: branching fraction, products (PDG codes), matrix element, EvtGen model."""
+    """One decay channel: branching fraction, products (PDG codes), matrix element, EvtGen model and its parameters."""
 
     fraction: float
     products: tuple[int, ...]
     matrix_element: int
     model: str
+    parameters: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def ordered_products(codes: Sequence[int], element: int) -> tuple[int, ...]:
     if element != _WEAK:
         return tuple(codes)
     rank = {**dict.fromkeys(_NEUTRINOS, 0), **dict.fromkeys(_LEPTONS, 1)}
-    return tuple(sorted(codes, key=lambda code: rank.get(abs(code), 2)))
+    partners = {abs(code) + 1 for code in codes if abs(code) in _LEPTONS}  # of two neutrinos, the lepton's is first
+    return tuple(sorted(codes, key=lambda code: (rank.get(abs(code), 2), abs(code) not in partners)))
 
 
 def matrix_element(mother: int, model: str, parameters: Sequence[object], codes: Sequence[int]) -> int:
@@ -139,7 +144,7 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
     omega -> 3 pi: 1. V -> P P and V -> P gamma: 2, which aligns the decay where
     the V came from P -> V P. Dalitz decays: 11 and 13. All others phase space.
 
-    >>> matrix_element(511, "BGL", [], [-413, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
+    >>> matrix_element(511, "GOITY_ROBERTS", [], [-411, 111, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
     (22, 2)
     """
     if model in ("PYTHIA", "JETSET"):
@@ -150,6 +155,10 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
         return _POLARISED
     if model == "PI0_DALITZ":
         return _DALITZ
+    if model == "TAULNUNU" and len(codes) == 3:
+        return _WEAK  # the V-A element with the lepton's neutrino first
+    if model in DRAWN_ANEW or model == "PHSP":
+        return _PHASE_SPACE
     absolute = [abs(code) for code in codes]
     charged = sum(a in _LEPTONS for a in absolute)
     if sorted(absolute) in ([11, 11, 11, 11], [11, 11, 13, 13]) and abs(mother) == 111:
@@ -227,8 +236,10 @@ def mother_modes(parser, mother: str, code: int,  # type: ignore[no-untyped-def]
                 continue
             findings.append(Finding(mother, f"-> {' '.join(names)}: {error}", fraction))
             continue
-        element = matrix_element(code, model, list(get_model_parameters(line) or []), codes)
-        modes.append(Mode(fraction, ordered_products(codes, element), element, model))
+        given = list(get_model_parameters(line) or [])
+        element = matrix_element(code, model, given, codes)
+        parameters = tuple(float(p) for p in given if isinstance(p, int | float))
+        modes.append(Mode(fraction, ordered_products(codes, element), element, model, parameters))
     return tuple(modes), findings
 
 

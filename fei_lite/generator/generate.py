@@ -23,6 +23,8 @@ from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
+from fei_lite.generator.matrix_elements.book import generic_book, signal_book
+from fei_lite.generator.matrix_elements.redraw import redrawn
 from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
@@ -81,12 +83,15 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     signal = read_signal_decay(dec_file) if dec_file is not None else None
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
+    model_rng = np.random.default_rng([seed, 4])
+    book = generic_book() if signal is None else signal_book(signal.modes, signal.private)
     generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
                                  enrichment=enrichment)
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
         for records in blocks(generator, n):
+            records = redrawn(records, book, model_rng, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
             if enrichment is not None:
                 batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])

@@ -8,12 +8,12 @@ from fei_lite.kernels.jit import kernel
 
 
 @kernel
-def carry(mother, which, change, p4, x4, out_p4, out_x4):
+def carry(mother, which, new, change, p4, x4, out_p4, out_x4):
     """Transform moved particles and their descendants, in place in ``out_p4`` and ``out_x4``.
 
     ``mother`` (n,) rows, before their daughters; ``which`` (n,) is the row in
-    ``change`` (k, 4, 4), or -1. The transformation of a particle is that of its
-    mother times its own.
+    ``new`` (k, 4) and ``change`` (k, 4, 4), or -1: the particle's four-momentum, and
+    the transformation of its descendants, after which come those of its ancestors.
     """
     n = len(mother)
     total = np.empty((n, 4, 4))
@@ -36,10 +36,13 @@ def carry(mother, which, change, p4, x4, out_p4, out_x4):
                 else:
                     value = total[m, a, b]
                 total[i, a, b] = value
+        start = new[own] if own >= 0 else p4[i]
         for a in range(4):
-            value = 0.0
-            for b in range(4):
-                value += total[i, a, b] * p4[i, b]
+            value = start[a]
+            if below:
+                value = 0.0
+                for b in range(4):
+                    value += total[m, a, b] * start[b]
             out_p4[i, a] = value
         if below:
             for a in range(4):

@@ -138,9 +138,9 @@ def _blaschke(z: Array, mass: float, m: Array, poles: Sequence[float]) -> Array:
     high, low = (mass + m) ** 2, np.sqrt(4.0 * mass * m)
     out = np.ones_like(z)
     for pole in poles:
-        distance = np.sqrt(high - pole**2)
+        distance = np.sqrt(np.maximum(high - pole**2, 0.0))  # a state above the threshold is no pole
         at_pole = (distance - low) / (distance + low)
-        out = out * (z - at_pole) / (1.0 - z * at_pole)
+        out = out * np.where(distance > 0.0, (z - at_pole) / (1.0 - z * at_pole), 1.0)
     return out
 
 

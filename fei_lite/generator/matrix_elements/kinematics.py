@@ -110,17 +110,17 @@ def random_rotations(n: int, rng: np.random.Generator) -> Array:
     return axes_along(z, rng.uniform(-np.pi, np.pi, n))
 
 
-def carried(mother: NDArray, p4: Array, x4: Array, moved: NDArray, change: Array) -> tuple[Array, Array]:
+def carried(mother: NDArray, p4: Array, x4: Array, moved: NDArray, new: Array, change: Array) -> tuple[Array, Array]:
     """Four-momenta and places of all particles after decays were drawn anew.
 
-    ``mother`` (n,) are rows (-1 for none; mothers stand before daughters).
-    ``change`` (k, 4, 4) are the Lorentz transformations of the particles
-    ``moved`` (k,) and of all that descend from them, each in the frame in which
-    ``p4`` and ``x4`` are given and as if nothing above had changed. Places are
-    moved about the point where the mother decays, so that proper times stay.
+    ``mother`` (n,) are rows (-1 for none; mothers stand before daughters). The
+    particles ``moved`` (k,) get the four-momenta ``new`` (k, 4), what descends
+    from them the Lorentz transformations ``change`` (k, 4, 4), both in the frame
+    in which ``p4`` and ``x4`` are given and as if nothing above had changed.
+    Places are moved about the point where the mother decays, so that proper times stay.
     """
     which = np.full(len(mother), -1, dtype=np.int64)
     which[moved] = np.arange(len(moved))
     out_p4, out_x4 = p4.copy(), x4.copy()
-    kernel.carry(mother.astype(np.int64), which, change, p4, x4, out_p4, out_x4)
+    kernel.carry(mother.astype(np.int64), which, new, change, p4, x4, out_p4, out_x4)
     return out_p4, out_x4

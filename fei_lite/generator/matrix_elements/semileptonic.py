@@ -1,7 +1,7 @@
 """Semileptonic decays P -> X l nu: q2 and all angles from the helicity amplitudes of a form-factor model.
 
-The density of q2 is tabulated for masses of X in steps of 10 MeV, each over the
-whole range that the masses leave; between two of them one is drawn, so that the
+The density of q2 is tabulated for masses of X in steps, each over the whole
+range that the masses leave; between two of them one is drawn, so that the
 density is their linear interpolation. Angles follow by rejection, exactly.
 """
 
@@ -26,7 +26,8 @@ from fei_lite.generator.matrix_elements.kinematics import breakup_momentum
 
 Array = NDArray[np.float64]
 
-_STEP = 0.010     # GeV, between tabulated masses of X
+#: GeV, between tabulated masses of X: a narrow one, a broad one.
+NARROW_STEP, BROAD_STEP = 0.001, 0.010
 _CELLS = 1024     # of a table of q2
 _CLEAR = 1e-4     # GeV that a tabulated mass stays below the threshold
 
@@ -46,17 +47,18 @@ def differential_rate(transition: Transition, mass: float, lepton: float, m: Arr
 
 @dataclass
 class Spectrum:
-    """The q2 spectra of one transition, mother and lepton (masses in GeV), tabulated when they are needed."""
+    """The q2 spectra of one transition, mother and lepton (masses in GeV), tabulated when they are needed, ``step`` GeV apart."""
 
     transition: Transition
     mass: float
     lepton: float
+    step: float = NARROW_STEP
     _tables: dict[int, Array] = field(default_factory=dict)
 
     def _table(self, step: int) -> Array:
         """Cumulative density at the edges of the cells of sin^2(pi x / 2) in [0, 1]; all 1 where nothing is left."""
         if step not in self._tables:
-            m = min(step * _STEP, self.mass - self.lepton - _CLEAR)
+            m = min(step * self.step, self.mass - self.lepton - _CLEAR)
             x = (np.arange(_CELLS) + 0.5) / _CELLS
             low, high = self.lepton**2, (self.mass - m) ** 2
             q2 = low + (high - low) * np.sin(0.5 * np.pi * x) ** 2
@@ -72,7 +74,7 @@ class Spectrum:
         radiated: q2 stays above their squares, its place in the allowed range is
         that of a bare lepton.
         """
-        place = m / _STEP
+        place = m / self.step
         step = np.floor(place).astype(np.int64) + (rng.uniform(size=len(m)) < place % 1.0)
         steps, row = np.unique(step, return_inverse=True)
         tables = np.stack([self._table(int(s)) for s in steps])
