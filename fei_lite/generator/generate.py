@@ -23,8 +23,8 @@ from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
-from fei_lite.generator.matrix_elements.book import generic_book, signal_book
-from fei_lite.generator.matrix_elements.redraw import redrawn
+from fei_lite.generator.matrix_elements.book import TAU, generic_book, signal_book
+from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
 from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
@@ -91,6 +91,8 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
         for records in blocks(generator, n):
+            if chosen.code == TAU:
+                records = redrawn_pairs(records, model_rng)
             records = redrawn(records, book, model_rng, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
             if enrichment is not None:

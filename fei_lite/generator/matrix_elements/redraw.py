@@ -20,39 +20,26 @@ from fei_lite.generator.matrix_elements.kinematics import (
     axes_along,
     boost_matrices,
     breakup_momentum,
-    carried,
     directions,
     inverse,
     mass_of,
+    random_rotations,
     rotated,
     rotation_between,
     transform,
     units,
 )
+from fei_lite.generator.matrix_elements.moves import Moves
 from fei_lite.generator.matrix_elements.semileptonic import BROAD_STEP, NARROW_STEP, Drawn, Spectrum, analyser_direction, draw_angles
-from fei_lite.generator.matrix_elements.tau import TAU_MASS, turned
+from fei_lite.generator.matrix_elements.tau import TAU_MASS, pair_correlation, turned
 from fei_lite.generator.matrix_elements.tau_decays import polarimeters
+from fei_lite.generator.matrix_elements.tau_hadrons import redraw_three_pions, turn_vectors
 from fei_lite.generator.records import hashed, mode_hash
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 _LEPTON_MASS = {11: 0.00051099895, 13: 0.1056583745, 15: TAU_MASS, 12: 0.0, 14: 0.0, 16: 0.0}  # GeV, PDG
-
-
-@dataclass
-class Moves:
-    """Particles that move: rows, new four-momenta (in the old frames), and transformations of what descends."""
-
-    rows: list[Rows]
-    p4: list[Array]
-    change: list[Array]
-
-    def add(self, rows: Rows, p4: Array, change: Array | None = None) -> None:
-        """Note particles; without ``change`` nothing descends from them."""
-        self.rows.append(rows)
-        self.p4.append(p4)
-        self.change.append(np.tile(np.eye(4), (len(rows), 1, 1)) if change is None else change)
 
 
 @dataclass(frozen=True)
@@ -84,16 +71,61 @@ class Decays:
 def redrawn(records: Jagged, book: Book, rng: np.random.Generator, copies: Mapping[int, int]) -> Jagged:
     """A block of records with the decays of ``book`` drawn anew; ``copies`` are the codes of groups of B decays."""
     family = Family(records, copies, book.meant)
+    moves = Moves()
+    if len(book.meant):
+        turn_vectors(family, moves, rng)
+        redraw_three_pions(family, moves, rng)
+        moves.apply(family)
     decays = find_decays(family, book, rng)
-    moves = Moves([], [], [])
     if len(decays.mother):
         _three_body(family, decays.chosen(decays.hadron >= 0), moves, rng)
         _leptonic(family, decays.chosen(decays.hadron < 0), moves, rng)
-    if not moves.rows:
-        return records
-    p4, x4 = carried(family.mother, family.p4, family.x4, np.concatenate(moves.rows), np.concatenate(moves.p4),
-                     np.concatenate(moves.change))
-    return Jagged(records.offsets, {**records.columns, "p4": p4, "x4": x4})
+    moves.apply(family)
+    return _moved(records, family)
+
+
+def redrawn_pairs(records: Jagged, rng: np.random.Generator) -> Jagged:
+    """A block of e+e- -> tau- tau+ with the decays of both taus turned as their spins are correlated.
+
+    The tau- decays at random, the tau+ as that leaves it. The beams are along z;
+    what they radiate changes the frame and the mass of the pair.
+    """
+    family = Family(records, {}, {})
+    moves = Moves()
+    minus, plus = (_first_of(family, code) for code in (TAU, -TAU))
+    total = family.p4[minus] + family.p4[plus]
+    onward = boost_matrices(total)
+    to_rest = inverse(onward)
+    n = len(minus)
+    flight = units(transform(to_rest, family.p4[minus])[:, :3])
+    ends = (transform(to_rest, np.tile([0.0, 0.0, sign, 1.0], (n, 1)))[:, :3] for sign in (1.0, -1.0))
+    electron, positron = (units(end) for end in ends)
+    beam = units(electron - positron)
+    cos = np.sum(flight * beam, axis=1)
+    # axes of the correlation: towards larger angles, normal, along the tau-
+    normal = units(np.cross(beam, flight))
+    axes = np.stack([np.cross(normal, flight), normal, flight], axis=2)
+    correlation = pair_correlation(cos, mass_of(total) / (2.0 * TAU_MASS))
+    h = [polarimeters(family, rows, inverse(boost_matrices(transform(to_rest, family.p4[rows]))) @ to_rest)
+         for rows in (minus, plus)]
+    first = random_rotations(n, rng)
+    local = transform(np.swapaxes(axes, 1, 2), transform(first, h[0]))
+    spin = transform(axes, np.einsum("nij,ni->nj", correlation, local))
+    for rows, rotation in ((minus, first), (plus, turned(spin, h[1], rng))):
+        own = boost_matrices(transform(to_rest, family.p4[rows]))
+        moves.add(rows, family.p4[rows], onward @ own @ rotated(rotation) @ inverse(own) @ to_rest)
+    moves.apply(family)
+    return _moved(records, family)
+
+
+def _first_of(family: Family, code: int) -> Rows:
+    """Row of the first particle of a code in each event."""
+    rows = np.flatnonzero(family.code == code)
+    return rows[np.unique(family.event[rows], return_index=True)[1]]
+
+
+def _moved(records: Jagged, family: Family) -> Jagged:
+    return Jagged(records.offsets, {**records.columns, "p4": family.p4, "x4": family.x4})
 
 
 def find_decays(family: Family, book: Book, rng: np.random.Generator) -> Decays:

@@ -23,8 +23,9 @@ from fei_lite.generator.matrix_elements.kinematics import directions, rotation_b
 Array = NDArray[np.float64]
 
 TAU_MASS = 1.77686  # GeV, PDG
-#: Of the rho and rho' in the three-pion current: masses, widths, GeV, and the weight of the rho' (Kuehn, Santamaria).
-_RHO, _RHO_PRIME, _BETA = (0.773, 0.145), (1.370, 0.510), -0.145
+#: Of the rho and rho' in the three-pion current: masses, widths, GeV, and the weight of the rho', as in TAUHADNU
+#: of the Belle II decay table.
+_RHO, _RHO_PRIME, _BETA = (0.775, 0.149), (1.364, 0.400), -0.108
 _PION = 0.1396
 _METRIC = np.array([-1.0, -1.0, -1.0, 1.0])
 
@@ -48,15 +49,24 @@ def two_meson_polarimeter(first: Array, second: Array, neutrino: Array, charge: 
 
 def three_pion_polarimeter(first: Array, second: Array, odd: Array, neutrino: Array, charge: Array) -> Array:
     """h (n, 3) of tau -> pi pi pi nu; ``first`` and ``second`` are the like pions (pi- pi- or pi0 pi0)."""
+    return _of_current(_axial_current(first, second, odd), neutrino, charge)
+
+
+def three_pion_rate(first: Array, second: Array, odd: Array, neutrino: Array, charge: Array) -> Array:
+    """Squared matrix element (n,) of an unpolarised tau -> pi pi pi nu, up to a factor, without the a1's propagator."""
+    return _even_and_odd(_axial_current(first, second, odd), neutrino, charge)[:, 3]
+
+
+def _axial_current(first: Array, second: Array, odd: Array) -> Array:
     total = first + second + odd
 
     def transverse(a: Array) -> Array:
         return np.asarray(a - total * (product(a, total) / product(total, total))[:, None])
 
     j = np.zeros(first.shape, dtype=complex)
-    for other in (first, second):
-        j = j + _rho(product(other + odd, other + odd))[:, None] * transverse(other - odd)
-    return _of_current(j, neutrino, charge)
+    for like in (first, second):
+        j = j + _rho(product(like + odd, like + odd))[:, None] * transverse(like - odd)
+    return j
 
 
 def _rho(s: Array) -> Array:
@@ -70,17 +80,21 @@ def _rho(s: Array) -> Array:
 
 
 def _of_current(j: Array, neutrino: Array, charge: Array) -> Array:
-    """h of a tau with a hadronic current: its parts even and odd in parity, over their time component.
+    """h of a tau with a hadronic current: the current's tensor along the neutrino, over its time component."""
+    vector = _even_and_odd(j, neutrino, charge)
+    return np.asarray(-charge[:, None] * vector[:, :3] / np.where(vector[:, 3] > 0.0, vector[:, 3], np.inf)[:, None])
+
+
+def _even_and_odd(j: Array, neutrino: Array, charge: Array) -> Array:
+    """2 Re[(J*.N) J] - J*.J N, even in parity, and 2 Im eps(J*, J, N), odd; their sum for tau-.
 
     tau+ is the mirror image of tau-, with the same strong phases.
     """
     conj = np.conj(j)
     n_j, j_j = product(neutrino, j), product(j, conj).real
     even = 2.0 * ((np.conj(n_j)[:, None] * j + n_j[:, None] * conj).real - j_j[:, None] * neutrino)
-    # 2 Im eps^{mu nu rho sigma} J*_nu J_rho N_sigma
     odd = 2.0 * _epsilon(conj, j, neutrino.astype(complex)).imag
-    vector = even - charge[:, None] * odd
-    return np.asarray(-charge[:, None] * vector[:, :3] / np.where(vector[:, 3] > 0.0, vector[:, 3], np.inf)[:, None])
+    return np.asarray(even - charge[:, None] * odd)
 
 
 def _epsilon(a: Array, b: Array, c: Array) -> Array:
@@ -130,11 +144,3 @@ def pair_correlation(cos: Array, gamma: float) -> Array:
     out[:, 2, 2] = 1.0 + cos**2 - g2 * sin2
     out[:, 0, 2] = out[:, 2, 0] = -2.0 * np.sqrt(g2) * cos * np.sqrt(sin2)
     return np.asarray(out / norm[:, None, None])
-
-
-def correlated_spins(correlation: Array, polarimeter: Array) -> Array:
-    """What polarises the second tau (n, 3), R^T h, once the first has decayed with ``polarimeter`` h (n, 3).
-
-    The first tau is unpolarised by itself; its decay is turned at random before.
-    """
-    return np.asarray(np.einsum("nij,ni->nj", correlation, polarimeter))
