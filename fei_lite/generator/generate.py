@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enr
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
 from fei_lite.generator.matrix_elements.book import TAU, generic_book, signal_book
+from fei_lite.generator.matrix_elements.inclusive import system_masses, with_systems
 from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
 from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
@@ -80,13 +82,15 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
         raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
     beams = beams or Beams()
-    signal = read_signal_decay(dec_file) if dec_file is not None else None
+    signal = with_systems(read_signal_decay(dec_file)) if dec_file is not None else None
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
     model_rng = np.random.default_rng([seed, 4])
+    mass_rng = np.random.default_rng([seed, 5])
     book = generic_book() if signal is None else signal_book(signal.modes, signal.private)
     generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
-                                 enrichment=enrichment)
+                                 enrichment=enrichment,
+                                 before=lambda pythia: system_masses(pythia, book.motions, mass_rng))
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
@@ -109,9 +113,13 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
-             signal: SignalDecay | None,
-             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups]]:
-    """An initialised Pythia for a process, and the decay groups of its B's."""
+             signal: SignalDecay | None, enrichment: Enrichment | None,
+             before: Callable[[Any], Callable[[], None] | None] = lambda _: None,
+             ) -> tuple[Generator, Mapping[int, Groups]]:
+    """An initialised Pythia for a process, and the decay groups of its B's.
+
+    ``before`` makes, for that Pythia, what is called before each event of B's.
+    """
     groups: Mapping[int, Groups] = {}
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
@@ -120,7 +128,8 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
         groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
         code = process.code if signal is None else abs(signal.code)
         pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
-        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng)
+        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng,
+                    before=before(generator.pythia))
     return initialised(generator), groups
 
 

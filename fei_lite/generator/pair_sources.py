@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,13 +50,14 @@ def mixing_times(equal: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
 
 
 def start_pairs(generator: Generator, pairs: Sequence[tuple[int, int]], *, code: int, groups: Mapping[int, Groups],
-                beams: Beams, rng: np.random.Generator) -> None:
+                beams: Beams, rng: np.random.Generator, before: Callable[[], None] | None = None) -> None:
     """Let a Pythia decay B pairs; ``code`` is the B (511 mixes) whose mass they have.
 
     B's of ``groups`` (by PDG code) are replaced by copies (:mod:`fei_lite.generator.groups`).
+    ``before`` is called before each event.
     """
     source = pair_source_class()(pairs, mass=generator.pythia.particleData.m0(code), mixing=code == 511,
-                                 groups=groups, beams=beams, rng=rng)
+                                 groups=groups, beams=beams, rng=rng, before=before)
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -77,8 +78,10 @@ def pair_source_class() -> Any:
         """
 
         def __init__(self, pairs: Sequence[tuple[int, int]], *, mass: float, mixing: bool,
-                     groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator) -> None:
+                     groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator,
+                     before: Callable[[], None] | None) -> None:
             super().__init__()
+            self.before = before
             self.pairs, self.mass = pairs, mass
             self.mixing, self.groups, self.beams, self.rng = mixing, groups, beams, rng
             self.waiting: list[tuple[Any, ...]] = []
@@ -92,6 +95,8 @@ def pair_source_class() -> Any:
             return True
 
         def setEvent(self, _process: int = 0) -> bool:
+            if self.before is not None:
+                self.before()
             if not self.waiting:
                 self.waiting = self.draw()
             sqrt_s, px, py, pz, first, second = self.waiting.pop()
