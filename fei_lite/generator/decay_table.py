@@ -36,7 +36,7 @@ EXTRA_NAMES: Mapping[str, int] = {
 }
 
 #: Models whose kinematics :mod:`fei_lite.generator.matrix_elements` draws after Pythia: phase space serves until then.
-DRAWN_ANEW = frozenset({"BCL", "BGL", "HQET", "HQET2", "HQET3", "ISGW2", "LLSW", "SLPOLE", "SLBKPOLE"})
+DRAWN_ANEW = frozenset({"BCL", "BGL", "HQET", "HQET2", "HQET3", "ISGW2", "LLSW", "SLPOLE", "SLBKPOLE", "VUB"})
 
 _LEPTONS, _NEUTRINOS = (11, 13, 15), (12, 14, 16)
 _PHASE_SPACE, _OMEGA, _POLARISED, _DALITZ, _DOUBLE_DALITZ, _WEAK = 0, 1, 2, 11, 13, 22

@@ -87,10 +87,10 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     keep_rng = np.random.default_rng([seed, 2])
     model_rng = np.random.default_rng([seed, 4])
     mass_rng = np.random.default_rng([seed, 5])
-    book = generic_book() if signal is None else signal_book(signal.modes, signal.private)
+    book = (generic_book() if signal is None else signal_book(signal.modes, signal.private)).fresh()
     generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
                                  enrichment=enrichment,
-                                 before=lambda pythia: system_masses(pythia, book.motions, mass_rng))
+                                 before=lambda pythia: system_masses(pythia, book.systems, mass_rng))
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0

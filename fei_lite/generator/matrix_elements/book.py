@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.generator.decay_table import Mode, belle2_table
+from fei_lite.generator.matrix_elements.charmless import ShapeFunction
 from fei_lite.generator.matrix_elements.dineutrino import FermiMotion, dineutrino_transition
 from fei_lite.generator.matrix_elements.form_factors import Transition
 from fei_lite.generator.matrix_elements.models import transition
 from fei_lite.generator.matrix_elements.semileptonic import Spectrum
+from fei_lite.generator.matrix_elements.system import System
 from fei_lite.generator.records import has_antiparticle, hashed, mode_hash
 
 CHARGED, NEUTRINOS, TAU = (11, 13, 15), (12, 14, 16), 15
@@ -34,7 +36,7 @@ class Entry:
     hadron: int
     charm: bool
     transition: Transition | None = None
-    motion: FermiMotion | None = None
+    system: System | None = None
     broad: bool = False
     spectra: dict[float, Spectrum] = field(default_factory=dict)
 
@@ -56,9 +58,19 @@ class Book:
     chances: tuple[NDArray[np.float64], ...]
 
     @property
-    def motions(self) -> tuple[FermiMotion, ...]:
-        """Models that also draw the mass of the hadronic system, before Pythia decays the event."""
-        return tuple(entry.motion for found in self.entries for entry in found if entry and entry.motion)
+    def systems(self) -> tuple[System, ...]:
+        """Models that also draw the mass of the hadronic system, before Pythia decays the event; one of each hadron."""
+        found = {entry.system.hadron: entry.system for some in self.entries for entry in some if entry and entry.system}
+        return tuple(found.values())
+
+    def fresh(self) -> Book:
+        """The book for another run: with systems of its own, one of each hadron."""
+        own = {system.hadron: system.fresh() for system in self.systems}
+
+        def renewed(entry: Entry | None) -> Entry | None:
+            return entry if entry is None or entry.system is None else replace(entry, system=own[entry.system.hadron])
+
+        return replace(self, entries=tuple(tuple(renewed(entry) for entry in some) for some in self.entries))
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,9 @@ def entry_of(mother: int, mode: Mode, meant: Mapping[int, int]) -> Entry | None:
     if len(charged) == 1 and len(neutrinos) == 1 and neutrinos[0] == charged[0] + 1:
         if not hadrons:
             return Entry(mode.fraction, charged[0], 0, charm) if charged[0] == TAU else None
+        shape = ShapeFunction.of(mode.model, mode.parameters, hadrons[0])
+        if shape is not None:
+            return Entry(mode.fraction, charged[0], hadrons[0], charm, None, shape)
         found = transition(mode.model, mode.parameters, mother, hadrons[0])
         return None if found is None else Entry(mode.fraction, charged[0], hadrons[0], charm, found,
                                                 broad=is_broad(hadrons[0]))

@@ -6,7 +6,7 @@ Neutrinos are massless; one flavour stands for all three.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from fei_lite.generator.matrix_elements.bcl import longitudinal, simplified_seri
 from fei_lite.generator.matrix_elements.form_factors import Transition, scalar_amplitudes, vector_amplitudes
 from fei_lite.generator.matrix_elements.kinematics import breakup_momentum
 from fei_lite.generator.matrix_elements.k_nunu import f_plus
+from fei_lite.generator.matrix_elements.system import System
 
 Array = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ def quark_rate(s: ArrayLike, ratio: float) -> Array:
 
 
 @dataclass
-class FermiMotion:
+class FermiMotion(System):
     """B -> Xs nu nu of a b quark that moves in the B (Ali et al., hep-ph/9609449; arXiv:2511.10980).
 
     Momentum p of the b with density p^2 exp(-p^2 / p_f^2), its mass from
@@ -76,19 +77,13 @@ class FermiMotion:
     :func:`quark_rate` at the ratio m_s / m_b of ``rate_masses``. b -> s (nu nu) is
     isotropic; Xs is the s and the spectator, of at least ``least`` GeV. Masses
     ``strange``, ``spectator`` of the kinematics, all in GeV.
-
-    The pairs (M(Xs), q2) that were drawn are kept: the event that got a mass is
-    found by it.
     """
 
-    hadron: int
     strange: float = 0.2
     spectator: float = 0.0
     p_f: float = 0.461
     least: float = 1.1
     rate_masses: tuple[float, float] = (4.8, 0.2)
-    _masses: list[Array] = field(default_factory=list)
-    _q2: list[Array] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: str, parameters: Sequence[float], hadron: int) -> FermiMotion | None:
@@ -97,53 +92,28 @@ class FermiMotion:
             return None
         values = [0.2, 0.0, 0.461, 1.1, 4.8, 0.2]
         values[:len(parameters)] = parameters
-        return cls(abs(hadron), *values[:4], (values[4], values[5]))
+        return cls(abs(hadron), strange=values[0], spectator=values[1], p_f=values[2], least=values[3],
+                   rate_masses=(values[4], values[5]))
 
-    def draw(self, n: int, mass: float, rng: np.random.Generator) -> tuple[Array, Array]:
-        """M(Xs) and q2 (n,), for a B of ``mass`` GeV."""
-        found: list[Array] = []
-        missing = n
-        while missing > 0:
-            block = self._tried(2 * missing + 100, mass, rng)
-            found.append(block)
-            missing -= block.shape[1]
-        masses, q2 = np.concatenate(found, axis=1)[:, :n]
-        return masses, q2
-
-    def _tried(self, n: int, mass: float, rng: np.random.Generator) -> Array:
-        """(M(Xs), q2) of those of ``n`` tries that are possible, shape (2, k)."""
+    def tried(self, n: int, mass: float, rng: np.random.Generator) -> Array:
+        """M(Xs), q2 and 2 s of those of ``n`` tries that are possible, shape (3, k)."""
         p = self.p_f * np.sqrt(rng.gamma(1.5, size=n))
-        energy = np.sqrt(p**2 + self.spectator**2)
-        m_b2 = mass**2 + self.spectator**2 - 2.0 * mass * energy
+        m_b2 = mass**2 + self.spectator**2 - 2.0 * mass * np.sqrt(p**2 + self.spectator**2)
         ratio = self.rate_masses[1] / self.rate_masses[0]
         s = rng.uniform(0.0, (1.0 - ratio) ** 2, n)
-        # the rate has its maximum below 1.3: 3 s (1 - s) + (1 - s)^2 = (1 - s)(1 + 2 s) <= 9/8 at m_s = 0
-        good = rng.uniform(0.0, 1.3, n) < quark_rate(s, ratio)
-        good &= (m_b2 > 0.0) & (np.sqrt(s * np.maximum(m_b2, 0.0)) + self.strange < np.sqrt(np.maximum(m_b2, 0.0)))
-        p, energy, m_b, q2 = p[good], energy[good], np.sqrt(m_b2[good]), s[good] * m_b2[good]
+        # without m_s the rate is (1 - s)^2 (1 + 2 s) <= 1, with it less
+        good = rng.uniform(size=n) < quark_rate(s, ratio)
+        m_b = np.sqrt(np.maximum(m_b2, 0.0))
+        good &= (m_b2 > 0.0) & (np.sqrt(s) * m_b + self.strange < m_b)
+        p, m_b, s = p[good], m_b[good], s[good]
+        q2 = s * m_b**2
         k = breakup_momentum(m_b, self.strange, np.sqrt(q2))
         cos = rng.uniform(-1.0, 1.0, len(k))
         e_s = np.sqrt(k**2 + self.strange**2)
-        # boost of the s along the b's flight; the spectator flies against it
+        # the s is boosted along the flight of the b; the spectator flies against it
         gamma, boost = np.sqrt(p**2 + m_b**2) / m_b, p / m_b
-        total_energy = gamma * e_s + boost * k * cos + energy
-        along, across2 = gamma * k * cos + boost * e_s - p, k**2 * (1.0 - cos**2)
-        m2 = total_energy**2 - along**2 - across2
-        kept = m2 >= self.least**2
-        kept &= np.sqrt(np.maximum(m2, 0.0)) + np.sqrt(q2) < mass
-        return np.stack([np.sqrt(m2[kept]), q2[kept]])
-
-    def reserve(self, n: int, mass: float, rng: np.random.Generator) -> Array:
-        """Masses (n,) for the next events; :meth:`q2_of` knows them afterwards."""
-        masses, q2 = self.draw(n, mass, rng)
-        self._masses.append(masses)
-        self._q2.append(q2)
-        return masses
-
-    def q2_of(self, masses: Array) -> Array:
-        """q2 (n,) that belongs to masses that were reserved."""
-        known, q2 = np.concatenate(self._masses), np.concatenate(self._q2)
-        order = np.argsort(known)
-        place = np.searchsorted(known[order], masses).clip(1, len(known) - 1)
-        left = np.abs(known[order][place - 1] - masses) < np.abs(known[order][place] - masses)
-        return np.asarray(q2[order[place - left]])
+        energy = gamma * e_s + boost * k * cos + np.sqrt(p**2 + self.spectator**2)
+        along = gamma * k * cos + boost * e_s - p
+        m = np.sqrt(np.maximum(energy**2 - along**2 - k**2 * (1.0 - cos**2), 0.0))
+        kept = (m >= self.least) & (m + np.sqrt(q2) < mass)
+        return np.stack([m, q2, 2.0 * s])[:, kept]

@@ -1,7 +1,7 @@
-"""Hadronic systems whose mass a model draws before Pythia decays the event: Xs of B -> Xs nu nu.
+"""Hadronic systems whose mass a model draws before Pythia decays the event: Xs of B -> Xs nu nu, Xu of B -> Xu l nu.
 
-In Pythia such a system is a particle of its own, a copy without a width, whose
-mass is set anew for each event.
+In Pythia such a system has no width, and its mass is set anew for each event. Xs,
+which other decays make, is a copy there; two Xu in an event have the same mass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 
 from fei_lite.generator.decay_file import SignalDecay
 from fei_lite.generator.decay_table import Mode, belle2_table, require_modes
-from fei_lite.generator.matrix_elements.dineutrino import XS_NUNU, FermiMotion
+from fei_lite.generator.matrix_elements.dineutrino import XS_NUNU
+from fei_lite.generator.matrix_elements.system import System
 
 #: Codes of the copies, with what they stand for; the last digits, the quarks, stay.
 SYSTEMS = {130_343: 30_343, 130_353: 30_353}
@@ -40,21 +41,22 @@ def with_systems(signal: SignalDecay) -> SignalDecay:
                    modes={**modes, **{copy: require_modes(belle2_table(), SYSTEMS[copy]) for copy in used}})
 
 
-def system_masses(pythia: Any, motions: Sequence[FermiMotion], rng: np.random.Generator) -> Callable[[], None] | None:
-    """What sets the masses of the systems before each event of ``pythia``; None if there are no ``motions``."""
-    if not motions:
+def system_masses(pythia: Any, systems: Sequence[System], rng: np.random.Generator) -> Callable[[], None] | None:
+    """What sets the masses of the systems before each event of ``pythia``; None if there are none."""
+    if not systems:
         return None
     data = pythia.particleData
-    waiting: dict[int, list[float]] = {}
-    motion = {next(copy for copy, code in SYSTEMS.items() if code == m.hadron): m for m in motions}
+    copies = {code: copy for copy, code in SYSTEMS.items()}
+    models = {copies.get(system.hadron, system.hadron): system for system in systems}
     mother = data.m0(521)
-    for copy in motion:
-        data.mWidth(copy, 0.0)
+    for code in models:
+        data.mWidth(code, 0.0)
+    waiting: dict[int, list[float]] = {code: [] for code in models}
 
     def before() -> None:
-        for copy, model in motion.items():
-            if not waiting.get(copy):
-                waiting[copy] = model.reserve(_BLOCK, mother, rng).tolist()
-            data.m0(copy, waiting[copy].pop())
+        for code, model in models.items():
+            if not waiting[code]:
+                waiting[code] = model.reserve(_BLOCK, mother, rng).tolist()
+            data.m0(code, waiting[code].pop())
 
     return before

@@ -188,9 +188,8 @@ def _draw(family: Family, decays: Decays, m: Array, found: Analysers, rng: np.ra
         heavy = np.where(bare[rows], light, np.maximum(dressed[rows], light))
         mass = float(mass_of(family.p4[decays.mother[rows[:1]]])[0].round(5))
         if entry.transition is None:
-            assert entry.motion is not None
-            q2[rows] = entry.motion.q2_of(m[rows])
-            amplitudes[1, rows] = 1.0
+            assert entry.system is not None
+            q2[rows], amplitudes[:, rows] = entry.system.belonging(m[rows])
             continue
         if mass not in entry.spectra:
             entry.spectra[mass] = Spectrum(entry.transition, mass, light, BROAD_STEP if entry.broad else NARROW_STEP)
