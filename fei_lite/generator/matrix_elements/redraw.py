@@ -70,7 +70,7 @@ class Decays:
 
 def redrawn(records: Jagged, book: Book, rng: np.random.Generator, copies: Mapping[int, int]) -> Jagged:
     """A block of records with the decays of ``book`` drawn anew; ``copies`` are the codes of groups of B decays."""
-    family = Family(records, copies, book.meant)
+    family = Family(records, {copy: code for copy, code in copies.items() if copy not in book.meant}, book.meant)
     moves = Moves()
     if len(book.meant):
         turn_vectors(family, moves, rng)
