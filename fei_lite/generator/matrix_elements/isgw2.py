@@ -6,15 +6,17 @@ are in `isgw2.toml`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.data_files import Strict, read_toml
+from fei_lite.errors import SimulationError
 from fei_lite.generator.matrix_elements.form_factors import (
     Transition,
     isgw_vector_amplitudes,
@@ -96,19 +98,41 @@ def coupling(quark: float, scale: float) -> float:
     return float(12.0 * np.pi / (33.0 - 2.0 * flavours) / np.log(scale**2 / _LAMBDA2))
 
 
+class _Mother(Strict):
+    codes: tuple[int, ...]
+    heavy: float
+    spectator: float
+    beta: float
+    mass: float
+    flavours: int
+
+
+class _Daughter(Strict):
+    mother: str
+    state: Literal["1S0", "3S1", "1P1", "3P1", "3P0", "3P2"]
+    codes: tuple[int, ...]
+    quark: float
+    beta: float
+    mass: float
+    flavours: int
+    factor: float = 1.0
+
+
+class _Table(Strict):
+    mother: dict[str, _Mother]
+    daughter: tuple[_Daughter, ...]
+
+
 @cache
 def _parameters() -> Mapping[tuple[int, int], tuple[str, Quarks]]:
-    """Class and parameters by (mother, daughter), absolute PDG codes."""
-    data = tomllib.loads((files("fei_lite.generator.matrix_elements") / "isgw2.toml").read_text(encoding="utf-8"))
+    """State and parameters by (mother, daughter), absolute PDG codes."""
+    table = read_toml(files("fei_lite.generator.matrix_elements") / "isgw2.toml", _Table, error=SimulationError)
     found = {}
-    for item in data["daughter"]:
-        mother = data["mother"][item["mother"]]
-        quarks = Quarks(mother["heavy"], item["quark"], mother["spectator"], mother["beta"] ** 2, item["beta"] ** 2,
-                        mother["mass"], item["mass"], (mother["flavours"], item["flavours"]),
-                        item.get("factor", 1.0))
-        for code in mother["codes"]:
-            for daughter in item["codes"]:
-                found[code, daughter] = (item["class"], quarks)
+    for item in table.daughter:
+        mother = table.mother[item.mother]
+        quarks = Quarks(mother.heavy, item.quark, mother.spectator, mother.beta**2, item.beta**2, mother.mass, item.mass,
+                        (mother.flavours, item.flavours), item.factor)
+        found.update({(code, daughter): (item.state, quarks) for code in mother.codes for daughter in item.codes})
     return found
 
 

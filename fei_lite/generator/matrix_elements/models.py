@@ -1,8 +1,4 @@
-"""Which EvtGen model means which transition.
-
-``transition`` knows the semileptonic models; :data:`FOLLOWED` names all models
-whose kinematics this package draws, :data:`APPROXIMATED` those it only comes near.
-"""
+"""Which EvtGen model means which semileptonic transition."""
 
 from __future__ import annotations
 
