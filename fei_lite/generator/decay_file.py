@@ -17,7 +17,7 @@ further ``Decay`` blocks describe how its daughters decay, there only::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,5 +123,5 @@ def _modes(parser: Any, name: str, aliases: Mapping[str, str], copies: Mapping[s
             if copy is not None:
                 waiting.remove(copy)
             products.append(code if copy is None else copy)
-        out.append(Mode(mode.fraction, tuple(products), mode.matrix_element, mode.model))
+        out.append(replace(mode, products=tuple(products)))
     return tuple(out)

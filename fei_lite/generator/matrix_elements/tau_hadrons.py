@@ -31,7 +31,7 @@ from fei_lite.generator.matrix_elements.tau import TAU_MASS, three_pion_rate
 Array = NDArray[np.float64]
 
 _TAU, _VECTORS = 15, (213, 323)
-_PION, _PION0 = 0.13957, 0.13498
+_PION, _PION0, _RHO_PI = 0.13957, 0.13498, 0.775 + 0.13957  # GeV
 #: The a1 of TAUHADNU in the Belle II decay table: mass, width, GeV.
 A1 = (1.23, 0.4)
 
@@ -124,9 +124,16 @@ def _proposed(n: int, rng: np.random.Generator, *, neutral: bool) -> tuple[Array
 
 def _weights(p4: Array, charge: Array) -> Array:
     """Squared matrix element of proposals, with the a1."""
-    total = mass_of(p4[1] + p4[2] + p4[3])
-    propagator = 1.0 / ((A1[0] ** 2 - total**2) ** 2 + (A1[0] * A1[1]) ** 2)
-    return three_pion_rate(p4[1], p4[2], p4[3], p4[0], charge) * propagator
+    s = mass_of(p4[1] + p4[2] + p4[3]) ** 2
+    width = A1[0] * A1[1] * _running(s) / _running(np.array([A1[0] ** 2]))
+    return three_pion_rate(p4[1], p4[2], p4[3], p4[0], charge) / ((A1[0] ** 2 - s) ** 2 + width**2)
+
+
+def _running(s: Array) -> Array:
+    """Phase space of a1 -> rho pi as a function of the mass squared (Kuehn, Santamaria, eq. 3.16), up to a factor."""
+    x = s - 9.0 * _PION**2
+    above = s * (1.623 + 10.38 / s - 9.32 / s**2 + 0.65 / s**3)
+    return np.where(s > _RHO_PI**2, above, 4.1 * x**3 * (1.0 - 3.3 * x + 5.8 * x**2))
 
 
 @cache
