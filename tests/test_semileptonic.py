@@ -233,7 +233,8 @@ def test_massless_leptons_of_pseudoscalars_follow_sine_squared():
 def test_published_polarisations():
     """Would catch wrong tau helicities: P_tau(D) = 0.325, P_tau(D*) = -0.497, F_L(D*) = 0.46 (arXiv:1203.2654 and
     1212.1878: -0.497 +- 0.013, F_L = 0.457 +- 0.010)."""
-    for parameters, code, m, expected, error in ((HQET3_D, 411, M_D, 0.325, 0.012), (HQET3_DST, 413, M_DST, -0.497, 0.015)):
+    cases = (HQET3_D, 411, M_D, 0.325, 0.012), (HQET3_DST, 413, M_DST, -0.497, 0.015)
+    for parameters, code, m, expected, error in cases:
         decays = drawn(transition("HQET3", parameters, 511, code), m, M_TAU, 200_000, seed=7)
         assert decays.spin[:, 2].mean() == pytest.approx(expected, abs=error)
         if code == 413:

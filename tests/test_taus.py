@@ -83,7 +83,7 @@ def test_pair_correlation(cos, energy):
 
 
 def test_turned_decays_have_the_density():
-    """Would catch a rotation that does not take the polarimeter to the drawn direction: mean of s.h is |s|^2 |h|^2 / 3."""
+    """Would catch a rotation that does not take the polarimeter to the drawn direction: mean of R h is s h^2 / 3."""
     rng = np.random.default_rng(4)
     n = 100_000
     spin, h = np.tile([0.2, -0.5, 0.4], (n, 1)), np.tile([0.0, 0.6, 0.3], (n, 1))
@@ -104,11 +104,11 @@ def test_three_pions_conserve_and_have_an_a1():
     assert 0.25 < np.mean(np.abs(rho - 0.775) < 0.1) < 0.55
 
 
-def taus(folder, mode, n=6000, *, mother="B+ \n1.0 mytau+ nu_tau SLN", conjugate="Alias mytau- tau-\n"):
+def taus(folder, mode, n=6000):
+    """Events of B+ -> tau+ nu with one mode of the tau."""
     path = folder / "tau.dec"
-    path.write_text(f"Alias mytau+ tau+\n{conjugate}ChargeConj mytau+ mytau-\nnoPhotos\n"
-                    f"Decay {mother};\nEnddecay\nDecay mytau+\n1.0 {mode};\nEnddecay\nEnd\n"
-                    .replace("noPhotos\n", ""))
+    path.write_text("Alias mytau+ tau+\nAlias mytau- tau-\nChargeConj mytau+ mytau-\n"
+                    f"Decay B+\n1.0 mytau+ nu_tau SLN;\nEnddecay\nDecay mytau+\n1.0 {mode};\nEnddecay\nEnd\n")
     return Events(next(generate("signal", n, seed=31, dec_file=path, batch_size=n)))
 
 
@@ -133,7 +133,7 @@ def test_pion_of_b_to_tau_nu(tmp_path):
 
 
 def test_electron_of_b_to_tau_nu(tmp_path):
-    """Would catch a spectrum that is not Michel's: mean x = 7/10, mean cos = -1/9, mean x cos = -2/15 * 7/10 ... of
+    """Would catch a spectrum that is not Michel's: mean x = 7/10, mean cos = -1/9, mean x cos = -1/10, of
     dGamma ~ x^2 [3 - 2x - cos (2x - 1)] for this tau+."""
     events = taus(tmp_path, "mu+ nu_mu anti-nu_tau TAULNUNU")
     (muon, *_), flight, found, b = in_tau(events, (13, 14, 16))

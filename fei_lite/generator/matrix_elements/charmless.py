@@ -21,17 +21,19 @@ Array = NDArray[np.float64]
 
 VUB = "VUB"
 _HADRONS = (30113, 30213)
-_LEAST = 0.6  # GeV; lighter strings do not fragment
-
 
 @dataclass
 class ShapeFunction(System):
-    """``m_b`` (GeV) and ``a`` of the shape function; ``edges`` (GeV) and ``weights`` of M(X)."""
+    """``m_b`` (GeV) and ``a`` of the shape function; ``edges`` (GeV) and ``weights`` of M(X).
+
+    Lighter systems than ``least`` GeV are left out: Pythia does not fragment them.
+    """
 
     m_b: float = 4.8
     a: float = 1.29
     edges: tuple[float, ...] = ()
     weights: tuple[float, ...] = ()
+    least: float = 0.6
 
     @classmethod
     def of(cls, model: str, parameters: Sequence[float], hadron: int) -> ShapeFunction | None:
@@ -50,7 +52,7 @@ class ShapeFunction(System):
         quark, s = quark[good], s[good]
         q2 = s * quark**2
         m = np.sqrt((mass - quark) * (mass - q2 / quark))
-        kept = (m > _LEAST) & (m + np.sqrt(q2) < mass)
+        kept = (m > self.least) & (m + np.sqrt(q2) < mass)
         if self.edges:
             weights = np.concatenate([[0.0], self.weights])[np.searchsorted(self.edges, m, side="right")]
             kept &= rng.uniform(size=len(m)) * max(self.weights) < weights

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.generator.matrix_elements.bcl import longitudinal, simplified_series
 from fei_lite.generator.matrix_elements.form_factors import Transition, scalar_amplitudes, vector_amplitudes
-from fei_lite.generator.matrix_elements.kinematics import breakup_momentum
 from fei_lite.generator.matrix_elements.k_nunu import f_plus
+from fei_lite.generator.matrix_elements.kinematics import breakup_momentum
 from fei_lite.generator.matrix_elements.system import System
 
 Array = NDArray[np.float64]

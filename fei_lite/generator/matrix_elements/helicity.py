@@ -25,7 +25,8 @@ _HELICITIES = (1, 0, -1)
 def rate(amplitudes: Array, ratio: Array) -> Array:
     """Angle-integrated rate (n,) at fixed q2, up to a factor; ``ratio`` is m_l^2 / q2."""
     plus, zero, minus, time = amplitudes
-    return np.asarray((1.0 - ratio) ** 2 * ((plus**2 + zero**2 + minus**2) * (1.0 + 0.5 * ratio) + 1.5 * ratio * time**2))
+    found = (plus**2 + zero**2 + minus**2) * (1.0 + 0.5 * ratio) + 1.5 * ratio * time**2
+    return np.asarray((1.0 - ratio) ** 2 * found)
 
 
 def lepton_polynomial(amplitudes: Array, ratio: Array, anti: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
@@ -43,12 +44,12 @@ def draw_cosines(coefficients: tuple[Array, Array, Array], rng: np.random.Genera
     """One c in [-1, 1] for each density a0 + a1 c + a2 c^2 (n,), by rejection."""
     a0, a1, a2 = coefficients
     top = np.divide(-a1, 2.0 * a2, out=np.ones_like(a1), where=a2 < 0.0).clip(-1.0, 1.0)
-    ceiling = np.maximum(a0 + np.abs(a1) + a2, a0 + a1 * top + a2 * top**2)
+    bound = np.maximum(a0 + np.abs(a1) + a2, a0 + a1 * top + a2 * top**2)
     out = np.empty(len(a0))
     waiting = np.arange(len(a0))
     while len(waiting):
         c = rng.uniform(-1.0, 1.0, len(waiting))
-        good = rng.uniform(size=len(waiting)) * ceiling[waiting] < a0[waiting] + a1[waiting] * c + a2[waiting] * c**2
+        good = rng.uniform(size=len(waiting)) * bound[waiting] < a0[waiting] + a1[waiting] * c + a2[waiting] * c**2
         out[waiting[good]] = c[good]
         waiting = waiting[~good]
     return out
@@ -102,19 +103,19 @@ def draw_decay(leptonic: Array, spin: NDArray, analyser: NDArray, rng: np.random
     incoherent sum, since the sum of d^2 over m is at most 1.
     """
     n = leptonic.shape[2]
-    cos, chi = rng.uniform(-1.0, 1.0, n), rng.uniform(-np.pi, np.pi, n)
-    ceiling = np.sum(np.abs(leptonic) ** 2, axis=(0, 1)) * np.where(analyser == PHOTON, 2.0, 1.0)
+    cos, chi = np.asarray(rng.uniform(-1.0, 1.0, n)), np.asarray(rng.uniform(-np.pi, np.pi, n))
+    bound = np.sum(np.abs(leptonic) ** 2, axis=(0, 1)) * np.where(analyser == PHOTON, 2.0, 1.0)
     waiting = np.flatnonzero((analyser != UNSEEN) & (spin > 0))
     while len(waiting):
         cos[waiting], chi[waiting] = rng.uniform(-1, 1, len(waiting)), rng.uniform(-np.pi, np.pi, len(waiting))
         found = joint_amplitudes(leptonic[:, :, waiting], spin[waiting], analyser[waiting], cos[waiting], chi[waiting])
         density = np.sum(np.abs(found) ** 2, axis=(0, 1))
-        waiting = waiting[rng.uniform(size=len(waiting)) * ceiling[waiting] >= density]
+        waiting = waiting[rng.uniform(size=len(waiting)) * bound[waiting] >= density]
     return cos, chi
 
 
 def lepton_spin(joint: Array) -> Array:
-    """Polarisation vectors (n, 3) of the lepton: along x, y, z with z its flight in the W's frame, y = Y of the plane."""
+    """Polarisation vectors (n, 3) of the lepton: along x, y, z; z is its flight in the W's frame, y the axis Y."""
     plus, minus = joint
     total = np.sum(np.abs(joint) ** 2, axis=(0, 1))
     mixed = np.sum(plus * np.conj(minus), axis=0)

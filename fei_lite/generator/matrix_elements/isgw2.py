@@ -130,8 +130,8 @@ def _parameters() -> Mapping[tuple[int, int], tuple[str, Quarks]]:
     found = {}
     for item in table.daughter:
         mother = table.mother[item.mother]
-        quarks = Quarks(mother.heavy, item.quark, mother.spectator, mother.beta**2, item.beta**2, mother.mass, item.mass,
-                        (mother.flavours, item.flavours), item.factor)
+        quarks = Quarks(mother.heavy, item.quark, mother.spectator, mother.beta**2, item.beta**2, mother.mass,
+                        item.mass, (mother.flavours, item.flavours), item.factor)
         found.update({(code, daughter): (item.state, quarks) for code in mother.codes for daughter in item.codes})
     return found
 

@@ -22,8 +22,8 @@ _MODELS: Mapping[tuple[str, int], tuple[tuple[int, ...], Callable[..., Transitio
     ("SLBKPOLE", 0): ((4,), ff.becirevic_kaidalov),
 }
 
-#: Daughters of Belle II's LLSW: absolute PDG code modulo 100 000, without the light quark.
-_LLSW: Mapping[int, Callable[[float, float, float, float], Transition] | Callable[[float, float, float], Transition]] = {
+#: Daughters of Belle II's LLSW: absolute PDG codes of the charged ones.
+_LLSW: Mapping[int, Callable[..., Transition]] = {
     10411: llsw.scalar, 10413: llsw.narrow_axial, 20413: llsw.broad_axial, 415: llsw.tensor,
 }
 

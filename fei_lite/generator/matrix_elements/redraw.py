@@ -30,7 +30,14 @@ from fei_lite.generator.matrix_elements.kinematics import (
     units,
 )
 from fei_lite.generator.matrix_elements.moves import Moves
-from fei_lite.generator.matrix_elements.semileptonic import BROAD_STEP, NARROW_STEP, Drawn, Spectrum, analyser_direction, draw_angles
+from fei_lite.generator.matrix_elements.semileptonic import (
+    BROAD_STEP,
+    NARROW_STEP,
+    Drawn,
+    Spectrum,
+    analyser_direction,
+    draw_angles,
+)
 from fei_lite.generator.matrix_elements.tau import TAU_MASS, pair_correlation, turned
 from fei_lite.generator.matrix_elements.tau_decays import polarimeters
 from fei_lite.generator.matrix_elements.tau_hadrons import redraw_three_pions, turn_vectors
@@ -157,7 +164,7 @@ def find_decays(family: Family, book: Book, rng: np.random.Generator) -> Decays:
 
 def _with_roles(family: Family, mothers: Rows, owner: Rows, rows: Rows, entry: Rows,
                 entries: tuple[Entry, ...]) -> Decays:
-    """Who is who among the products. Of two neutrinos, the lepton is the one that the quark's charge conjugate makes."""
+    """Who is who among the products. Of two neutrinos, that of a b quark is the lepton, the antineutrino of an anti-b."""
     n = len(mothers)
     lepton, neutrino, hadron = (np.full(n, -1) for _ in range(3))
     absolute, code = family.absolute[rows], family.code[rows]
@@ -234,7 +241,7 @@ def _pair_frame(flight: Array, p: Array, q2: Array) -> Array:
 
 def _leptons(family: Family, decays: Decays, drawn: Drawn, axes: Array, mirror: NDArray[np.bool_], frame: Array,
              to_rest: Array, moves: Moves, rng: np.random.Generator) -> None:
-    """The lepton (with what it radiated) and the neutrino; ``frame`` leads from the pair's frame to that of the event."""
+    """The lepton (with what it radiated) and the neutrino; ``frame`` leads from the pair's rest frame to the event."""
     root = np.sqrt(drawn.q2)
     lepton = np.array([_LEPTON_MASS[entry.lepton] for entry in decays.entries])[decays.entry]
     alone = np.bincount(decays.radiator, minlength=len(root)) == 0

@@ -47,7 +47,10 @@ def differential_rate(transition: Transition, mass: float, lepton: float, m: Arr
 
 @dataclass
 class Spectrum:
-    """The q2 spectra of one transition, mother and lepton (masses in GeV), tabulated when they are needed, ``step`` GeV apart."""
+    """The q2 spectra of one transition, mother and lepton (masses in GeV).
+
+    Tables for masses of X that are ``step`` GeV apart are made when they are needed.
+    """
 
     transition: Transition
     mass: float

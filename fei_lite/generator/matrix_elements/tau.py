@@ -129,14 +129,14 @@ def polarised_cosines(slope: Array, rng: np.random.Generator) -> Array:
     return np.asarray(np.clip((2.0 * (2.0 * u - 1.0) + a) / (1.0 + root), -1.0, 1.0))
 
 
-def pair_correlation(cos: Array, gamma: float) -> Array:
+def pair_correlation(cos: Array, gamma: Array | float) -> Array:
     """Spin correlation R (n, 3, 3) of e+e- -> photon -> tau- tau+ at ``cos``, averaged over the beams.
 
     The rate of the pair is 1 + sum R_ij s-_i s+_j; axes (transverse in the
     plane, towards larger angles; normal; along the tau-), the same for both rest frames. ``gamma`` is
     the taus' energy over mass. Y.-S. Tsai, Phys. Rev. D 4, 2821.
     """
-    sin2, g2 = 1.0 - cos**2, 1.0 / gamma**2
+    sin2, g2 = 1.0 - cos**2, 1.0 / np.square(gamma)
     norm = 1.0 + cos**2 + g2 * sin2
     out = np.zeros((len(cos), 3, 3))
     out[:, 0, 0] = (1.0 + g2) * sin2

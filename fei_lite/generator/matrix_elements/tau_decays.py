@@ -17,6 +17,61 @@ _TWO = {(111, 211), (111, 321), (211, 311), (130, 211), (211, 310), (310, 321), 
 _VECTORS = (213, 323)
 
 
+class _Taus:
+    """Decays of taus with the same products: ``codes`` and rows ``table`` (n, 6), 0 and -1 where there are fewer."""
+
+    def __init__(self, family: Family, table: NDArray[np.intp], codes: NDArray, charge: Array, back: Array) -> None:
+        self.family, self.table, self.codes, self.charge, self.back = family, table, codes, charge, back
+
+    def rows(self, code: int, number: int = 0) -> NDArray[np.intp]:
+        """Rows (n,) of the product ``number`` of a code."""
+        column = np.argsort(self.codes != code, axis=1, kind="stable")[:, number]
+        return np.asarray(self.table[np.arange(len(self.table)), column])
+
+    def at_rest(self, rows: NDArray[np.intp]) -> Array:
+        """Four-momenta (n, 4) in the rest frames of the taus."""
+        return transform(self.back, self.family.p4[rows])
+
+    def along(self, code: int) -> Array:
+        """h along the flight of a product: of tau-, for tau+ against it."""
+        return -self.charge[:, None] * units(self.at_rest(self.rows(code))[:, :3])
+
+    def of_vector(self, code: int, neutrino: Array) -> Array:
+        """h of tau -> V nu with V -> two mesons; zero for other decays of the V."""
+        owner, found = self.family.made(self.rows(code))
+        pair = nth(owner, found, len(self.table), 2)
+        two = two_meson_polarimeter(self.at_rest(pair[:, 0]), self.at_rest(pair[:, 1]), neutrino, self.charge)
+        return np.where(np.all(pair >= 0, axis=1)[:, None], two, 0.0)
+
+    def like_and_odd(self) -> list[NDArray[np.intp]]:
+        """Rows of three charged pions, those of the tau's charge first."""
+        pions = np.stack([self.rows(211, k) for k in range(3)], axis=1)
+        same = np.sign(self.family.code[pions]) == self.charge[:, None]
+        return list(np.take_along_axis(pions, np.argsort(~same, axis=1, kind="stable"), axis=1).T)
+
+    def polarimeters(self) -> Array:
+        """h (n, 3); zero for decays that are not known."""
+        present = sorted(self.codes[0][self.codes[0] > 0].tolist())
+        hadrons = [code for code in present if code not in (11, 12, 13, 14, _TAU_NEUTRINO)]
+        neutrino = self.at_rest(self.rows(_TAU_NEUTRINO))
+        for lepton in (11, 13):
+            if present == sorted((lepton, lepton + 1, _TAU_NEUTRINO)):
+                return self.along(lepton + 1)
+        if len(hadrons) == len(present) - 1:
+            if len(hadrons) == 1 and hadrons[0] in _MESONS:
+                return self.along(hadrons[0])
+            if len(hadrons) == 1 and hadrons[0] in _VECTORS:
+                return self.of_vector(hadrons[0], neutrino)
+            if tuple(hadrons) in _TWO:
+                first, second = (self.at_rest(self.rows(code)) for code in hadrons)
+                return two_meson_polarimeter(first, second, neutrino, self.charge)
+            if hadrons in ([111, 111, 211], [211, 211, 211]):
+                rows = self.like_and_odd() if hadrons[0] == 211 else [self.rows(111), self.rows(111, 1), self.rows(211)]
+                first, second, odd = (self.at_rest(r) for r in rows)
+                return three_pion_polarimeter(first, second, odd, neutrino, self.charge)
+        return np.zeros((len(self.table), 3))
+
+
 def polarimeters(family: Family, rows: NDArray[np.intp], back: Array) -> Array:
     """Polarimeter vectors (n, 3) of the taus ``rows``, in their rest frames, to which ``back`` (n, 4, 4) leads.
 
@@ -25,56 +80,11 @@ def polarimeters(family: Family, rows: NDArray[np.intp], back: Array) -> Array:
     out = np.zeros((len(rows), 3))
     owner, found = family.made(rows)
     table = nth(owner, found, len(rows), 6)
-    counts = np.sum(table >= 0, axis=1)
     codes = np.where(table >= 0, family.absolute[table], 0)
+    ordered = np.sort(codes, axis=1)
     charge = -np.sign(family.code[rows]).astype(np.float64)
-
-    def at_rest(which: NDArray[np.intp], particles: NDArray[np.intp]) -> Array:
-        return transform(back[which], family.p4[particles])
-
-    for pattern in {tuple(sorted(c[:n])) for c, n in zip(codes.tolist(), counts.tolist(), strict=True)}:
-        which = np.flatnonzero((counts == len(pattern)) & np.all(
-            np.sort(codes, axis=1)[:, 6 - len(pattern):] == np.array(sorted(pattern)), axis=1))
-        if not 2 <= len(pattern) <= 4 or _TAU_NEUTRINO not in pattern:
-            continue
-        out[which] = _pattern(family, which, table[which], codes[which], charge[which], at_rest)
+    for pattern in np.unique(ordered, axis=0):
+        which = np.flatnonzero(np.all(ordered == pattern, axis=1))
+        if _TAU_NEUTRINO in pattern and np.count_nonzero(pattern) <= 4:
+            out[which] = _Taus(family, table[which], codes[which], charge[which], back[which]).polarimeters()
     return out
-
-
-def _pattern(family, which, table, codes, charge, at_rest):  # type: ignore[no-untyped-def]
-    """Polarimeters of decays with the same products; zero for those not known."""
-    def one(code: int, number: int = 0) -> NDArray[np.intp]:
-        column = np.argsort(codes != code, axis=1, kind="stable")[:, number]
-        return np.asarray(table[np.arange(len(table)), column])
-
-    present = sorted(codes[0][codes[0] > 0].tolist())
-    hadrons = [c for c in present if c not in (11, 12, 13, 14, _TAU_NEUTRINO)]
-    neutrino = at_rest(which, one(_TAU_NEUTRINO))
-    for lepton in (11, 13):
-        if present == sorted((lepton, lepton + 1, _TAU_NEUTRINO)):
-            return -charge[:, None] * units(at_rest(which, one(lepton + 1))[:, :3])
-    if len(hadrons) != len(present) - 1:
-        return np.zeros((len(which), 3))
-    if len(hadrons) == 1 and hadrons[0] in _MESONS:
-        return -charge[:, None] * units(at_rest(which, one(hadrons[0]))[:, :3])
-    if len(hadrons) == 1 and hadrons[0] in _VECTORS:
-        owner, found = family.made(one(hadrons[0]))
-        pair = nth(owner, found, len(which), 2)
-        good = np.all(pair >= 0, axis=1)
-        out = np.zeros((len(which), 3))
-        out[good] = two_meson_polarimeter(at_rest(which[good], pair[good, 0]), at_rest(which[good], pair[good, 1]),
-                                          neutrino[good], charge[good])
-        return out
-    if len(hadrons) == 2 and tuple(hadrons) in _TWO:
-        return two_meson_polarimeter(at_rest(which, one(hadrons[0])), at_rest(which, one(hadrons[1])), neutrino,
-                                     charge)
-    if hadrons == [111, 111, 211]:
-        rows = (one(111), one(111, 1), one(211))
-    elif hadrons == [211, 211, 211]:
-        pions = np.stack([one(211, k) for k in range(3)], axis=1)
-        same = np.sign(family.code[pions]) == charge[:, None]
-        order = np.argsort(~same, axis=1, kind="stable")
-        rows = tuple(np.take_along_axis(pions, order, axis=1).T)
-    else:
-        return np.zeros((len(which), 3))
-    return three_pion_polarimeter(*(at_rest(which, r) for r in rows), neutrino, charge)

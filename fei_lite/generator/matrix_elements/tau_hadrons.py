@@ -148,11 +148,11 @@ def draw_three_pions(n: int, charge: Array, rng: np.random.Generator, *, neutral
     """Neutrino, two like pions and the odd one (4, n, 4) of unpolarised taus, in their rest frames; random axes."""
     out = np.empty((4, n, 4))
     waiting = np.arange(n)
-    ceiling = _largest(neutral)
+    bound = _largest(neutral)
     while len(waiting):
         trials = 30 * len(waiting) + 100
         p4, weight = _proposed(trials, rng, neutral=neutral)
-        good = np.flatnonzero(rng.uniform(size=trials) * ceiling < weight * _weights(p4, np.full(trials, -1.0)))
+        good = np.flatnonzero(rng.uniform(size=trials) * bound < weight * _weights(p4, np.full(trials, -1.0)))
         taken = good[:len(waiting)]
         mirror = np.where(charge[waiting[:len(taken)], None] > 0, [-1.0, -1.0, -1.0, 1.0], 1.0)
         out[:, waiting[:len(taken)]] = p4[:, taken] * mirror
