@@ -46,9 +46,10 @@ class Book:
     """Entries by hash of mother and products.
 
     ``mothers`` are the absolute codes of all mothers, as ``raw`` of
-    :class:`~fei_lite.generator.matrix_elements.family.Family` has them; ``meant`` maps the codes of a signal decay's private particles to PDG codes. Modes
-    with equal products share a hash: one of ``entries[keys]`` is drawn for each
-    decay, by their fractions; None stands for a mode that is left as it is.
+    :class:`~fei_lite.generator.matrix_elements.family.Family` has them; ``meant``
+    maps the codes of a signal decay's private particles to PDG codes. Modes with
+    equal products share a hash: one of ``entries[keys]`` is drawn for each decay,
+    by their fractions; None stands for a mode that is left as it is.
     """
 
     mothers: NDArray[np.int64]

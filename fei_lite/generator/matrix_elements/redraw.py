@@ -164,7 +164,7 @@ def find_decays(family: Family, book: Book, rng: np.random.Generator) -> Decays:
 
 def _with_roles(family: Family, mothers: Rows, owner: Rows, rows: Rows, entry: Rows,
                 entries: tuple[Entry, ...]) -> Decays:
-    """Who is who among the products. Of two neutrinos, that of a b quark is the lepton, the antineutrino of an anti-b."""
+    """Who is who among the products. Of two neutrinos, a b quark makes the neutrino as lepton, an anti-b the other."""
     n = len(mothers)
     lepton, neutrino, hadron = (np.full(n, -1) for _ in range(3))
     absolute, code = family.absolute[rows], family.code[rows]
@@ -196,7 +196,8 @@ def _draw(family: Family, decays: Decays, m: Array, found: Analysers, rng: np.ra
         mass = float(mass_of(family.p4[decays.mother[rows[:1]]])[0].round(5))
         if entry.transition is None:
             assert entry.system is not None
-            q2[rows], amplitudes[:, rows] = entry.system.belonging(m[rows])
+            drawn, amplitudes[:, rows] = entry.system.belonging(m[rows])
+            q2[rows] = np.maximum(drawn, heavy**2 * (1.0 + 1e-9))  # those models know massless leptons only
             continue
         if mass not in entry.spectra:
             entry.spectra[mass] = Spectrum(entry.transition, mass, light, BROAD_STEP if entry.broad else NARROW_STEP)
