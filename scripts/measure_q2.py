@@ -25,7 +25,18 @@ from fei_lite.reconstruction.kinematics import track_kinematics
 from fei_lite.roe import masked_objects, mass_squared, rest_of_event, rest_variables, tag_side
 from fei_lite.used_objects import object_bits
 
-DECAYS = "Decay B+\n0.5 K+ nu_tau anti-nu_tau PHSP;\n0.5 mu+ nu_mu PHSP;\nEnddecay\nEnd\n"
+DECAYS = """
+Decay Upsilon(4S)
+0.5 B+sig B- VSS;
+0.5 B-sig B+ VSS;
+Enddecay
+Decay B+sig
+0.5 K+ nu_tau anti-nu_tau PHSP;
+0.5 mu+ nu_mu PHSP;
+Enddecay
+CDecay B-sig
+End
+"""
 KAON, MUON = 321, 13
 
 

@@ -15,14 +15,20 @@ DECAYS = """
 Alias MyD0 D0
 Alias Myanti-D0 anti-D0
 ChargeConj MyD0 Myanti-D0
-Decay B+
+Decay Upsilon(4S)
+0.5 B+sig B- VSS;
+0.5 B-sig B+ VSS;
+Enddecay
+Decay B+sig
 0.8 Myanti-D0 pi+ PHSP;
 0.2 Myanti-D0 pi+ pi0 PHSP;
 Enddecay
+CDecay B-sig
 Decay Myanti-D0
 0.7 K+ pi- PHSP;
 0.3 K+ pi- pi0 PHSP;
 Enddecay
+CDecay MyD0
 End
 """
 

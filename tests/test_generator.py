@@ -13,6 +13,7 @@ from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.errors import SimulationError
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost
+from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.decay_table import belle2_table, fragments
 from fei_lite.generator.fragmentation import accepted_shares, parton_modes
 from fei_lite.generator.generate import generate
@@ -207,13 +208,17 @@ def test_same_seed_same_events():
 
 
 SIGNAL = """
+Decay Upsilon(4S)
+0.5 B+sig B- VSS;
+0.5 B-sig B+ VSS;
+Enddecay
 Alias MyK*+ K*+
 Alias MyK*- K*-
 ChargeConj MyK*+ MyK*-
-Decay B+
+Decay B+sig
 1.0 MyK*+ nu_tau anti-nu_tau PHSP;
 Enddecay
-CDecay B-
+CDecay B-sig
 Decay MyK*+
 1.0 K+ pi0 VSS;
 Enddecay
@@ -241,7 +246,7 @@ def test_signal_decay(tmp_path):
                 signs.append(sign)
     assert np.array_equal(counter.sum(axis=1), np.ones(3000))
     assert abs(np.mean(signs)) < 0.1
-    assert not np.isin(np.abs(g["pdg"]) // 10_000, np.arange(31, 100)).any()  # the copies of the aliases
+    assert not np.isin(np.abs(g["pdg"]), list(read_signal_decay(path).copies)).any()
     assert not np.isin(np.abs(g["pdg"]), list(COPIES)).any()
     kstars = np.flatnonzero(np.abs(g["pdg"]) == 323)
     from_signal = np.isin(g["mother"][kstars], [1, 2])

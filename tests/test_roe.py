@@ -39,10 +39,15 @@ from fei_lite.used_objects import everything, object_bits
 
 #: One B to K nu nubar, one to a lepton and one neutrino; the other B generic.
 DECAYS = """
-Decay B+
+Decay Upsilon(4S)
+0.5 B+sig B- VSS;
+0.5 B-sig B+ VSS;
+Enddecay
+Decay B+sig
 0.5 K+ nu_tau anti-nu_tau PHSP;
 0.5 mu+ nu_mu PHSP;
 Enddecay
+CDecay B-sig
 End
 """
 N = 120

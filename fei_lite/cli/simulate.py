@@ -1,8 +1,8 @@
 """Simulate events: generator, parametric detector, event file.
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
-ssbar, ccbar, taupair (continuum) or signal (one B decays as --dec says, the
-other generically). --select keeps what an analysis can use, with weights. Examples:
+ssbar, ccbar, taupair (continuum) or signal (B's decay as the file of --dec says,
+read as by EvtGen on top of the Belle II decay table). --select keeps what an analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
     fei-lite simulate ccbar --luminosity 0.001 --seed 1 -o continuum.root
@@ -30,7 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
-                        help="decay file of the signal B (EvtGen's format), or k_nunu, the shipped one")
+                        help="decay file (EvtGen's format), or k_nunu, the shipped one; what of it is followed and "
+                             "what approximated is said on stderr and in the event file")
+    parser.add_argument("--strict", action="store_true",
+                        help="with --dec: refuse models that are only approximated")
     parser.add_argument("--response", type=Path, metavar="FILE",
                         help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
@@ -46,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reuse", type=int, default=1, metavar="R",
                         help="with --select, of charged and mixed: R combinations of each B decay (default: 1)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,10 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from fei_lite.detector.response import load_response
+    from fei_lite.generator.decay_file import read_signal_decay
     from fei_lite.generator.processes import events_in
     from fei_lite.generator.pythia import left_out
     from fei_lite.production.simulate import simulate_file
 
+    signal = None
+    if arguments.dec is not None:
+        signal = read_signal_decay(arguments.dec, strict=arguments.strict)
+        for sentence in () if arguments.quiet else signal.told():
+            print(f"{signal.place}: {sentence}", file=sys.stderr)
     n = arguments.events if arguments.luminosity is None else events_in(arguments.process, arguments.luminosity)
     with tqdm(unit="event", desc="simulate", total=max(n, 0), file=sys.stderr,
               disable=arguments.quiet) as bar:
@@ -65,12 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         result = simulate_file(
-            arguments.process, arguments.output, n=n, seed=arguments.seed, dec_file=arguments.dec,
+            arguments.process, arguments.output, n=n, seed=arguments.seed, dec_file=signal,
             force=arguments.force, background=not arguments.no_background,
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
             report=advance, selection=arguments.select, reuse=arguments.reuse)
+    if arguments.quiet:
+        return 0
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
           f"{result.sum_of_weights:.1f}), written to {arguments.output}", file=sys.stderr)
     print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "

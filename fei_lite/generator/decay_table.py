@@ -9,6 +9,7 @@ and phase space elsewhere. What cannot be translated is kept as a finding.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,22 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import SimulationError, UnknownNameError
-from fei_lite.particles import pdg_code
-
-#: Quarks and diquarks of the fragmentation modes (PDG numbering scheme).
-PARTONS: Mapping[str, int] = {
-    "d": 1, "u": 2, "s": 3, "c": 4, "b": 5, "g": 21, "dd_1": 1103, "ud_0": 2101, "ud_1": 2103, "uu_1": 2203,
-    "sd_0": 3101, "sd_1": 3103, "su_0": 3201, "su_1": 3203, "ss_1": 3303, "cd_0": 4101, "cd_1": 4103,
-    "cu_0": 4201, "cu_1": 4203, "cs_0": 4301, "cs_1": 4303,
-}
-
-#: Names that the `particle` package does not know, with the codes of EvtGen's particle table.
-EXTRA_NAMES: Mapping[str, int] = {
-    "D'_1+": 20413, "D'_1-": -20413, "D(2S)+": 100411, "D(2S)-": -100411, "D(2S)0": 100421, "anti-D(2S)0": -100421,
-    "D*(2S)+": 100413, "D*(2S)-": -100413, "D*(2S)0": 100423, "anti-D*(2S)0": -100423,
-    "Xsd": 30343, "anti-Xsd": -30343, "Xsu": 30353, "anti-Xsu": -30353, "Xss": 30363, "anti-Xss": -30363,
-    "Xu0": 30113, "Xu+": 30213, "Xu-": -30213, "rndmflav": 82, "anti-rndmflav": -82,
-}
+from fei_lite.generator.decay_files.grammar import statements_of
+from fei_lite.generator.decay_files.state import State, carried_out
+from fei_lite.generator.decay_files.statements import DecayLine
+from fei_lite.generator.particle_names import code_of
 
 #: Models whose kinematics :mod:`fei_lite.generator.matrix_elements` draws after Pythia: phase space serves until then.
 DRAWN_ANEW = frozenset({"BCL", "BGL", "HQET", "HQET2", "HQET3", "ISGW2", "LLSW", "SLPOLE", "SLBKPOLE", "VUB"})
@@ -48,13 +37,16 @@ KEEP_PYTHIAS = (15,)
 
 @dataclass(frozen=True)
 class Mode:
-    """One decay channel: branching fraction, products (PDG codes), matrix element, EvtGen model and its parameters."""
+    """One decay channel: branching fraction, products (PDG codes), Pythia's matrix element, EvtGen model.
+
+    ``parameters`` are those of the model, as words, with ``Define`` and ``ModelAlias`` put in.
+    """
 
     fraction: float
     products: tuple[int, ...]
     matrix_element: int
     model: str
-    parameters: tuple[float, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,23 +81,6 @@ class DecayTable:
         return {code: sum(mode.fraction for mode in modes) for code, modes in self.modes.items()}
 
 
-def code_of(name: str, aliases: Mapping[str, str]) -> int:
-    """PDG code of a name of the table: alias, parton or particle.
-
-    Raises :class:`UnknownNameError`.
-
-    >>> code_of("anti-cd_0", {}), code_of("MyPi", {"MyPi": "pi+"})
-    (-4101, 211)
-    """
-    name = aliases.get(name, name)
-    for known in (PARTONS, EXTRA_NAMES):
-        if name in known:
-            return known[name]
-    if name.startswith("anti-") and name[5:] in PARTONS:
-        return -PARTONS[name[5:]]
-    return pdg_code(name)
-
-
 def is_parton(codes: NDArray) -> NDArray[np.bool_]:
     """Whether PDG codes are quarks, gluons, diquarks, or Pythia's own objects such as clusters.
 
@@ -125,26 +100,29 @@ def fragments(mode: Mode) -> bool:
 def ordered_products(codes: Sequence[int], element: int) -> tuple[int, ...]:
     """Products in the order of Pythia's matrix elements.
 
-    Weak: neutrino, lepton, hadrons. Dalitz: the lepton pair last.
+    Weak: the charged lepton's neutrino, the lepton, all others. Dalitz: the lepton pair last.
+
+    >>> ordered_products([-411, -11, 12], 22), ordered_products([11, -12, 16], 22)
+    ((12, -11, -411), (-12, 11, 16))
     """
     if element == _DALITZ:
         return tuple(sorted(codes, key=lambda code: abs(code) in _LEPTONS))
     if element != _WEAK:
         return tuple(codes)
-    rank = {**dict.fromkeys(_NEUTRINOS, 0), **dict.fromkeys(_LEPTONS, 1)}
-    partners = {abs(code) + 1 for code in codes if abs(code) in _LEPTONS}  # of two neutrinos, the lepton's is first
-    return tuple(sorted(codes, key=lambda code: (rank.get(abs(code), 2), abs(code) not in partners)))
+    leptons = [abs(code) for code in codes if abs(code) in _LEPTONS]
+    rank = {**{lepton + 1: 0 for lepton in leptons}, **dict.fromkeys(leptons, 1)}
+    return tuple(sorted(codes, key=lambda code: rank.get(abs(code), 2)))
 
 
 def matrix_element(mother: int, model: str, parameters: Sequence[object], codes: Sequence[int]) -> int:
     """Pythia's meMode for an EvtGen model.
 
     PYTHIA and JETSET: their number (fragmentation of partons). Semileptonic
-    decays (a charged lepton, its neutrino, hadrons): 22, the V-A element.
+    decays (a charged lepton, its neutrino, hadrons) and leptonic ones of the tau: 22, the V-A element.
     omega -> 3 pi: 1. V -> P P and V -> P gamma: 2, which aligns the decay where
     the V came from P -> V P. Dalitz decays: 11 and 13. All others phase space.
 
-    >>> matrix_element(511, "GOITY_ROBERTS", [], [-411, 111, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
+    >>> matrix_element(511, "MELIKHOV", [], [-413, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
     (22, 2)
     """
     if model in ("PYTHIA", "JETSET"):
@@ -155,11 +133,11 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
         return _POLARISED
     if model == "PI0_DALITZ":
         return _DALITZ
-    if model == "TAULNUNU" and len(codes) == 3:
-        return _WEAK  # the V-A element with the lepton's neutrino first
     if model in DRAWN_ANEW or model == "PHSP":
         return _PHASE_SPACE
     absolute = [abs(code) for code in codes]
+    if abs(mother) == 15 and len(codes) == 3 and sum(a in _NEUTRINOS for a in absolute) == 2:
+        return _WEAK
     charged = sum(a in _LEPTONS for a in absolute)
     if sorted(absolute) in ([11, 11, 11, 11], [11, 11, 13, 13]) and abs(mother) == 111:
         return _DOUBLE_DALITZ
@@ -181,23 +159,25 @@ def table_hash() -> str:
 
 
 @cache
+def table_state() -> State:
+    """What EvtGen knows after the shipped table: names, aliases and blocks (takes two seconds, once per process)."""
+    path = shipped_table_path()
+    return carried_out(statements_of(path.read_text(encoding="utf-8"), path.name), path.name)
+
+
+@cache
 def belle2_table() -> DecayTable:
-    """Translate the shipped table (takes about two seconds, once per process)."""
-    return translate(shipped_table_path())
+    """Translate the shipped table."""
+    return translate(table_state())
 
 
-def translate(path: Path) -> DecayTable:
+def translate(state: State) -> DecayTable:
     """Translate the mothers of a table; conjugates follow from their particles."""
-    from decaylanguage import DecFileParser
-
-    parser = DecFileParser(str(path))
-    parser.parse(include_ccdecays=False)
-    aliases = parser.dict_aliases()
     modes: dict[int, tuple[Mode, ...]] = {}
     exclusive: dict[int, frozenset[tuple[int, ...]]] = {}
     findings: list[Finding] = []
-    for mother in parser.list_decay_mother_names():
-        if mother in aliases:
+    for mother, block in state.blocks.items():
+        if mother in state.aliases or block.keyword == "CDecay":
             continue  # an alias is decayed where it is used, by the table of its own file
         try:
             code = code_of(mother, {})
@@ -206,7 +186,7 @@ def translate(path: Path) -> DecayTable:
             continue
         if code < 0 or code in KEEP_PYTHIAS:
             continue
-        found, lost = mother_modes(parser, mother, code, aliases)
+        found, lost = mother_modes(block.modes, mother, code, state.aliases)
         findings += lost
         exclusive[code] = frozenset(tuple(sorted(m.products)) for m in found if not fragments(m))
         if found := tuple(mode for mode in found if mode.fraction > 0.0):
@@ -214,33 +194,47 @@ def translate(path: Path) -> DecayTable:
     return DecayTable(modes, tuple(findings), exclusive)
 
 
-def mother_modes(parser, mother: str, code: int,  # type: ignore[no-untyped-def]
+def mother_modes(lines: Sequence[DecayLine], mother: str, code: int,
                  aliases: Mapping[str, str]) -> tuple[tuple[Mode, ...], list[Finding]]:
-    """The modes of one mother in a parsed file, and what could not be translated (of positive fraction)."""
-    from decaylanguage.dec.dec import (
-        get_branching_fraction,
-        get_final_state_particle_names,
-        get_model_name,
-        get_model_parameters,
-    )
-
+    """The modes of one mother, and what could not be translated (of positive fraction)."""
     modes, findings = [], []
-    for line in parser._find_decay_modes(mother):
-        fraction = float(get_branching_fraction(line))
-        names = get_final_state_particle_names(line)
-        model = str(get_model_name(line))
+    for line in lines:
         try:
-            codes = [code_of(name, aliases) for name in names]
+            codes = [code_of(name, aliases) for name in line.daughters]
         except UnknownNameError as error:
-            if fraction <= 0.0:
-                continue
-            findings.append(Finding(mother, f"-> {' '.join(names)}: {error}", fraction))
+            if line.fraction > 0.0:
+                findings.append(Finding(mother, f"-> {line}: {error}", line.fraction))
             continue
-        given = list(get_model_parameters(line) or [])
-        element = matrix_element(code, model, given, codes)
-        parameters = tuple(float(p) for p in given if isinstance(p, int | float))
-        modes.append(Mode(fraction, ordered_products(codes, element), element, model, parameters))
+        element = matrix_element(code, line.model, line.parameters, codes)
+        modes.append(Mode(line.fraction, ordered_products(codes, element), element, line.model, line.parameters))
     return tuple(modes), findings
+
+
+def parton_shape(codes: Sequence[int]) -> tuple[int, int, int, int, int]:
+    """Numbers of quarks, diquarks, gluons, Pythia's own objects, and all others.
+
+    >>> parton_shape([-4, 2, 2101, -1]), parton_shape([22, 21, 21])
+    ((3, 1, 0, 0, 0), (0, 0, 2, 0, 1))
+    """
+    absolute = [abs(code) for code in codes]
+    quarks, gluons = sum(code <= 8 for code in absolute), sum(code == 21 for code in absolute)
+    diquarks = sum(1000 < code < 10_000 and code // 10 % 10 == 0 for code in absolute)
+    own = sum(80 < code < 100 for code in absolute)
+    return quarks, diquarks, gluons, own, len(codes) - quarks - diquarks - gluons - own
+
+
+@cache
+def fragmentation_elements() -> Mapping[tuple[int, int, int, int, int], tuple[int, ...]]:
+    """Pythia's matrix elements that the table has for each :func:`parton_shape`, the most frequent first.
+
+    With others Pythia may never come to an end: 23 with two diquarks, say.
+    """
+    found: dict[tuple[int, int, int, int, int], Counter[int]] = {}
+    for modes in belle2_table().modes.values():
+        for mode in modes:
+            if mode.products and fragments(mode):
+                found.setdefault(parton_shape(mode.products), Counter())[mode.matrix_element] += 1
+    return {shape: tuple(element for element, _ in counts.most_common()) for shape, counts in found.items()}
 
 
 def require_modes(table: DecayTable, code: int) -> tuple[Mode, ...]:

@@ -27,7 +27,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.generator.beams import Beams
 from fei_lite.generator.decay_table import Mode, belle2_table, fragments, require_modes, table_hash
 from fei_lite.generator.groups import Groups, install_copy
-from fei_lite.generator.pair_sources import UPSILON_SETTINGS, start_pairs
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, start_pairs
 from fei_lite.generator.pythia import COPIES, Generator, initialised, new_pythia, set_modes
 from fei_lite.generator.records import blocks
 
@@ -79,7 +79,7 @@ def measure(code: int, number: int, *, n: int, seed: int) -> float:
     generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
     copy = next(copy for copy, known in COPIES.items() if known == code)
     install_copy(generator.pythia, copy, code, [parton_modes(code)[number]])
-    start_pairs(generator, [(copy, -copy)], code=code, groups={}, beams=Beams(), rng=np.random.default_rng(seed))
+    start_pairs(generator, [generic_pair(copy)], groups={}, beams=Beams(), rng=np.random.default_rng(seed))
     for _ in blocks(initialised(generator), n):
         pass
     return sqrt(generator.n_accepted / (generator.n_accepted + generator.n_vetoed))

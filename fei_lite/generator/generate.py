@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +19,22 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost, rotation_to
-from fei_lite.generator.decay_file import SignalDecay, read_signal_decay
+from fei_lite.generator.decay_file import read_signal_decay
+from fei_lite.generator.decay_files.install import install, settle
+from fei_lite.generator.decay_files.signal import SignalDecay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
-from fei_lite.generator.matrix_elements.book import TAU, generic_book, signal_book
+from fei_lite.generator.matrix_elements.book import TAU, Book, generic_book, signal_book
 from fei_lite.generator.matrix_elements.inclusive import system_masses, with_systems
 from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
-from fei_lite.generator.pair_sources import UPSILON_SETTINGS, continuum_settings, mixing_times, start_pairs
+from fei_lite.generator.pair_sources import (
+    UPSILON_SETTINGS,
+    continuum_settings,
+    generic_pair,
+    mixing_times,
+    start_pairs,
+)
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
 from fei_lite.generator.records import blocks, retimed
@@ -62,12 +69,12 @@ class GeneratedBatch:
 Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
 
-def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, batch_size: int = 2000,
+def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | None = None, batch_size: int = 2000,
              keep: Keep | None = None, enrichment: Enrichment | None = None,
              beams: Beams | None = None) -> Iterator[GeneratedBatch]:
     """Generate ``n`` events of a process in batches.
 
-    ``signal`` needs ``dec_file``: one B decays by it, the other generically.
+    ``signal`` needs ``dec_file`` (a path, or a decay file that was read): B's decay by it.
     The same seed gives the same events whatever ``batch_size`` is. ``keep``
     drops events (all of a batch's events are offered to it at once) and weights
     the others; ``n`` counts before. With ``enrichment`` (charged and mixed
@@ -82,15 +89,12 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
     if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
         raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
     beams = beams or Beams()
-    signal = with_systems(read_signal_decay(dec_file)) if dec_file is not None else None
+    signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
     model_rng = np.random.default_rng([seed, 4])
-    mass_rng = np.random.default_rng([seed, 5])
-    book = (generic_book() if signal is None else signal_book(signal.modes, signal.private)).fresh()
-    generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
-                                 enrichment=enrichment,
-                                 before=lambda pythia: system_masses(pythia, book.systems, mass_rng))
+    generator, groups, book = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]),
+                                       signal=signal, enrichment=enrichment)
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
@@ -98,7 +102,8 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
             if chosen.code == TAU:
                 records = redrawn_pairs(records, model_rng)
             records = redrawn(records, book, model_rng, generator.copies)
-            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies, signal=signal)
+            batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies,
+                                     mixes=signal is None or signal.mixes)
             if enrichment is not None:
                 batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
                                           * decay_weights(records, enrichment))
@@ -113,24 +118,26 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | None = None, b
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
-             signal: SignalDecay | None, enrichment: Enrichment | None,
-             before: Callable[[Any], Callable[[], None] | None] = lambda _: None,
-             ) -> tuple[Generator, Mapping[int, Groups]]:
-    """An initialised Pythia for a process, and the decay groups of its B's.
-
-    ``before`` makes, for that Pythia, what is called before each event of B's.
-    """
+             signal: SignalDecay | None,
+             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups], Book]:
+    """An initialised Pythia for a process, the decay groups of its B's, and the decays to be drawn anew."""
     groups: Mapping[int, Groups] = {}
+    book = generic_book().fresh()
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
     else:
         generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
         groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
-        code = process.code if signal is None else abs(signal.code)
-        pairs = [(code, -code)] if signal is None else signal.install(generator.pythia)
-        start_pairs(generator, pairs, code=code, groups=groups, beams=beams, rng=rng,
-                    before=before(generator.pythia))
-    return initialised(generator), groups
+        if signal is not None:
+            signal = install(generator, with_systems(signal))
+            book = signal_book(signal)
+        pairs = [generic_pair(process.code)] if signal is None else signal.pairs
+        start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng,
+                    before=system_masses(generator.pythia, book.systems, np.random.default_rng([seed, 5])))
+    initialised(generator)
+    if signal is not None:
+        settle(generator, signal)
+    return generator, groups, book
 
 
 def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:
@@ -168,14 +175,15 @@ def b_rows(records: Jagged) -> NDArray[np.intp]:
 
 
 def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.random.Generator, *, first: int,
-                     copies: Mapping[int, int], signal: SignalDecay | None = None) -> GeneratedBatch:
-    """A block of records in the laboratory frame, ``copies`` named as what they stand for."""
+                     copies: Mapping[int, int], mixes: bool = True) -> GeneratedBatch:
+    """A block of records in the laboratory frame, ``copies`` named as what they stand for.
+
+    With ``mixes`` the decay times of B0 pairs are those of mixing.
+    """
     n, event = len(records.counts), records.event_index
     codes = relabel(records["pdg"], copies)
-    if signal is not None:
-        codes = signal.relabel(codes)
     records = Jagged(records.offsets, {**records.columns, "pdg": codes})
-    if process.kind == "bb":
+    if process.kind == "bb" and mixes:
         records = _mixed(records, rng)
     mother = records["mother"]
     root = mother < 0

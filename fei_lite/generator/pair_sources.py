@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -49,15 +51,36 @@ def mixing_times(equal: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
     return times
 
 
-def start_pairs(generator: Generator, pairs: Sequence[tuple[int, int]], *, code: int, groups: Mapping[int, Groups],
+@dataclass(frozen=True)
+class Pair:
+    """Pythia's codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing)."""
+
+    first: int
+    second: int
+    fraction: float = 1.0
+    mixed: tuple[int, int] | None = None
+
+
+def generic_pair(code: int) -> Pair:
+    """A B (511, 521, or a copy of one) and its antiparticle; pairs of B0 mix.
+
+    >>> generic_pair(511).mixed, generic_pair(521).mixed
+    ((-511, 511), None)
+    """
+    return Pair(code, -code, mixed=(-code, code) if code % 1000 == 511 else None)
+
+
+def start_pairs(generator: Generator, pairs: Sequence[Pair], *, groups: Mapping[int, Groups],
                 beams: Beams, rng: np.random.Generator, before: Callable[[], None] | None = None) -> None:
-    """Let a Pythia decay B pairs; ``code`` is the B (511 mixes) whose mass they have.
+    """Let a Pythia decay B pairs.
 
     B's of ``groups`` (by PDG code) are replaced by copies (:mod:`fei_lite.generator.groups`).
     ``before`` is called before each event.
     """
-    source = pair_source_class()(pairs, mass=generator.pythia.particleData.m0(code), mixing=code == 511,
-                                 groups=groups, beams=beams, rng=rng, before=before)
+    masses = {code: generator.pythia.particleData.m0(abs(code))
+              for pair in pairs for code in (pair.first, pair.second, *(pair.mixed or ()))}
+    source = pair_source_class()(pairs, masses=masses, groups=groups, beams=beams, rng=rng,
+                                 before=before)
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -70,20 +93,20 @@ def pair_source_class() -> Any:
     class PairSource(pythia8mc.LHAup):  # type: ignore[misc]
         """Pairs of B mesons at rest in their sum, sin^2(theta) about the z axis.
 
-        ``pairs`` are the codes of the two B's; one of them is drawn for each
-        event, in turn. ``mass`` in GeV. With ``mixing`` the flavours at the two
-        decays are equal with the time-integrated probability; the decay times,
-        which Pythia draws without regard to that, follow (:func:`mixing_times`).
+        One of ``pairs`` is drawn for each event by its fraction (in turn, if
+        they are equal). ``masses`` in GeV by code. In pairs that mix, one B has
+        the flavour of the other with the time-integrated probability; the decay
+        times, which Pythia draws without regard to that, follow (:func:`mixing_times`).
         A B of ``groups`` becomes the copy of the group that it draws.
         """
 
-        def __init__(self, pairs: Sequence[tuple[int, int]], *, mass: float, mixing: bool,
+        def __init__(self, pairs: Sequence[Pair], *, masses: Mapping[int, float],
                      groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator,
                      before: Callable[[], None] | None) -> None:
             super().__init__()
             self.before = before
-            self.pairs, self.mass = pairs, mass
-            self.mixing, self.groups, self.beams, self.rng = mixing, groups, beams, rng
+            self.pairs, self.masses = pairs, masses
+            self.groups, self.beams, self.rng = groups, beams, rng
             self.waiting: list[tuple[Any, ...]] = []
             self.n = 0
 
@@ -99,14 +122,15 @@ def pair_source_class() -> Any:
                 self.before()
             if not self.waiting:
                 self.waiting = self.draw()
-            sqrt_s, px, py, pz, first, second = self.waiting.pop()
+            sqrt_s, px, py, pz, first, second, masses = self.waiting.pop()
             half = 0.5 * sqrt_s
+            energy = half + (masses[0] ** 2 - masses[1] ** 2) / (2.0 * sqrt_s)  # of the first
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             self.addParticle(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, 9.0, sqrt_s)
             self.addParticle(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, 9.0, sqrt_s)
             self.addParticle(UPSILON, 2, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
-            self.addParticle(first, 1, 3, 3, 0, 0, px, py, pz, half, self.mass, 0.0, 9.0, sqrt_s)
-            self.addParticle(second, 1, 3, 3, 0, 0, -px, -py, -pz, half, self.mass, 0.0, 9.0, sqrt_s)
+            self.addParticle(first, 1, 3, 3, 0, 0, px, py, pz, energy, masses[0], 0.0, 9.0, sqrt_s)
+            self.addParticle(second, 1, 3, 3, 0, 0, -px, -py, -pz, sqrt_s - energy, masses[1], 0.0, 9.0, sqrt_s)
             return True
 
         def draw(self) -> list[tuple[Any, ...]]:
@@ -114,27 +138,36 @@ def pair_source_class() -> Any:
             rng = self.rng
             p4 = self.beams.smeared(_BLOCK, rng)
             sqrt_s = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
-            sqrt_s = np.maximum(sqrt_s, 2.0 * self.mass + 1e-4)
-            p = np.sqrt(0.25 * sqrt_s**2 - self.mass**2)
             cos = sine_squared(_BLOCK, rng)
             sin, phi = np.sqrt(1.0 - cos**2), rng.uniform(-np.pi, np.pi, _BLOCK)
             rows = []
-            equal = rng.uniform(size=_BLOCK) < (mixed_fraction() if self.mixing else 0.0)
+            equal = rng.uniform(size=_BLOCK) < mixed_fraction()
             swap = rng.uniform(size=_BLOCK) < 0.5
             copies = self.copies(rng.uniform(size=(_BLOCK, 2)))
-            for i in range(_BLOCK):
-                first, second = self.pairs[self.n % len(self.pairs)]
-                self.n += 1
-                if equal[i]:
+            for i, pair in enumerate(self.drawn_pairs()):
+                first, second = pair.first, pair.second
+                if equal[i] and pair.mixed is not None:
                     # both decay with the flavour of one of them, either with equal probability
-                    keep_first = swap[i]
-                    first, second = (first, -second) if keep_first else (-first, second)
+                    first, second = (first, pair.mixed[1]) if swap[i] else (pair.mixed[0], second)
+                masses = self.masses[first], self.masses[second]
+                total = max(float(sqrt_s[i]), sum(masses) + 1e-4)
+                p = two_body_momentum(total, *masses)
                 first, second = (code if known is None else int(known[i, side]) * (1 if code > 0 else -1)
                                  for side, code in enumerate((first, second))
                                  for known in [copies.get(abs(code))])
-                rows.append((float(sqrt_s[i]), float(p[i] * sin[i] * np.cos(phi[i])),
-                             float(p[i] * sin[i] * np.sin(phi[i])), float(p[i] * cos[i]), first, second))
+                rows.append((total, float(p * sin[i] * np.cos(phi[i])), float(p * sin[i] * np.sin(phi[i])),
+                             float(p * cos[i]), first, second, masses))
             return rows[::-1]
+
+        def drawn_pairs(self) -> list[Pair]:
+            """The pairs of the next events."""
+            fractions = np.cumsum([pair.fraction for pair in self.pairs])
+            if np.ptp([pair.fraction for pair in self.pairs]) > 0.0:
+                chance = self.rng.uniform(size=_BLOCK) * fractions[-1]
+                return [self.pairs[min(i, len(self.pairs) - 1)]
+                        for i in np.searchsorted(fractions, chance, side="right")]
+            self.n += _BLOCK
+            return [self.pairs[i % len(self.pairs)] for i in range(self.n - _BLOCK, self.n)]
 
         def copies(self, chance: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
             """The copies (n, 2) that the next events' B's become, by the B's code."""
@@ -146,6 +179,16 @@ def pair_source_class() -> Any:
             return {code: g.draw(chance, enriched) for code, g in self.groups.items()}
 
     return PairSource
+
+
+def two_body_momentum(total: float, first: float, second: float) -> float:
+    """Momentum (GeV) of two particles of given masses in the rest frame of their sum of mass ``total``.
+
+    >>> round(two_body_momentum(5.0, 3.0, 0.0), 9)
+    1.6
+    """
+    squared = (total**2 - (first + second) ** 2) * (total**2 - (first - second) ** 2)
+    return math.sqrt(max(squared, 0.0)) / (2.0 * total)
 
 
 def sine_squared(n: int, rng: np.random.Generator) -> Any:

@@ -28,7 +28,8 @@ FLYING = (310, 3112, 3122, 3222, 3312, 3322, 3334)
 INCLUSIVE = {
     30343: ("Xsd", "anti-Xsd", 0, 1.9, 0.8, 1.1, 4.0), 30353: ("Xsu", "anti-Xsu", 3, 1.9, 0.8, 1.1, 4.0),
     30363: ("Xss", "anti-Xss", 0, 2.0, 0.8, 1.3, 4.0), 30113: ("Xu0", "void", 0, 1.5, 0.8, 0.6, 4.0),
-    30213: ("Xu+", "Xu-", 3, 1.5, 0.8, 0.6, 4.0),
+    30213: ("Xu+", "Xu-", 3, 1.5, 0.8, 0.6, 4.0), 30643: ("Xdd", "anti-Xdd", 0, 1.6, 0.5, 0.633, 2.567),
+    30653: ("Xdu+", "anti-Xdu-", 3, 1.6, 0.5, 0.633, 2.567),
 }
 
 #: Radiation of photons in hadron decays, which Pythia has in its Vincia shower only. Without
@@ -58,8 +59,9 @@ class Generator:
 
     ``n_asked`` events were asked for; Pythia gave up some, ``n_vetoed`` were
     left out (:func:`~fei_lite.generator.records.vetoed`), ``n_accepted`` remain.
-    ``copies`` has the codes of the copies of B mesons, with what they stand for;
-    ``vetoed`` those of them that decay into partons.
+    ``copies`` has the codes of all copies of particles, with what they stand for;
+    ``vetoed`` those of B mesons that decay into partons. An event is left out, too,
+    if one of ``must_decay`` did not: Pythia found no masses for its products.
     """
 
     pythia: Any
@@ -67,6 +69,7 @@ class Generator:
     keep_alive: list[Any]
     copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
     vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
+    must_decay: frozenset[int] = frozenset()
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -149,12 +152,14 @@ def read(pythia: Any, line: str) -> None:
         raise SimulationError(f"Pythia does not accept the setting '{line}'.")
 
 
-def own_modes(pythia: Any, code: int) -> list[Mode]:
-    """Pythia's present channels of a particle, normalised to 1."""
+def own_modes(pythia: Any, code: int, *, sign: int = 1) -> list[Mode]:
+    """Pythia's present channels of a particle, or with a negative ``sign`` of its antiparticle, normalised to 1."""
     entry = pythia.particleData.findParticle(code)
     channels = [entry.channel(i) for i in range(entry.sizeChannels())]
-    total = sum(c.bRatio() for c in channels if c.onMode() > 0)
-    return [Mode(c.bRatio() / total, tuple(c.product(j) for j in range(c.multiplicity())), c.meMode(), "PYTHIA")
+    total = sum(c.bRatio() for c in channels if c.onMode() > 0) or 1.0
+    data = pythia.particleData
+    return [Mode(c.bRatio() / total, tuple(-p if sign < 0 and data.hasAnti(abs(p)) else p for p in
+                                           (c.product(j) for j in range(c.multiplicity()))), c.meMode(), "PYTHIA")
             for c in channels if c.onMode() > 0]
 
 

@@ -21,6 +21,7 @@ from fei_lite.generator.pythia import COPIES, Generator, relabel
 HEADER = 5
 #: Pythia's status codes of a radiated photon with its radiator, and of those that took the recoil.
 RADIATED, RECOILED = 51, 52
+_PATIENCE, _LEAST_ACCEPTED = 20_000, 0.002  # events asked for, and the fraction of them, before it is given up
 _BLOCK = 1000  # events asked of Pythia at a time; fixed, so that batches of any size give the same events
 
 
@@ -32,10 +33,13 @@ def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
         if len(records) == 0:
             raise SimulationError("Pythia made no event in a whole block.")
         block = columns_of(records.prt)
-        accepted = ~vetoed(block, generator.vetoed)
+        accepted = ~vetoed(block, generator.vetoed) & ~undecayed(block, generator.must_decay)
         generator.n_asked += _BLOCK
         generator.n_vetoed += int(np.sum(~accepted))
         generator.n_accepted += int(np.sum(accepted))
+        if generator.n_asked >= _PATIENCE and generator.n_accepted < _LEAST_ACCEPTED * generator.n_asked:
+            raise SimulationError(f"of {generator.n_asked} events only {generator.n_accepted} could be made: decays of "
+                                  "the file leave hardly any room for the masses of their products.")
         block = chosen(block, accepted)
         block = block.slice(0, min(n - done, len(block.counts)))
         done += len(block.counts)
@@ -113,6 +117,13 @@ def vetoed(block: Jagged, copies: Mapping[int, int]) -> NDArray[np.bool_]:
     mesons, hashes = decays_of(block, copies)
     out = np.zeros(len(block.counts), dtype=bool)
     out[block.event_index[mesons[np.isin(hashes, exclusive_modes())]]] = True
+    return out
+
+
+def undecayed(block: Jagged, codes: frozenset[int]) -> NDArray[np.bool_]:
+    """Events (n,) with a particle of ``codes`` that is left over."""
+    out = np.zeros(len(block.counts), dtype=bool)
+    out[block.event_index[np.isin(block["pdg"], sorted(codes)) & (block["status"] > 0)]] = True
     return out
 
 

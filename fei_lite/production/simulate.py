@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,15 @@ from fei_lite.generator.processes import find_process
 from fei_lite.production.selections import Selector, find_selection, selected
 
 if TYPE_CHECKING:
+    from fei_lite.generator.decay_files.signal import SignalDecay
     from fei_lite.generator.enrichment import Enrichment
     from fei_lite.generator.generate import GeneratedBatch
 
 #: Events simulated at a time. Fixed: the random numbers of the detector are drawn batch by batch.
 BATCH_SIZE = 2000
+
+#: A decay file: its path, the name of a shipped one, or one that was read.
+DecayFile: TypeAlias = "str | os.PathLike[str] | SignalDecay"
 
 #: Called with the number of generated events done and wanted.
 Report = Callable[[int, int], None]
@@ -38,7 +42,7 @@ class Simulated:
 
 
 def simulate(
-    process: str, n: int, *, seed: int, dec_file: str | os.PathLike[str] | None = None, background: bool = True,
+    process: str, n: int, *, seed: int, dec_file: DecayFile | None = None, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
     selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
 ) -> Iterator[EventBatch]:
@@ -85,8 +89,8 @@ def simulate(
 
     def generated() -> Iterator[GeneratedBatch]:
         done = 0
-        for batch in generate(process, n, seed=seed, dec_file=None if dec_file is None else Path(dec_file),
-                              batch_size=BATCH_SIZE, keep=keep, enrichment=enrichment):
+        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep,
+                              enrichment=enrichment):
             yield batch
             done += batch.n_generated
             if report is not None:
@@ -95,6 +99,13 @@ def simulate(
     for batch in generated() if selector is None else selected(generated(), selector, BATCH_SIZE):
         if batch.n_events:
             yield simulate_detector(batch, response, rng=rng, background=background)
+
+
+def _signal(dec_file: DecayFile | None) -> SignalDecay | None:
+    """The decay file, read."""
+    from fei_lite.generator.decay_file import read_signal_decay
+
+    return read_signal_decay(Path(dec_file)) if isinstance(dec_file, str | os.PathLike) else dec_file
 
 
 def _selector(name: str | None, reuse: int, *, seed: int, alone: bool) -> Selector | None:
@@ -138,7 +149,7 @@ def stratified(share: float, channel_set: str | os.PathLike[str],
 
 def simulate_file(
     process: str, output: str | os.PathLike[str], *, n: int, seed: int,
-    dec_file: str | os.PathLike[str] | None = None, force: bool = False, background: bool = True,
+    dec_file: DecayFile | None = None, force: bool = False, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
     selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
 ) -> Simulated:
@@ -162,8 +173,10 @@ def simulate_file(
         metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n * reuse / (cross_section * 1e6)}
     if selection is not None:
         metadata |= {"selection": selection, "reuse": reuse}
+    dec_file = _signal(dec_file)
     if dec_file is not None:
-        metadata["decay_file"] = Path(dec_file).name
+        metadata |= {"decay_file": Path(dec_file.place).name, "decay_lines": dec_file.lines_json(),
+                     "decay_notices": "\n".join(map(str, dec_file.notices))}
     if keep_uncovered is not None:
         metadata |= {"keep_uncovered": keep_uncovered, "channel_set": str(channel_set)}
     if enrich is not None:

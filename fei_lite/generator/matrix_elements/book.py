@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.generator.decay_files.signal import SignalDecay
 from fei_lite.generator.decay_table import Mode, belle2_table
 from fei_lite.generator.matrix_elements.charmless import ShapeFunction
 from fei_lite.generator.matrix_elements.dineutrino import FermiMotion, dineutrino_transition
@@ -90,25 +91,37 @@ def entry_of(mother: int, mode: Mode, meant: Mapping[int, int]) -> Entry | None:
     charged = [a for a in absolute if a in CHARGED]
     hadrons = [a for a in absolute if a not in (*NEUTRINOS, *CHARGED)]
     charm = abs(mother) in _CHARM
+    numbers = _numbers(mode.parameters)
     if abs(mother) not in (*_BEAUTY, *_CHARM) or len(codes) > 3 or len(hadrons) > 1:
         return None
     if len(charged) == 1 and len(neutrinos) == 1 and neutrinos[0] == charged[0] + 1:
         if not hadrons:
             return Entry(mode.fraction, charged[0], 0, charm) if charged[0] == TAU else None
-        shape = ShapeFunction.of(mode.model, mode.parameters, hadrons[0])
+        shape = ShapeFunction.of(mode.model, numbers, hadrons[0])
         if shape is not None:
             return Entry(mode.fraction, charged[0], hadrons[0], charm, None, shape)
-        found = transition(mode.model, mode.parameters, mother, hadrons[0])
+        found = transition(mode.model, numbers, mother, hadrons[0])
         return None if found is None else Entry(mode.fraction, charged[0], hadrons[0], charm, found,
                                                 broad=is_broad(hadrons[0]))
     if len(neutrinos) == 2 and len(hadrons) == 1 and neutrinos[0] == neutrinos[1] and not charm:
         found = dineutrino_transition(mode.model, mother, hadrons[0])
         if found is not None:
             return Entry(mode.fraction, neutrinos[0], hadrons[0], charm, found, broad=is_broad(hadrons[0]))
-        motion = FermiMotion.of(mode.model, mode.parameters, hadrons[0])
+        motion = FermiMotion.of(mode.model, numbers, hadrons[0])
         if motion is not None:
             return Entry(mode.fraction, neutrinos[0], hadrons[0], charm, None, motion)
     return None
+
+
+def _numbers(words: Sequence[str]) -> list[float]:
+    """The parameters of a model that are numbers."""
+    out = []
+    for word in words:
+        try:
+            out.append(float(word))
+        except ValueError:
+            continue
+    return out
 
 
 def is_broad(code: int) -> bool:
@@ -170,6 +183,8 @@ def generic_book() -> Book:
     return make_book([Source(belle2_table().modes, {})])
 
 
-def signal_book(modes: Mapping[int, Sequence[Mode]], private: Mapping[int, int]) -> Book:
-    """The book of the Belle II decay table and of a signal decay with its private particles."""
-    return make_book([Source(belle2_table().modes, {}), Source(modes, private)])
+def signal_book(signal: SignalDecay) -> Book:
+    """The book of the Belle II decay table and of an installed decay file."""
+    redefined = {code: entry.modes for code, entry in signal.redefined.items()}
+    generic = {code: modes for code, modes in belle2_table().modes.items() if not {code, -code} & set(redefined)}
+    return make_book([Source(generic, {}), Source(redefined, signal.meant), Source(signal.modes, signal.meant)])

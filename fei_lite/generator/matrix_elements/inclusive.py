@@ -12,33 +12,35 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.generator.decay_file import SignalDecay
+from fei_lite.generator.decay_files.signal import Copy, SignalDecay
 from fei_lite.generator.decay_table import Mode, belle2_table, require_modes
 from fei_lite.generator.matrix_elements.dineutrino import XS_NUNU
 from fei_lite.generator.matrix_elements.system import System
 
 #: Codes of the copies, with what they stand for; the last digits, the quarks, stay.
-SYSTEMS = {130_343: 30_343, 130_353: 30_353}
+SYSTEMS = {130_343: 30_343, 130_353: 30_353, 140_343: -30_343, 140_353: -30_353}
 
 _BLOCK = 2000  # masses drawn at a time, so that the sequence does not depend on the batches
 
 
 def with_systems(signal: SignalDecay) -> SignalDecay:
     """A signal decay in which the systems of its inclusive models are copies with masses of their own."""
-    copies = {code: copy for copy, code in SYSTEMS.items()}
+    codes = {code: copy for copy, code in SYSTEMS.items()}
     used: set[int] = set()
 
     def changed(mode: Mode) -> Mode:
         if mode.model != XS_NUNU:
             return mode
-        used.update(copies[abs(c)] for c in mode.products if abs(c) in copies)
-        return replace(mode, products=tuple(copies.get(abs(c), abs(c)) * (1 if c > 0 else -1) for c in mode.products))
+        used.update(codes[c] for c in mode.products if c in codes)
+        return replace(mode, products=tuple(codes.get(c, c) for c in mode.products))
 
-    modes = {code: tuple(changed(mode) for mode in found) for code, found in signal.modes.items()}
-    if not used:
-        return signal
-    return replace(signal, private={**signal.private, **{copy: SYSTEMS[copy] for copy in used}},
-                   modes={**modes, **{copy: require_modes(belle2_table(), SYSTEMS[copy]) for copy in used}})
+    copies = {copy: replace(entry, modes=tuple(map(changed, entry.modes))) for copy, entry in signal.copies.items()}
+    for copy in sorted(used):
+        code = SYSTEMS[copy]
+        modes = tuple(mode if code > 0 else replace(mode, products=tuple(-c for c in mode.products))
+                      for mode in require_modes(belle2_table(), abs(code)))  # of quarks only
+        copies[copy] = Copy(str(code), code, modes, (0,) * len(modes))
+    return replace(signal, copies=copies) if used else signal
 
 
 def system_masses(pythia: Any, systems: Sequence[System], rng: np.random.Generator) -> Callable[[], None] | None:
@@ -46,8 +48,10 @@ def system_masses(pythia: Any, systems: Sequence[System], rng: np.random.Generat
     if not systems:
         return None
     data = pythia.particleData
-    copies = {code: copy for copy, code in SYSTEMS.items()}
-    models = {copies.get(system.hadron, system.hadron): system for system in systems}
+    models = {}
+    for system in systems:
+        copies = [copy for copy, code in SYSTEMS.items() if abs(code) == system.hadron]
+        models.update({code: system for code in copies or [system.hadron] if data.isParticle(code)})
     mother = data.m0(521)
     for code in models:
         data.mWidth(code, 0.0)

@@ -22,7 +22,7 @@ from fei_lite.generator.decay_table import belle2_table, fragments, require_mode
 from fei_lite.generator.fragmentation import drawn_modes
 from fei_lite.generator.generate import GeneratedBatch, b_rows, laboratory_batch
 from fei_lite.generator.groups import Groups, codes_of, group_copy, install_copy
-from fei_lite.generator.pair_sources import UPSILON_SETTINGS, start_pairs
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, start_pairs
 from fei_lite.generator.processes import find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia
 from fei_lite.generator.records import blocks, conjugated, decays_of, has_antiparticle, hashed, mode_hash
@@ -190,7 +190,7 @@ def count_decays(process: str, n: int, *, seed: int, channels: Channels, enriche
     lines = Lines(chosen.code)
     groups = lines.install(generator)
     enrichment.install_decays(generator, enriched)
-    start_pairs(generator, [(chosen.code, -chosen.code)], code=chosen.code, groups={chosen.code: groups}, beams=beams,
+    start_pairs(generator, [generic_pair(chosen.code)], groups={chosen.code: groups}, beams=beams,
                 rng=np.random.default_rng([seed, 3]))
     rng = np.random.default_rng([seed, 1])
     size = len(lines.modes)
