@@ -13,6 +13,7 @@ from fei_lite.generator.matrix_elements.models import transition
 from fei_lite.generator.matrix_elements.semileptonic import differential_rate
 
 N = 5000
+PAIRS = "Decay Upsilon(4S)\n1.0 B0 anti-B0 B0sig anti-B0sig VSS_BMIX dm;\nEnddecay\n"
 
 
 def signal(folder, text, n, seed):
@@ -23,15 +24,15 @@ def signal(folder, text, n, seed):
 
 @pytest.fixture(scope="module")
 def d_mu_nu(tmp_path_factory):
-    text = "Decay B0\n1.0 D- mu+ nu_mu BGL " + " ".join(map(str, BGL_D)) + ";\nEnddecay\nEnd\n"
+    text = PAIRS + "Decay B0sig\n1.0 D- mu+ nu_mu BGL " + " ".join(map(str, BGL_D)) + ";\nEnddecay\nCDecay anti-B0sig\nEnd\n"
     return Events(signal(tmp_path_factory.mktemp("d"), text, N, 11))
 
 
 @pytest.fixture(scope="module")
 def dst_mu_nu(tmp_path_factory):
     text = ("Alias myD*- D*-\nAlias myD*+ D*+\nChargeConj myD*- myD*+\n"
-            "Decay B0\n1.0 myD*- mu+ nu_mu BGL " + " ".join(map(str, BGL_DST)) + ";\nEnddecay\n"
-            "Decay myD*-\n1.0 anti-D0 pi- VSS;\nEnddecay\nEnd\n")
+            + PAIRS + "Decay B0sig\n1.0 myD*- mu+ nu_mu BGL " + " ".join(map(str, BGL_DST)) + ";\nEnddecay\n"
+            "CDecay anti-B0sig\nDecay myD*-\n1.0 anti-D0 pi- VSS;\nEnddecay\nCDecay myD*+\nEnd\n")
     return Events(signal(tmp_path_factory.mktemp("dst"), text, N, 12))
 
 

@@ -130,7 +130,7 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
         groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
         if signal is not None:
             signal = install(generator, with_systems(signal))
-            book = signal_book(signal)
+            book = signal_book(signal).fresh()
         pairs = [generic_pair(process.code)] if signal is None else signal.pairs
         start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng,
                     before=system_masses(generator.pythia, book.systems, np.random.default_rng([seed, 5])))
