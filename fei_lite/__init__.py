@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fei_lite.tagging.output import read_tags as read_tags
     from fei_lite.training.driver import Settings as TrainingSettings
     from fei_lite.training.driver import train as train
+    from fei_lite.variables.ntuples import ntuple as ntuple
 
 __version__ = "0.2.0"
 
@@ -74,6 +75,7 @@ _PUBLIC = {
     "masked_objects": ("fei_lite.roe", "masked_objects"),
     "rest_of_event": ("fei_lite.roe", "rest_of_event"),
     "rest_variables": ("fei_lite.roe", "rest_variables"),
+    "ntuple": ("fei_lite.variables.ntuples", "ntuple"),
     "open_likelihood": ("fei_lite.statistics.workspaces", "open_likelihood"),
     "fit_strength": ("fei_lite.statistics.fits", "fit_strength"),
     "upper_limit": ("fei_lite.statistics.limits", "upper_limit"),
@@ -83,9 +85,9 @@ _PUBLIC = {
 __all__ = [
     "Btags", "ChannelSet", "EventBatch", "EventWriter", "FeiLiteError", "ModelSet", "Reconstruction",
     "ReconstructionOptions", "TrainingSettings", "__version__", "evaluate_tags", "fit_strength",
-    "load_channel_set", "load_model_set", "masked_objects", "open", "open_likelihood", "read_tags", "reconstruct",
-    "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files", "tag_side",
-    "train", "upper_limit",
+    "load_channel_set", "load_model_set", "masked_objects", "ntuple", "open", "open_likelihood", "read_tags",
+    "reconstruct", "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files",
+    "tag_side", "train", "upper_limit",
 ]
 
 

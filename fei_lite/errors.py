@@ -73,6 +73,10 @@ class WorkerError(FeiLiteError, RuntimeError):
     """A worker process was ended from outside."""
 
 
+class ExpressionError(FeiLiteError, ValueError):
+    """An expression or a cut that cannot be read: the message names the column and points at it."""
+
+
 class UnknownNameError(FeiLiteError, KeyError):
     """A name (particle, column, feature, ...) that is not known."""
 
@@ -86,5 +90,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("K_S", ["K_S0", "pi+"])
     " Nearest known: 'K_S0'."
     """
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.4)
+    names = list(known)
+    same = [other for other in names if other.lower() == name.lower()]
+    matches = same or get_close_matches(name, names, n=1, cutoff=0.4)
     return f" Nearest known: '{matches[0]}'." if matches else ""

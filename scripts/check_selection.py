@@ -1,8 +1,8 @@
-"""Compare the HTA's candidates of a generator-level selection with those of plain simulation, step by step.
+"""Compare an analysis's candidates of a generator-level selection with those of plain simulation, step by step.
 
     fei-lite simulate charged -n 300000 --seed 901 -o charged.root
     fei-lite analyse hta charged.root --candidates-only -o plain
-    python scripts/check_selection.py plain/candidates.parquet production/charged.parquet
+    python scripts/check_selection.py hta plain/candidates.parquet production/charged.parquet
 
 Prints, per step of the cut-flow, the fraction of generated events in both (sums of
 weights over events) and the ratio, which a selection without bias leaves at 1.
@@ -16,20 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from fei_lite.analyses.analysis import bin_variances
 from fei_lite.analyses.candidate_files import read_candidates
-from fei_lite.analyses.recipe import load_recipe
+from fei_lite.analyses.columns import passes
+from fei_lite.analyses.folders import Analysis, load_analysis
+from fei_lite.analyses.histograms import bin_variances
 
 
-def fractions(path: Path) -> dict[str, tuple[float, float]]:
+def fractions(path: Path, analysis: Analysis) -> dict[str, tuple[float, float]]:
     """Fraction of the generated events that passes each step, and its error."""
-    inputs, recipe = read_candidates([path]), load_recipe()
+    inputs = read_candidates([path], analysis)
     n = sum(source.n_generated for source in inputs.sources)
     weight, decay, source = inputs.columns["weight"], inputs.decay(), inputs.columns["source"]
     keep = np.ones(len(weight), dtype=bool)
-    found = {"events read": (sum(counts["events read"][1] for counts in inputs.counts) / n, 0.0)}
-    for name, passes in [("Btag and kaon", keep), *((cut.name, cut.passes(inputs.columns)) for cut in recipe.cuts)]:
-        keep = keep & passes
+    read = sum(steps["events read"][1] for counts in inputs.counts for steps in counts.values())
+    found = {"events read": (read / n, 0.0)}
+    for name, inside in [("Btag and signal side", keep),
+                         *((cut.name, passes(cut.cut, inputs.columns)) for cut in analysis.recipe.cut)]:
+        keep = keep & inside
         variance = bin_variances(np.zeros(keep.sum()), weight[keep], source[keep], decay[keep], np.array([-1.0, 1.0]))
         found[name] = (float(weight[keep].sum()) / n, float(np.sqrt(variance[0])) / n)
     return found
@@ -38,10 +41,12 @@ def fractions(path: Path) -> dict[str, tuple[float, float]]:
 def main() -> None:
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("analysis", help="a shipped analysis, or the folder of one")
     parser.add_argument("plain", type=Path, help="candidates of events without a selection")
     parser.add_argument("selected", type=Path, help="candidates of the same process with one")
     arguments = parser.parse_args()
-    plain, selected = fractions(arguments.plain), fractions(arguments.selected)
+    analysis = load_analysis(arguments.analysis)
+    plain, selected = (fractions(path, analysis) for path in (arguments.plain, arguments.selected))
     print(f"{'':26s} {'plain':>23s} {'selected':>23s} {'ratio':>16s}")
     for name, (a, da) in plain.items():
         b, db = selected[name]

@@ -1,10 +1,17 @@
-"""Compare generated decays with the decay table, and multiplicities with the Belle II software's.
+"""Compare generated decays with the decay table, and particles per event with Belle II's simulation.
 
     python scripts/validate_generator.py [--events 100000] [--seed 41] [--format json]
+    python scripts/validate_generator.py --reference FILE.json [--events 20000] [--process uubar ...]
 
-Exit code 1 if a chi2 probability is below 0.001, or a multiplicity off by more than
-5 % and not in ``EXPLAINED``. Multiplicities need FEI_LITE_TEST_DATA, the folder
-that holds basf2_validation/; without it they are left out, saying so.
+Without --reference: exit code 1 if a chi2 probability is below 0.001, or a
+multiplicity off by more than 5 % and not in ``EXPLAINED``. Multiplicities need
+FEI_LITE_TEST_DATA, the folder that holds basf2_validation/; without it they are left
+out, saying so.
+
+With --reference, particles of every species and process of the file (generated, before
+the detector; both charges together; K_L0 do not decay): ours, the reference, ratio and
+pull. Flagged is what is off by more than 7 % and five standard deviations, with the
+reason where validate_generator.toml has one; exit code 1 if it has none.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ import argparse
 import json
 import os
 import sys
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +28,8 @@ import numpy as np
 
 from fei_lite.generator.generate import generate
 from fei_lite.generator.pythia import left_out
+from fei_lite.generator.reference_counts import SpeciesCount, compare_counts, count_species, load_reference
+from fei_lite.generator.settings import load_settings
 from fei_lite.generator.validation import (
     MULTIPLICITIES,
     DecayCounter,
@@ -75,10 +85,65 @@ def printed(process: str, modes: list[ModeComparison], rows: list[Multiplicity],
               f"{row.reference:8.4f} {row.ratio:7.3f}{remark}")
 
 
+def against(reference: Path, processes: list[str], events: int, seed: int, settings: str) -> list[SpeciesCount]:
+    """Generate the processes that the reference file has (or those asked for) and compare."""
+    expected, rows = load_reference(reference), []
+    for process in processes or expected:
+        if process not in expected:
+            raise SystemExit(f"{reference}: no process '{process}', only {', '.join(expected)}")
+        parts = [count_species(batch.generated)
+                 for batch in generate(process, events, seed=seed, settings=load_settings(settings))]
+        counts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows += compare_counts(process, counts, expected[process])
+    return rows
+
+
+def reasons() -> dict[tuple[str, str], str]:
+    """Why a species of a process differs, from the file beside this script."""
+    content = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return {(process, species): entry["why"] for entry in content["differs"]
+            for process in entry["processes"] for species in entry["species"]}
+
+
+def printed_rows(rows: list[SpeciesCount], why: dict[tuple[str, str], str]) -> None:
+    """One line per species and process."""
+    last = ""
+    for row in rows:
+        if row.process != last:
+            print(f"{row.process}\n  {'per event':16s} {'ours':>9s} {'error':>8s} {'reference':>10s} {'ratio':>7s} "
+                  f"{'pull':>7s}")
+            last = row.process
+        remark = why.get((row.process, row.species), "<- differs") if row.differs() else ""
+        print(f"  {row.species[:16]:16s} {row.ours:9.4f} {row.error:8.4f} {row.reference:10.4f} {row.ratio:7.3f} "
+              f"{row.pull:7.1f}  {remark}".rstrip())
+
+
+def compared_with_reference(arguments: argparse.Namespace) -> int:
+    """The whole of --reference: generate, print, and 1 if something differs without a reason."""
+    rows = against(arguments.reference, arguments.process, arguments.events or 20_000, arguments.seed,
+                   arguments.settings)
+    why = reasons()
+    if arguments.format == "json":
+        print(json.dumps([{**asdict(row), "ratio": row.ratio if row.reference else None, "pull": row.pull,
+                           "differs": row.differs(),
+                           "why": why.get((row.process, row.species)) if row.differs() else None} for row in rows],
+                         indent=1))
+    else:
+        printed_rows(rows, why)
+        found = [row for row in rows if row.differs()]
+        unexplained = sum((row.process, row.species) not in why for row in found)
+        print(f"{len(rows)} species and processes, {len(found)} off by more than 7 % and 5 sigma, "
+              f"{unexplained} of them without a reason")
+    return int(any(row.differs() and (row.process, row.species) not in why for row in rows))
+
+
 def main() -> int:
     """Parse the command line, generate both processes, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=100_000, help="of each process (default: %(default)s)")
+    parser.add_argument("--events", type=int, help="of each process (default: 100000; 20000 with --reference)")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="particles per event of another simulation")
+    parser.add_argument("--process", nargs="+", default=[], help="with --reference: only these")
+    parser.add_argument("--settings", default="belle2", help="with --reference: Pythia's settings")
     parser.add_argument("--seed", type=int, default=41)
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--left-out", action="store_true", help="only list what of the table is not simulated")
@@ -86,10 +151,12 @@ def main() -> int:
     if arguments.left_out:
         print(*left_out(), sep="\n")
         return 0
+    if arguments.reference is not None:
+        return compared_with_reference(arguments)
 
     good, out = True, {}
     for process in PARTICLES:
-        modes, rows = run(process, arguments.events, arguments.seed)
+        modes, rows = run(process, arguments.events or 100_000, arguments.seed)
         good &= all(comparison.p_value > 0.001 for comparison in modes)
         good &= all(abs(row.ratio - 1.0) <= TOLERANCE or row.name in EXPLAINED for row in rows)
         out[process] = {"modes": [asdict(m) for m in modes], "multiplicities": [asdict(r) for r in rows]}

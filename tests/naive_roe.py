@@ -12,7 +12,6 @@ from fei_lite.reconstruction.kinematics import impact_parameters
 
 BZ_TO_PT = 0.00299792458
 HYPOTHESES = ("e-", "mu-", "pi+", "K+", "p+")
-REGION = {1: "forward", 2: "barrel", 3: "backward"}
 
 
 def objects(batch, event):
@@ -37,7 +36,7 @@ def track(batch, event, i):
     p = np.array([pt * math.cos(phi0), pt * math.sin(phi0), pt * tan_lambda])
     dr, dz = impact_parameters(batch.tracks["helix"][row:row + 1], batch.events["ip"][event])
     p4 = np.append(p, math.sqrt(p @ p + mass(best)**2))
-    return p4, {"dr": dr[0], "abs(dz)": abs(dz[0]), "pt": pt, "E": p4[3], "theta": math.acos(p[2] / math.sqrt(p @ p))}
+    return p4, {"dr": dr[0], "dz": dz[0], "pt": pt, "E": p4[3], "theta": math.acos(p[2] / math.sqrt(p @ p))}
 
 
 def photon(batch, event, i):
@@ -50,18 +49,12 @@ def photon(batch, event, i):
     flight -= batch.events["ip"][event]
     p4 = np.append(energy * flight / math.sqrt(flight @ flight), energy)
     return p4, {"E": energy, "clusterTheta": theta, "minC2TDist": float(c["min_track_distance"][row]),
-                "region": REGION.get(int(c["region"][row]))}
+                "clusterReg": int(c["region"][row])}
 
 
-def passes(values, cuts):
-    """All cuts without a region, and one of those with."""
-    def good(cut):
-        low, high = cut.minimum, cut.maximum
-        return (low is None or values[cut.variable] > low) and (high is None or values[cut.variable] < high)
-
-    regional = [cut for cut in cuts if cut.region]
-    return all(good(cut) for cut in cuts if not cut.region) and (
-        not regional or any(cut.region == values["region"] and good(cut) for cut in regional))
+def passes(values, cut):
+    """The mask's cut, as Python itself understands it."""
+    return cut is None or bool(eval(str(cut), {"abs": abs}, values))
 
 
 def rest(batch, event, used, mask):
@@ -71,15 +64,15 @@ def rest(batch, event, used, mask):
     for kind, i in left:
         if kind == "tracks":
             p4, values = track(batch, event, i)
-            if passes(values, mask.cuts.get("tracks", ())):
+            if passes(values, mask.cuts.get("tracks")):
                 tracks[i] = p4
         elif kind == "clusters" and (made := photon(batch, event, i)) is not None:
             p4, values = made
-            if passes(values, mask.cuts.get("photons", ())):
+            if passes(values, mask.cuts.get("photons")):
                 photons[i] = p4
     pairs = [photons[i] + photons[j] for i, j in itertools.combinations(photons, 2)]
     pi0 = [p for p in pairs if passes({"M": math.sqrt(max(p[3]**2 - p[:3] @ p[:3], 0)), "p": math.sqrt(p[:3] @ p[:3])},
-                                      mask.cuts.get("pi0", ()))]
+                                      mask.cuts.get("pi0"))]
     return {"left": left, "tracks": list(tracks.values()), "photons": list(photons.values()), "n_pi0": len(pi0),
             "charge": sum(int(batch.tracks["charge"][batch.tracks.offsets[event] + i]) for i in tracks),
             "n_klm": sum(kind == "klm" for kind, _ in left)}

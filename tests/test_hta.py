@@ -12,25 +12,27 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
+from toy_candidates import EDGES, HTA, RECIPE, TOYS, inputs_of, toy, write_toys
 
-from fei_lite.analyses.analysis import Inputs, analyse, bin_variances, efficiency_in_q2, q2_resolution, with_floor
+from fei_lite.analyses.analysis import analyse
 from fei_lite.analyses.candidate_files import (
-    VERSION,
+    Setup,
     make_candidates,
     merge_candidates,
     read_candidates,
-    simulate_candidates,
 )
+from fei_lite.analyses.candidate_production import simulate_candidates
+from fei_lite.analyses.candidates import candidates
 from fei_lite.analyses.classifier import load_classifier, train_folds
-from fei_lite.analyses.k_nunu.candidates import best_pairs, hta_candidates
-from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
-from fei_lite.analyses.recipe import load_recipe
-from fei_lite.analyses.samples import Normalisation, Source
-from fei_lite.analyses.selection import NamedCut, cut_flow, read_cuts
-from fei_lite.analyses.systematics import Systematic, check_samples, load_systematics
+from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
+from fei_lite.analyses.hta import physics
+from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
+from fei_lite.analyses.samples import Expectation
+from fei_lite.analyses.systematics import WeightLine
+from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.quality import weighted_auc
 from fei_lite.cli import main
-from fei_lite.cli.analyse import workspace_of
 from fei_lite.errors import AnalysisError, UnknownNameError
 from fei_lite.events.files import EventWriter, read_events
 from fei_lite.production.simulate import simulate_file
@@ -38,11 +40,14 @@ from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe import masked_objects, rest_of_event
 from fei_lite.statistics.fits import expected_data
+from fei_lite.statistics.from_templates import workspace_of
 from fei_lite.statistics.workspaces import open_likelihood
 from fei_lite.templates import Template
 from fei_lite.used_objects import everything
 
-RECIPE = load_recipe()
+Q2_EDGES = HTA.settings.q2_edges
+SETUP = Setup(HTA.folder)
+LOADED = SETUP.load()
 N = 150
 
 
@@ -56,7 +61,7 @@ def batch():
 
 def tag(batch):
     """The true Btags of a batch in place of reconstructed ones."""
-    return Reconstruction(batch, None, true_tags(batch, Truth(batch)))
+    return Reconstruction(batch, load_channel_set("hadronic"), true_tags(batch, Truth(batch)))
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +71,13 @@ def tags(batch):
 
 @pytest.fixture(scope="module")
 def sides(batch, tags):
-    return best_pairs(batch, tags)
+    every = all_pairs(batch, tags, HTA.signal_set, "Upsilon(4S)", masks=HTA.masks, own=HTA.physics.variables)
+    return best_of_each_event(every, [(every.value("daughter(0, SignalProbability)"), True)])
 
 
 @pytest.fixture(scope="module")
 def columns(batch):
-    return hta_candidates(batch, tag, signal=True)[0]
+    return candidates(batch, HTA, tag, process="k_nunu")[0]
 
 
 def test_the_most_probable_pair(tags, sides):
@@ -82,12 +88,12 @@ def test_the_most_probable_pair(tags, sides):
         p = tag["SignalProbability"][pairs["daughters"][i, 0]]
         best[int(e)] = max(best.get(int(e), 0.0), float(p))
     assert len(best) == len(sides) > 0.3 * N
-    assert dict(zip(sides.event.tolist(), sides.tag["SignalProbability"].tolist())) == best
+    assert dict(zip(sides.event.tolist(), sides.of(TAG, "SignalProbability").tolist())) == best
 
 
 def test_tag_signal_and_rest_partition_the_event(batch, sides):
     """Would catch an object on two sides or on none."""
-    tag, kaon = sides.tag.used, sides.kaon.used
+    tag, kaon = sides.of(TAG, "used"), sides.of(SIGNAL, "used")
     rest = rest_of_event(masked_objects(batch, "hta"), sides.event, tag=tag, signal=kaon).bits
     assert not (tag & kaon).any() and not (tag & rest).any() and not (kaon & rest).any()
     np.testing.assert_array_equal(tag | kaon | rest, everything(batch)[sides.event])
@@ -115,14 +121,14 @@ def test_variables_by_hand(batch, sides, columns):
     hta = find_mask("hta")
     for i in range(0, len(sides), 3):
         e, beam = int(sides.event[i]), batch.events["beam_p4"][sides.event[i]]
-        used = naive_roe.of_bits(batch, e, sides.tag.used[i])
-        kaon = naive_roe.of_bits(batch, e, sides.kaon.used[i])
+        used = naive_roe.of_bits(batch, e, sides.of(TAG, "used")[i])
+        kaon = naive_roe.of_bits(batch, e, sides.of(SIGNAL, "used")[i])
         left = naive_roe.rest(batch, e, used | kaon, hta)
         rest = left["tracks"] + left["photons"]
         assert columns["roeEextra"][i] == pytest.approx(sum(p[3] for p in left["photons"]))
         assert columns["nROE_Tracks"][i] == len(left["tracks"]) and columns["nROE_pi0"][i] == left["n_pi0"]
         assert columns["nROE_AllTracks"][i] == sum(kind == "tracks" for kind, _ in left["left"])
-        p_tag, p_kaon = sides.tag.p4[i], sides.kaon.p4[i]
+        p_tag, p_kaon = sides.of(TAG, "p4")[i], sides.of(SIGNAL, "p4")[i]
         lost = to_cms(np.array([beam - p_tag - p_kaon - sum(rest, np.zeros(4))]), beam)[0]
         kaon_cms = to_cms(p_kaon[None], beam)[0]
         assert columns["missing_E_plus_p_cms"][i] == pytest.approx(lost[3] + np.linalg.norm(lost[:3]))
@@ -154,9 +160,9 @@ def test_recoil_is_the_signal(columns):
 def test_counts_before_the_candidates(batch, sides, columns):
     """Would catch a step that is not counted, or counted without weights, and a pair lost with the events
     that have no kaon."""
-    _, counts = hta_candidates(batch, tag, signal=True)
-    read, kaon, btag, pair = counts.steps.values()
-    assert list(counts.steps) == ["events read", "signal kaon", "Btag", "Btag and kaon of opposite charge"]
+    _, counts = candidates(batch, HTA, tag, process="k_nunu")
+    read, kaon, btag, pair = counts.steps["signal"].values()
+    assert list(counts.steps["signal"]) == ["events read", "signal side", "Btag", "Btag and signal side"]
     assert read[0] == N > kaon[0] >= btag[0] > pair[0] == len(columns["event"])
     np.testing.assert_array_equal(columns["event"], batch.events["event"][sides.event])
     assert pair[1] == pytest.approx(columns["weight"].sum())
@@ -167,46 +173,15 @@ def test_signal_that_is_none(batch):
     other = replace(batch, generated=replace(batch.generated, columns=batch.generated.columns | {
         "pdg": np.where(np.abs(batch.generated["pdg"]) == 16, 111, batch.generated["pdg"])}))
     with pytest.raises(AnalysisError, match=r"150 of 150 events of process 'signal' hold no B\+ -> K\+ nu nubar"):
-        hta_candidates(other, tag, signal=True)
+        candidates(other, HTA, tag, process="k_nunu")
 
 
 # The analysis on toys
 
 
-def toy(process, n, *, seed, n_generated=None, shift=0.0):
-    """Candidates with independent Gaussian inputs, those of signal shifted; a third fails each cut's variable."""
-    rng = np.random.default_rng([seed, sum(map(ord, process))])
-    columns = {name: rng.normal(shift if i < 3 else 0.0, 1.0, n) for i, name in enumerate(RECIPE.features)}
-    for cut in RECIPE.cuts:
-        columns[cut.variable] = rng.choice([3.0, 0.0], n) if cut.minimum == 2.5 else rng.choice(
-            [0, 0, 0, 0, 1], n) if cut.minimum is None else rng.uniform(1.0, 10.0, n)
-    signal = process == "signal"
-    columns |= {"event": np.arange(n), "weight": rng.uniform(0.5, 1.5, n) if signal else np.ones(n),
-                "q2": rng.uniform(0, 22.9, n), "q2_generated": np.full(n, np.nan),
-                "nROE_Photons": rng.poisson(1.0, n), "nKL_seen": rng.integers(0, 2, n),
-                "nKL_lost": rng.integers(0, 2, n), "source": np.zeros(n, np.int32)}
-    if signal:
-        columns |= {"q2_generated": columns["q2"], "q2": columns["q2"] + rng.normal(0.0, 0.3, n)}
-    source = Source(f"{process}{seed}.root", process, seed, n_generated or 20 * n, 2 * n, {})
-    counts = {"events read": [2 * n, 2.0 * n], "Btag": [int(1.5 * n), 1.5 * n],
-              "Btag and kaon of opposite charge": [n, float(columns["weight"].sum())]}
-    return columns, source, counts
-
-
-def inputs_of(*toys):
-    parts = [dict(columns, source=np.full(len(columns["event"]), i, np.int32))
-             for i, (columns, _, _) in enumerate(toys)]
-    return Inputs({name: np.concatenate([p[name] for p in parts]) for name in parts[0]},
-                  tuple(t[1] for t in toys), tuple(t[2] for t in toys))
-
-
-TOYS = [toy("signal", 12000, seed=1, shift=1.0), toy("charged", 9000, seed=2), toy("mixed", 6000, seed=3),
-        toy("ccbar", 4000, seed=4), toy("uubar", 4000, seed=5), toy("ddbar", 2000, seed=6)]
-
-
 @pytest.fixture(scope="module")
 def result():
-    return analyse(inputs_of(*TOYS), RECIPE, load_systematics())
+    return analyse(inputs_of(*TOYS), HTA)
 
 
 def test_cut_flow_sums(result):
@@ -236,10 +211,10 @@ def test_eta_is_flat_in_signal(result):
     """Would catch a transform that is not the cumulative signal, weights included; also on other signal."""
     of = result.sample == "signal"
     eta, weight = result.columns["eta"][of], result.columns["event_weight"][of]
-    share = np.histogram(eta, 20, (0, 1), weights=weight)[0] / weight.sum()
-    assert np.all(np.abs(share - 0.05) < 0.002)
-    other = analyse(inputs_of(toy("signal", 9000, seed=11, shift=1.0), *TOYS[1:]), RECIPE, (),
-                    classifier=result.classifier)
+    fraction = np.histogram(eta, 20, (0, 1), weights=weight)[0] / weight.sum()
+    assert np.all(np.abs(fraction - 0.05) < 0.002)
+    other = analyse(inputs_of(toy("signal", 9000, seed=11, shift=1.0), *TOYS[1:]), HTA,
+                    classifiers=result.classifiers)
     eta = other.columns["eta"][other.sample == "signal"]
     weight = other.columns["event_weight"][other.sample == "signal"]
     n = weight.sum()**2 / (weight**2).sum()
@@ -255,7 +230,7 @@ def test_nobody_is_judged_by_trees_that_know_it(result):
     from scipy.stats import norm
 
     best = norm.cdf(np.sqrt(3.0 / 2.0))
-    summary = result.classifier.summary
+    summary = result.classifiers[0].summary
     assert summary["auc"] < best + 3 * summary["auc_uncertainty"]
     assert summary["auc"] > best - 0.04
 
@@ -277,11 +252,12 @@ def test_one_large_weight_does_not_rule_the_training():
 def test_yields_are_cross_sections(result):
     """Would catch a wrong scale: expected events from the cross-sections, by hand, with 362/fb."""
     expected = {"charged": 387.1e6 * 0.5113, "mixed": 387.1e6 * 0.4861, "ccbar": 1.30e6 * 362, "uubar": 1.61e6 * 362,
-                "ddbar": 0.40e6 * 362, "signal": 2 * 387.1e6 * 0.5113 * 4.97e-6}
+                "ddbar": 0.40e6 * 362, "k_nunu": 2 * 387.1e6 * 0.5113 * 4.97e-6}
     for i, (_, source, _) in enumerate(TOYS):
         weight = result.columns["event_weight"][result.columns["source"] == i]
         plain = result.columns["weight"][result.columns["source"] == i]
-        np.testing.assert_allclose(weight, plain * expected[source.process] / source.n_generated, rtol=1e-12)
+        process = "k_nunu" if source.process == "signal" else source.process
+        np.testing.assert_allclose(weight, plain * expected[process] / source.n_generated, rtol=1e-12)
     bbbar = next(s for s in result.samples if s.name == "bbbar")
     assert bbbar.luminosity == pytest.approx(362 * min(180000 / expected["charged"], 120000 / expected["mixed"]))
     assert result.missing == ("ssbar",)
@@ -295,15 +271,15 @@ def test_halves_make_a_whole(result):
     for k, rows in enumerate((slice(0, half), slice(half, None))):
         part = {name: values[rows] for name, values in columns.items()}
         parts.append((part, replace(source, seed=100 + k, n_generated=source.n_generated // 2), counts))
-    whole, split = (analyse(inputs_of(TOYS[0], *some), RECIPE, (), classifier=result.classifier).samples[1].expected
+    whole, split = (analyse(inputs_of(TOYS[0], *some), HTA, classifiers=result.classifiers).samples[1].expected
                     for some in ([TOYS[1]], parts))
     assert split == pytest.approx(whole)
 
 
 def test_luminosity_scales(result):
     """Would catch a luminosity that scales some samples only; errors scale alike."""
-    double = analyse(inputs_of(*TOYS), RECIPE, load_systematics(), luminosity=724.0, classifier=result.classifier)
-    for one, two in zip(result.templates, double.templates, strict=True):
+    double = analyse(inputs_of(*TOYS), HTA, luminosity=724.0, classifiers=result.classifiers)
+    for one, two in zip(result.regions[0].templates, double.regions[0].templates, strict=True):
         np.testing.assert_allclose(two.values, 2 * one.values)
         np.testing.assert_allclose(two.errors, 2 * one.errors)
 
@@ -311,36 +287,36 @@ def test_luminosity_scales(result):
 def test_workspace_is_the_histograms(result):
     """Would catch a workspace that pyhf refuses, or that expects something else than the histograms."""
     pyhf = pytest.importorskip("pyhf")
-    spec = workspace_of(result)
+    spec = workspace_of({"hta": result.regions[0].templates})
     model = pyhf.Workspace(spec).model()
-    values = sum(np.histogram(result.columns["eta"], RECIPE.eta_edges,
+    values = sum(np.histogram(result.columns["eta"], EDGES,
                               weights=result.columns["event_weight"] * (result.sample == s.name))[0]
                  for s in result.samples)
     np.testing.assert_allclose(model.expected_actualdata(model.config.suggested_init()), values, rtol=1e-9)
     likelihood = open_likelihood(spec)
     np.testing.assert_allclose(expected_data(likelihood)[:6], values, rtol=1e-9)
     background = expected_data(likelihood, 0.0)[:6]
-    np.testing.assert_allclose(values - background, result.templates[0].values, rtol=1e-9)
+    np.testing.assert_allclose(values - background, result.regions[0].templates[0].values, rtol=1e-9)
     names = {m["name"] for s in spec["channels"][0]["samples"] for m in s["modifiers"]}
-    assert names >= {line.name for line in load_systematics()} | {"mu", "mcstat_hta_bbbar"}
+    assert names >= {line.name for line in HTA.systematics} | {"mu", "mcstat_hta_bbbar"}
 
 
 def test_efficiency_in_q2(result):
-    """Would catch a denominator of another spectrum: with the bins' shares of the signal it averages to the whole."""
+    """Would catch a denominator of another spectrum: with the bins' fractions it averages to the whole."""
     from fei_lite.analyses.k_nunu.spectrum import fractions
 
-    values, errors = efficiency_in_q2(result)
-    inside = result.columns["q2_generated"][result.sample == "signal"] < RECIPE.q2_edges[-1]
+    values, errors = physics.efficiency_in_q2(result)
+    inside = result.columns["q2_generated"][result.sample == "signal"] < Q2_EDGES[-1]
     weight = result.columns["event_weight"][result.sample == "signal"]
-    share = fractions(RECIPE.q2_edges)
-    assert share.sum() == pytest.approx(1.0, abs=1e-3)
-    assert values @ share == pytest.approx(result.signal_efficiency * weight[inside].sum() / weight.sum())
+    whole = fractions(Q2_EDGES)
+    assert whole.sum() == pytest.approx(1.0, abs=1e-3)
+    assert values @ whole == pytest.approx(result.of("signal").efficiency * weight[inside].sum() / weight.sum())
     assert np.all(errors < 0.5 * values)
 
 
 def test_resolution_of_q2(result):
     """Would catch a resolution of other candidates than the selected signal: Gaussian toys of width 0.3."""
-    found = q2_resolution(result)
+    found = physics.q2_resolution(result)
     assert found["half_68"] == pytest.approx(0.3, rel=0.1) and abs(found["median"]) < 0.05
     assert found["beyond_1"] < 0.01
 
@@ -350,16 +326,25 @@ def test_floor_of_empty_bins():
     signal = Template("signal", np.ones(3), np.ones(3), signal=True)
     one = Template("one", np.array([8.0, 0.0, 0.0]), np.array([4.0, 0.0, 0.0]), shapes={"s": (np.zeros(3), np.ones(3))})
     two = Template("two", np.array([3.0, 3.0, 0.0]), np.array([3.0, 3.0, 0.0]))
-    (same, first, raised), bins = with_floor([signal, one, two], 0.5)
-    assert same is signal and bins == (2,)
+    nothing = [replace(t, values=np.zeros(3), errors=np.zeros(3)) for t in (one, two)]
+    regions = [Region("a", "x", (0, 1, 2, 3), (signal, one, two)), Region("b", "x", (0, 1, 2, 3), (signal, *nothing))]
+    found, bare = with_bin_floor(regions, 0.5)
+    same, first, raised = found.templates
+    assert same is signal and found.floored == (2,)
     assert first.values.tolist() == [8.0, 0.0, 1.0] and first.errors.tolist() == [4.0, 0.0, 1.0]  # weight 2 an entry
     assert [x.tolist() for x in first.shapes["s"]] == [[0, 0, 1.0], [1, 1, 1.0]] and raised is two
-    assert with_floor([signal], 0.5) == ((signal,), ())
+    # a region without any background: the lightest entry of the others
+    assert bare.floored == (0, 1, 2) and bare.template("one").values.tolist() == [1.0, 1.0, 1.0]
+    assert bare.template("two").values.tolist() == [0.0, 0.0, 0.0]
+    none, = with_bin_floor(regions[1:], 0.5, otherwise=("two", 6.0))
+    assert none.template("two").values.tolist() == [3.0, 3.0, 3.0] == none.template("two").errors.tolist()
+    only = Region("a", "x", (0, 1, 2, 3), (signal,))
+    assert with_bin_floor([only], 0.5) == (only,)
 
 
 def test_combinations_of_one_decay_are_correlated():
     """Would catch an error that counts a decay used four times as four: toys of shared decays have that spread."""
-    edges, rng = np.array(RECIPE.eta_edges), np.random.default_rng(12)
+    edges, rng = np.array(EDGES), np.random.default_rng(12)
     decay = np.repeat(np.arange(50), 4)
     x, one = np.full(200, 0.45), np.ones(200)
     zero = np.zeros(200, dtype=int)
@@ -382,24 +367,23 @@ def test_combinations_of_one_decay_are_correlated():
 
 
 def test_every_line_has_an_origin():
-    """Would catch a number without a source, or a line for a sample that does not exist."""
-    lines = load_systematics()
-    check_samples(lines, list(RECIPE.samples))
-    assert all(line.origin for line in lines) and all(cut.origin for cut in RECIPE.cuts)
-    assert {line.kind for line in lines} == {"normalisation", "weight", "form_factor"}
-    with pytest.raises(AnalysisError, match="no sample 'bbar'"):
-        check_samples([replace(lines[0], samples=("bbar",))], list(RECIPE.samples))
+    """Would catch a number without a source."""
+    assert all(line.origin for line in HTA.systematics) and all(cut.origin for cut in RECIPE.cut)
+    assert {line.kind for line in HTA.systematics} == {"normalisation", "weight", "form_factor"}
 
 
 def test_weight_line_in_closed_form():
     """Would catch a factor of the wrong power: (1 +- s)^n; of Poisson counts its mean is exp(s lambda)."""
     n = np.random.default_rng(3).poisson(1.3, 200_000)
-    down, up = Systematic("x", (), "weight", "", per={"n": 0.2}).factors({"n": n, "weight": np.ones(len(n))})
+    def line(column):
+        return WeightLine(name="x", samples=("signal",), kind="weight", origin="-", per={column: 0.2})
+
+    down, up = line("n").factors({"n": n, "weight": np.ones(len(n))})
     np.testing.assert_allclose(up, 1.2**n)
     np.testing.assert_allclose(down, 0.8**n)
     assert up.mean() == pytest.approx(np.exp(0.2 * 1.3), rel=0.01)
     with pytest.raises(UnknownNameError, match="no column 'm'"):
-        Systematic("x", (), "weight", "", per={"m": 0.2}).factors({"n": n, "weight": n})
+        line("m").factors({"n": n, "weight": n})
 
 
 def test_form_factor_keeps_the_rate():
@@ -408,7 +392,7 @@ def test_form_factor_keeps_the_rate():
 
     q2 = np.append(np.linspace(0, Q2_MAX, 4001)[:-1], np.nan)
     for k in range(3):
-        line = next(s for s in load_systematics() if s.name == f"form_factor_a{k}")
+        line = next(s for s in HTA.systematics if s.name == f"form_factor_a{k}")
         for factor in line.factors({"q2_generated": q2, "weight": np.ones(len(q2))}):
             assert factor[-1] == 1.0
             assert np.trapezoid(factor[:-1] * spectrum(q2[:-1]), q2[:-1]) == pytest.approx(1.0, abs=1e-3)
@@ -417,36 +401,22 @@ def test_form_factor_keeps_the_rate():
 
 def test_variations_of_the_templates(result):
     """Would catch a variation of the wrong sample, or a yield that was to stay: sums by hand."""
-    for template in result.templates:
-        names = {line.name for line in load_systematics() if template.name in line.samples}
+    for template in result.regions[0].templates:
+        names = {line.name for line in HTA.systematics if template.name in line.samples}
         assert set(template.shapes) | set(template.normalisations) == names
     of = result.sample == "bbbar"
     part = {name: values[of] for name, values in result.columns.items()}
     weight, n = part["event_weight"], part["nROE_Photons"]
     moved = weight * 1.2**n * weight.sum() / (weight * 1.2**n).sum()
-    wanted = np.histogram(part["eta"], RECIPE.eta_edges, weights=moved)[0]
-    template = next(t for t in result.templates if t.name == "bbbar")
+    wanted = np.histogram(part["eta"], EDGES, weights=moved)[0]
+    template = next(t for t in result.regions[0].templates if t.name == "bbbar")
     np.testing.assert_allclose(template.shapes["extra_photons"][1], wanted)
     lost = weight * 1.17**part["nKL_lost"] * 0.83**part["nKL_seen"]
-    wanted = np.histogram(part["eta"], RECIPE.eta_edges, weights=lost)[0]
+    wanted = np.histogram(part["eta"], EDGES, weights=lost)[0]
     np.testing.assert_allclose(template.shapes["klong_efficiency"][1], wanted)
 
 
 # Files
-
-
-def test_defects_of_a_selection():
-    """Would catch a cut that cuts nothing, or is silently read as another."""
-    entries = [{"name": "a", "variable": "x", "minimum": 2, "maximum": 1, "origin": "o"}, {"name": "b"},
-               {"name": "c", "variable": "x", "origin": "o"}, {"name": "d", "variable": "x", "origin": "o", "min": 1}]
-    with pytest.raises(AnalysisError) as caught:
-        read_cuts(entries, "r.toml: cut")
-    for text in ("cut[0]: minimum 2 is not below maximum 1", "cut[1].variable: missing", "cut[1].origin: missing",
-                 "cut[2]: cuts nothing", "cut[3].min: unknown key 'min'. Nearest known: 'minimum'"):
-        assert text in str(caught.value)
-    with pytest.raises(UnknownNameError, match="cut 'a': no column 'y'"):
-        cut_flow([NamedCut("a", "y", "", maximum=1)], {"x": [1.0]}, [1.0])
-    assert not cut_flow([NamedCut("a", "x", "", maximum=1)], {"x": [np.nan]}, [1.0])[0].any()
 
 
 def test_files_that_say_too_little(tmp_path, batch):
@@ -455,12 +425,12 @@ def test_files_that_say_too_little(tmp_path, batch):
     with EventWriter(path, metadata={"process": "charged"}) as writer:
         writer.write(batch.slice(0, 5))
     with pytest.raises(AnalysisError, match="metadata have no n_generated, seed"):
-        make_candidates(path, tmp_path / "out.parquet")
+        make_candidates(path, tmp_path / "out.parquet", SETUP)
     files = write_toys(tmp_path, TOYS[:2])
     with pytest.raises(AnalysisError, match="the same process 'charged' and seed 2"):
-        read_candidates([*files, files[1]])
+        read_candidates([*files, files[1]], HTA)
     with pytest.raises(AnalysisError, match="no signal among the inputs"):
-        analyse(read_candidates(files[1:]), RECIPE, ())
+        analyse(read_candidates(files[1:], HTA), HTA)
 
 
 def test_candidates_of_files_and_without(tmp_path):
@@ -468,34 +438,25 @@ def test_candidates_of_files_and_without(tmp_path):
 
     Also candidates made again although they are there, or kept although the events are others.
     """
-    made = simulate_candidates("signal", 2, folder=tmp_path, n=300)
-    assert made == simulate_candidates("signal", 2, folder=tmp_path, n=300)
+    made = simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
+    assert made == simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
     path, output = tmp_path / "events.root", tmp_path / "file.parquet"
     simulate_file("signal", path, n=300, seed=2, dec_file="k_nunu")
-    assert make_candidates(path, output) and not make_candidates(path, output)
-    one, other = (read_candidates([file]) for file in (made, output))
+    assert make_candidates(path, output, SETUP) and not make_candidates(path, output, SETUP)
+    one, other = (read_candidates([file], HTA) for file in (made, output))
     assert len(one.columns["event"]) > 1 and one.counts == other.counts
     for name, values in one.columns.items():
         np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
     with pytest.raises(AnalysisError, match="holds candidates of other options"):
-        simulate_candidates("signal", 2, folder=tmp_path, n=310)
+        simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=310)
     with pytest.raises(AnalysisError, match="the same process 'signal' and seed 2"):
-        merge_candidates([made, output], tmp_path / "all.parquet")
+        merge_candidates([made, output], tmp_path / "all.parquet", HTA)
     part = read_events(path, entry_stop=20)
-    with EventWriter(path, force=True, metadata={"process": "signal", "seed": 3, "n_generated": 400}) as writer:
+    with EventWriter(path, force=True, metadata={"process": "signal", "seed": 3, "n_generated": 400,
+                                                       "decay_file": "k_nunu"}) as writer:
         writer.write(part)
-    assert make_candidates(path, output)
-    assert read_candidates([output]).counts[0]["events read"][0] == 20
-
-
-def write_toys(folder, toys):
-    """Ntuples of toy candidates."""
-    files = []
-    for columns, source, counts in toys:
-        files.append(folder / f"{source.process}.parquet")
-        write_ntuple(files[-1], columns, {"analysis": "hta", "version": VERSION, "models": {}, "signal_side": "",
-                                          "sources": [{"source": source.to_json(), "counts": counts}]}, force=True)
-    return files
+    assert make_candidates(path, output, SETUP)
+    assert read_candidates([output], HTA).counts[0]["signal"]["events read"][0] == 20
 
 
 def test_command_line(tmp_path, capsys, result):
@@ -505,15 +466,17 @@ def test_command_line(tmp_path, capsys, result):
     assert main(["analyse", "hta", *files, "-o", str(out), "--quiet"]) == 0
     shown = capsys.readouterr()
     assert "no events of ssbar: the templates lack them" in shown.err
-    assert re.search(r"no pi0 left +\d+", shown.out) and re.search(r"signal efficiency \d", shown.out)
+    assert re.search(r"no pi0 left +\d+", shown.out) and re.search(r"efficiency of signal: \d", shown.out)
     content = json.loads((out / "histograms.json").read_text())
-    assert [t["name"] for t in content["templates"]] == ["signal", "bbbar", "ccbar", "qqbar"]
-    np.testing.assert_allclose(content["templates"][1]["values"], result.templates[1].values)
+    templates = content["regions"]["hta"]["templates"]
+    assert [t["name"] for t in templates] == ["signal", "bbbar", "ccbar", "qqbar"]
+    np.testing.assert_allclose(templates[1]["values"], result.regions[0].templates[1].values)
     flow = json.loads((out / "cutflow.json").read_text())["bbbar"]
     assert all(a["passed"] == b["passed"] + b["rejected"] for a, b in pairwise(flow))
     ntuple, _ = read_ntuple(out / "ntuple.parquet")
     assert len(ntuple["eta"]) == len(result.sample)
-    assert {p.name for p in (out / "plots").iterdir()} == {"eta.png", "inputs.png", "efficiency.png", "spectra.png"}
+    assert {p.name for p in (out / "plots").iterdir()} == {"hta.png", "inputs_BDTh.png", "efficiency.png",
+                                                              "spectra.png"}
     assert main(["fit", str(out / "workspace.json")]) == 0
     assert "mu             1.00 +" in capsys.readouterr().out
     again = tmp_path / "again"
@@ -529,5 +492,5 @@ def test_command_line(tmp_path, capsys, result):
 def test_classifier_of_other_features(tmp_path):
     """Would catch trees that are given columns in another order."""
     with pytest.raises(AnalysisError, match="no classifier can be read there"):
-        load_classifier(tmp_path, RECIPE.features)
-    assert Normalisation(1.0, 362.0, 387.1e6, 1.0).expected("charged") == pytest.approx(387.1e6 / 362 * 0.5113)
+        load_classifier(tmp_path, RECIPE.classifier[0].features)
+    assert Expectation(1.0, 362.0, 387.1e6, {}).expected("charged") == pytest.approx(387.1e6 / 362 * 0.5113)

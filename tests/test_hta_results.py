@@ -1,4 +1,4 @@
-"""The committed result of the HTA: one analysis, not numbers from several, and worth what the README says."""
+"""The committed result of the HTA: one analysis, not numbers from several, of the luminosity that the README states."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fei_lite.analyses.classifier import load_classifier
+from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.k_nunu.density import density_from_json
 from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.recipe import load_recipe
+from fei_lite.analyses.output import read_classifiers
 from fei_lite.cli import main
 
 FOLDER = Path(__file__).resolve().parents[1] / "trained" / "hta"
@@ -32,7 +32,7 @@ def workspace():
     return json.loads((FOLDER / "workspace.json").read_text())
 
 
-def test_background_is_worth_its_luminosity(content):
+def test_background_has_its_luminosity(content):
     """Would catch a result from a short production, or one with a process left out."""
     samples = content["samples"]
     assert content["missing_processes"] == []
@@ -44,20 +44,21 @@ def test_background_is_worth_its_luminosity(content):
 def test_templates_are_those_of_the_candidates(ntuple, content, workspace):
     """Would catch a workspace of another run than the candidates beside it."""
     of_workspace = {s["name"]: s["data"] for s in workspace["channels"][0]["samples"]}
-    for template in content["templates"]:
+    region = content["regions"]["hta"]
+    for template in region["templates"]:
         of = ntuple["sample"] == template["name"]
         assert of.sum() == content["samples"][template["name"]]["entries"]
-        values = np.histogram(ntuple["eta"][of], content["edges"], weights=ntuple["event_weight"][of])[0]
-        floored = np.isin(np.arange(len(values)), content["floored_bins"])
+        values = np.histogram(ntuple["eta"][of], region["edges"], weights=ntuple["event_weight"][of])[0]
+        floored = np.isin(np.arange(len(values)), region["floored_bins"])
         np.testing.assert_allclose(np.array(template["values"])[~floored], values[~floored], rtol=1e-9)
         np.testing.assert_allclose(of_workspace[template["name"]], template["values"], rtol=1e-9)
 
 
 def test_classifier_gives_the_scores(ntuple):
     """Would catch a BDT_h that is not the one of the ntuple: the score is reproduced by one of its five folds."""
-    recipe = load_recipe()
-    classifier = load_classifier(FOLDER / "classifier", recipe.features)
-    X = np.column_stack([ntuple[name].astype(np.float64) for name in recipe.features])
+    analysis = load_analysis("hta")
+    classifier, = read_classifiers(FOLDER / "classifier", analysis)
+    X = np.column_stack([ntuple[name].astype(np.float64) for name in analysis.recipe.classifier[0].features])
     scores = np.stack([classifier.scores(X, np.full(len(X), fold)) for fold in range(classifier.folds)])
     assert np.min(np.abs(scores - ntuple["BDTh"]), axis=0).max() < 1e-9
     np.testing.assert_allclose(classifier.transform(ntuple["BDTh"]), ntuple["eta"], atol=1e-9)
@@ -73,7 +74,7 @@ def test_cut_flow_ends_in_the_candidates(ntuple, content):
         assert passed[-1] == of.sum()
         assert rows[-1]["passed_weight"] == pytest.approx(ntuple["event_weight"][of].sum())
     signal = flows["signal"]
-    assert content["signal_efficiency"] == pytest.approx(
+    assert content["efficiency"]["signal"] == pytest.approx(
         signal[-1]["passed_weight"] / signal[0]["passed_weight"], rel=1e-9)
 
 

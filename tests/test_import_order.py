@@ -17,9 +17,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
     "errors", "data_files", "constants", "renamed", "particles", "outputs", "templates", "fractions", "parallel",
-    "kernels.", "event_shape.", "events.", "channels.", "generator.", "detector.", "used_objects", "candidates",
-    "classifiers.",
-    "reconstruction.", "training.", "tagging.", "production.", "roe.", "analyses.", "performance.", "corrections.",
+    "variables.tree", "variables.grammar", "variables.registry", "variables.names", "variables.evaluation",
+    "variables.cuts", "kernels.", "event_shape.", "events.", "channels.", "generator.", "detector.", "used_objects",
+    "candidates", "classifiers.", "reconstruction.frames", "reconstruction.kinematics", "variables.tracks",
+    "variables.subject", "reconstruction.", "training.", "tagging.", "production.", "roe.", "variables.",
+    "analyses.", "performance.", "corrections.",
     "benchmarks.", "statistics.", "plots.", "report.", "cli.",
 )
 

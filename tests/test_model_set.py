@@ -12,7 +12,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from fei_lite.channels.model import Channel, ChannelSet, Cut, ParticleConfig
+from fei_lite.channels.model import Channel, ChannelSet, ParticleConfig
 from fei_lite.classifiers import model_set, writer
 from fei_lite.classifiers.fitting import FEI_DEFAULT, FittedChannel, fit_channel
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
@@ -20,6 +20,7 @@ from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.classifiers.text import pack, text_names, unpack
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import ModelSetError, UnknownNameError
+from fei_lite.variables.cuts import Cut, parse_cut
 
 FEATURES = ("M", "daughter(0,SignalProbability)", "daughter(1,SignalProbability)", "chiProb")
 TRAINED, UNTRAINED = "D0_K-_pi+", "D0_pi-_pi+"
@@ -43,10 +44,10 @@ def too_small() -> FittedChannel:
 
 def channel_set(features: tuple[str, ...] = FEATURES, *, cut: float = 1.7,
                 channels: tuple[tuple[str, ...], ...] = (("K-", "pi+"), ("pi-", "pi+"))) -> ChannelSet:
-    made = tuple(Channel("D0", i, daughters, None, (), features, "vertex", False)
+    made = tuple(Channel("D0", i, daughters, None, Cut(""), features, "vertex", False)
                  for i, daughters in enumerate(channels))
-    config = ParticleConfig("D0", 421, 1.86484, 0, False, made, (Cut("M", cut, 1.95),), "abs(dM)", False, 20, 0.001,
-                            10, "isSignal", 0)
+    config = ParticleConfig("D0", 421, 1.86484, 0, False, made, parse_cut(f"{cut} < M < 1.95"), "abs(dM)", False, 20,
+                            0.001, 10, "isSignal", 0)
     return ChannelSet("small", Path("small"), {"D0": config}, (("D0",),))
 
 

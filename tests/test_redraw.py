@@ -24,7 +24,8 @@ def signal(folder, text, n, seed):
 
 @pytest.fixture(scope="module")
 def d_mu_nu(tmp_path_factory):
-    text = PAIRS + "Decay B0sig\n1.0 D- mu+ nu_mu BGL " + " ".join(map(str, BGL_D)) + ";\nEnddecay\nCDecay anti-B0sig\nEnd\n"
+    text = (PAIRS + "Decay B0sig\n1.0 D- mu+ nu_mu BGL " + " ".join(map(str, BGL_D))
+            + ";\nEnddecay\nCDecay anti-B0sig\nEnd\n")
     return Events(signal(tmp_path_factory.mktemp("d"), text, N, 11))
 
 

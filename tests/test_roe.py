@@ -36,6 +36,7 @@ from fei_lite.roe import (
 from fei_lite.roe.objects import displaced_pairs
 from fei_lite.tagging.best import select_tags
 from fei_lite.used_objects import everything, object_bits
+from fei_lite.variables.cuts import parse_cut
 
 #: One B to K nu nubar, one to a lepton and one neutrino; the other B generic.
 DECAYS = """
@@ -401,7 +402,7 @@ def test_no_candidates_and_no_objects(batch, sides):
     assert len(rest.momenta_cms()) == 0
     rest = rest_of_event(objects, np.array([3]), tag=everything(batch)[[3]])
     columns = rest_variables(rest, rest.beam_p4)
-    assert columns["roeEextra"][0] == 0 and columns["nROE_Tracks"][0] == 0 and columns["missing_mass2"][0] == 0
+    assert columns["roeEextra"][0] == columns["nROE_Tracks"][0] == columns["missingMass2OfTagSignalAndRest"][0] == 0
     assert not rest.bits.any()
 
 
@@ -434,22 +435,29 @@ def test_masks_name_every_defect(tmp_path):
     path.write_text("""
         [good]
         origin = "here"
-        tracks = [{ variable = "dr", maximum = 1, origin = "here" }]
+        tracks = "dr < 1"
         [bad]
         clusters = []
-        photons = [
-          { variable = "E", minimum = 2, maximum = 1, origin = "x" },
-          { variable = "nCDCHits", minimum = 2, origin = "x" },
-          { variable = "E", minimum = 1 },
-          { variable = "E", origin = "x" },
-          { variable = "E", minimum = 0.1, region = "front", origin = "x" },
-        ]
+        photons = 5
+        [worse]
+        origin = "here"
+        tracks = [{ cut = "dr < 1" }]
+        photons = [{ cut = "E > 0.1 and clusterThetta < 2", origin = "x" }]
+        pi0 = "M > 0.1 and SignalProbability > 0.1"
+        K_S0 = "M >"
+        [old]
+        origin = "here"
+        tracks = [{ variable = "dr", origin = "x" }]
+        photons = [{ variable = "E", minimum = 0.1, region = "front", origin = "x" }, { variable = "E", minimum = 1 }]
         """)
     with pytest.raises(MaskError) as error:
         load_masks(path)
-    for text in ("bad.origin", "bad.clusters", "photons[0]: minimum 2 is not below maximum 1",
-                 "unknown variable 'nCDCHits' of photons", "photons[2].origin", "photons[3]: cuts nothing",
-                 "photons[4].region"):
+    for text in ("bad: origin: missing", "bad: clusters: unknown key", "bad: photons: got 5, expected a text",
+                 "worse: tracks[0]: origin: missing", "worse: K_S0: column 4: expected a name",
+                 "worse: photons[0].cut: column 13: unknown variable 'clusterThetta'. Nearest known: 'clusterTheta'",
+                 "worse: pi0: 'SignalProbability > 0.1' is known after the classifier only",
+                 "old: tracks[0]: cuts nothing", "old: photons[0].region: unknown region 'front'",
+                 "old: photons[1].origin: missing"):
         assert text in str(error.value), text
     assert "good" not in str(error.value)
     with pytest.raises(UnknownNameError, match="Nearest known: 'hta'"):
@@ -462,8 +470,46 @@ def test_every_number_of_the_masks_has_an_origin():
     """Would catch a number without a used."""
     for mask in load_masks().values():
         assert mask.origin
-        for cuts in mask.cuts.values():
-            assert all(cut.origin for cut in cuts)
+        for kind, cut in mask.cuts.items():
+            lines = mask.origins[kind]
+            assert all(origin for _, origin in lines)
+            parts = [str(part) for text, _ in lines for part in parse_cut(text).conjuncts]
+            assert parts == list(map(str, cut.conjuncts))
+
+
+def test_masks_of_earlier_versions(tmp_path):
+    """Would catch another selection from the tables of earlier versions, or that they are read without a word."""
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text("""
+        [a]
+        origin = "x"
+        tracks = [{ variable = "abs(dz)", maximum = 4, origin = "x" }]
+        photons = [{ variable = "E", minimum = 0.1, region = "forward", origin = "x" },
+                   { variable = "minC2TDist", minimum = 50, origin = "x" },
+                   { variable = "E", minimum = 0.06, region = "barrel", origin = "x" }]
+        """)
+    new.write_text("""
+        [a]
+        origin = "x"
+        tracks = "abs(dz) < 4"
+        photons = "minC2TDist > 50 and [clusterReg == 1 and E > 0.1 or clusterReg == 2 and E > 0.06]"
+        """)
+    with pytest.warns(FutureWarning, match="write the cut as a text"):
+        assert load_masks(old)["a"].cuts == load_masks(new)["a"].cuts
+
+
+def test_names_of_earlier_versions(batch, sides):
+    """Would catch another missing mass under an old name, or no notice of it."""
+    event, tag, signal = sides
+    rest = rest_of_event(masked_objects(batch), event, tag=tag, signal=signal)
+    columns = rest_variables(rest, rest.beam_p4 * 0.4, rest.beam_p4 * 0.1)
+    for old, new in (("q2", "missingMass2FromTagDirection"), ("q2_recoil", "missingMass2OfTagAndSignal"),
+                     ("missing_mass2", "missingMass2OfTagSignalAndRest")):
+        with pytest.warns(FutureWarning, match=new):
+            assert np.array_equal(columns[old], columns[new], equal_nan=True)
+    np.testing.assert_allclose(columns["missingMass2OfTagAndSignal"], 0.25 * mass_squared(rest.beam_p4))
+    with pytest.raises(UnknownNameError, match="Nearest known: 'mRecoil'"):
+        columns["mrecoil"]
 
 
 def test_photons_far_from_no_track(batch):

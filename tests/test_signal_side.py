@@ -11,9 +11,9 @@ from fei_lite.channels.files import find_channel_set
 from fei_lite.errors import ChannelFileError, UnknownNameError
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
-from fei_lite.reconstruction.features import likelihood_ratios
 from fei_lite.reconstruction.kinematics import impact_parameters
 from fei_lite.used_objects import everything
+from fei_lite.variables.detector import likelihood_ratios
 
 SET = load_channel_set("k_nunu")
 N = 150
@@ -122,7 +122,7 @@ DEFECTS = {
     "other Btags": ("B_plus_tag", '"B+:Btag"', '"B0:Btag"', "the list 'B0:Btag' makes 'B0', not 'B+:tag'."),
     "no such Btags": ("K_plus", '"K+:FSP"', '"K+:Btag"', "events have no list 'K+:Btag'. 'Btag' lists: B+, B0."),
     "unknown classifier": ("K_plus", '"none"', '"bdt"\nfeatures = ["p"]',
-                           "classifier: expected one of model, none, got 'bdt'."),
+                           "classifier: got 'bdt', expected: 'model' or 'none'."),
     "features and none": ("K_plus", 'classifier = "none"', 'classifier = "none"\nfeatures = ["p"]',
                           "features without a classifier."),
 }

@@ -1,7 +1,7 @@
 """A classifier of an analysis: k forests, each for the candidates that it was not trained on.
 
 No candidate is wasted on training, and none is judged by trees that know it.
-The score becomes eta = the share of selected signal with a lower score: flat in
+The score becomes eta = the fraction of selected signal with a lower score: flat in
 [0, 1] for signal. A folder holds ``classifier.json`` and a text model per fold.
 """
 
@@ -24,6 +24,7 @@ from fei_lite.classifiers.text import pack, unpack
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.errors import AnalysisError
 from fei_lite.outputs import atomic_output
+from fei_lite.renamed import with_current_keys
 
 Floats = NDArray[np.float64]
 
@@ -48,13 +49,13 @@ def fold_of(event: NDArray[np.integer], sample: NDArray[np.integer], folds: int)
 
 @dataclass(frozen=True)
 class FlatTransform:
-    """eta of a score: the share of signal (weights included) below it.
+    """eta of a score: the fraction of signal (weights included) below it.
 
-    ``scores`` (n,) rise, ``share`` (n,) rises from 0 to 1; linear between.
+    ``scores`` (n,) rise, ``fraction`` (n,) rises from 0 to 1; linear between.
     """
 
     scores: Floats
-    share: Floats
+    fraction: Floats
 
     def __call__(self, scores: ArrayLike) -> Floats:
         """eta (n,) in [0, 1].
@@ -63,13 +64,13 @@ class FlatTransform:
         >>> flat([0.0, 0.4, 0.85, 1.0]).round(3).tolist()
         [0.0, 0.25, 0.75, 1.0]
         """
-        return np.asarray(np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.share))
+        return np.asarray(np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.fraction))
 
 
 def flat_transform(scores: ArrayLike, weight: ArrayLike, *, points: int = 2001) -> FlatTransform:
     """The transform that makes the given signal flat; raises :class:`AnalysisError` without signal.
 
-    An entry stands for the share of weight below it plus half of its own. At
+    An entry stands for the fraction of weight below it plus half of its own. At
     most ``points`` of the entries are kept, evenly in eta.
     """
     scores, weight = np.asarray(scores, dtype=np.float64), np.asarray(weight, dtype=np.float64)
@@ -77,14 +78,14 @@ def flat_transform(scores: ArrayLike, weight: ArrayLike, *, points: int = 2001) 
         raise AnalysisError(f"eta: {len(scores)} signal candidates pass the selection; the score cannot be made flat. "
                             "Give more signal events.")
     order = np.argsort(scores, kind="stable")
-    share = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+    below = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
     ordered = scores[order]
     if len(ordered) > points:
-        chosen = np.unique(np.searchsorted(share, np.linspace(share[0], share[-1], points)).clip(max=len(share) - 1))
-        ordered, share = ordered[chosen], share[chosen]
+        chosen = np.unique(np.searchsorted(below, np.linspace(below[0], below[-1], points)).clip(max=len(below) - 1))
+        ordered, below = ordered[chosen], below[chosen]
     gap = 1e-9 + 0.5 * np.mean(np.diff(ordered[:3])), 1e-9 + 0.5 * np.mean(np.diff(ordered[-3:]))
     return FlatTransform(np.concatenate([[ordered[0] - gap[0]], ordered, [ordered[-1] + gap[1]]]),
-                         np.concatenate([[0.0], share, [1.0]]))
+                         np.concatenate([[0.0], below, [1.0]]))
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], 
         files.append({"file": f"fold_{k}.txt.gz", "sha256": hashlib.sha256(packed).hexdigest()})
     content = {"format": FORMAT, "format_version": 1, "features": list(classifier.features), "folds": files,
                "summary": dict(classifier.summary), **extra,
-               "eta": {"scores": classifier.transform.scores.tolist(), "share": classifier.transform.share.tolist()}}
+               "eta": {"scores": classifier.transform.scores.tolist(),
+                       "fraction": classifier.transform.fraction.tolist()}}
     with atomic_output(folder / MANIFEST, force=force) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -184,7 +186,8 @@ def load_classifier(folder: str | os.PathLike[str], features: Sequence[str]) -> 
             if hashlib.sha256(packed).hexdigest() != entry["sha256"]:
                 raise AnalysisError(f"{Path(folder) / entry['file']}: damaged: its SHA-256 is not the manifest's.")
             texts.append(unpack(packed, source=entry["file"]))
-        transform = FlatTransform(np.array(content["eta"]["scores"]), np.array(content["eta"]["share"]))
+        eta = with_current_keys("manifest", content["eta"], str(path))
+        transform = FlatTransform(np.array(eta["scores"]), np.array(eta["fraction"]))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise AnalysisError(f"{path}: no classifier can be read there: {error}.") from None
     if tuple(content["features"]) != tuple(features):

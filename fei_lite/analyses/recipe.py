@@ -1,89 +1,262 @@
-"""The recipe of the HTA as data: normalisation, samples, cuts, classifier, bins."""
+"""The recipe of an analysis as data: what ``recipe.toml`` in its folder may say."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fei_lite.analyses.selection import NamedCut, read_cuts
-from fei_lite.errors import AnalysisError, nearest
+from pydantic import Field
 
-_TABLES = {"normalisation": dict, "samples": dict, "fit": dict, "classifier": dict, "cut": list}
+from fei_lite.analyses.columns import defect, is_condition, needed
+from fei_lite.data_files import Strict
+from fei_lite.errors import AnalysisError, ExpressionError, nearest
+from fei_lite.generator.processes import PROCESSES
+
+Positive = Annotated[float, Field(gt=0.0)]
+Text = Annotated[str, Field(min_length=1)]
+
+#: Columns that all candidates have, whatever the recipe says.
+ALWAYS = ("experiment", "run", "event", "weight")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What the HTA does; see ``recipe.toml`` for the meaning and the origin of each number.
+class Best(Strict):
+    """The one candidate of an event: that with the highest (lowest) value of a variable."""
 
-    ``luminosity`` in 1/fb with ``n_upsilon4s`` Upsilon(4S) in it;
-    ``samples`` maps templates to processes; ``floor`` is the number of entries
-    that a bin without any background counts as; edges rise (eta without unit, q2 in GeV^2).
+    by: Text
+    keep: Literal["highest", "lowest"] = "highest"
+
+
+class SignalSide(Strict):
+    """Channel set of the signal side (a folder beside the recipe, or a shipped set) and the pair that it ends in.
+
+    ``best`` chooses the one pair of an event; of equal ones by the next rule, then the first.
     """
 
-    luminosity: float
-    n_upsilon4s: float
-    branching_fraction: float
-    samples: Mapping[str, tuple[str, ...]]
-    eta_edges: tuple[float, ...]
-    floor: float
-    q2_edges: tuple[float, ...]
-    features: tuple[str, ...]
-    folds: int
+    channel_set: Text
+    pair: Text = "Upsilon(4S)"
+    best: Annotated[tuple[Best, ...], Field(min_length=1)]
+
+
+class Tag(Strict):
+    """Model set of the tagger."""
+
+    models: Text
+
+
+class Normalisation(Strict):
+    """Integrated luminosity (1/fb) to scale to, and the Upsilon(4S) in it."""
+
+    luminosity_fb: Positive
+    n_upsilon4s: Positive
+    origin: Text
+
+
+class SignalDecay(Strict):
+    """A signal process: decay file (beside the recipe, or a shipped one), the B that decays so, and how often.
+
+    ``meson`` B+ takes f+- of the Upsilon(4S), B0 f00. Strength 1 is ``branching_fraction``.
+    """
+
+    decay_file: Text
+    meson: Literal["B+", "B0"]
+    branching_fraction: Positive
+    origin: Text
+
+
+class SampleLine(Strict):
+    """A template: events of some processes, or the part of them ``where`` a condition on generated quantities holds.
+
+    ``strength`` names the parameter that a signal scales with.
+    """
+
+    name: Text
+    processes: Annotated[tuple[Text, ...], Field(min_length=1)]
+    strength: Text | None = None
+    where: Text | None = None
+    title: str = ""
+
+
+class CutLine(Strict):
+    """A named cut with the paper or the assumption it is from."""
+
+    name: Text
+    cut: Text
+    origin: Text
+
+
+class ClassifierLine(Strict):
+    """A classifier: column ``name`` is its score, column ``flat`` the score made flat in signal.
+
+    It is trained on, and judges, the selected candidates ``where`` a condition holds (default: all).
+    """
+
+    name: Text
+    features: Annotated[tuple[Text, ...], Field(min_length=1)]
+    flat: Text | None = None
+    where: Text | None = None
+    folds: Annotated[int, Field(ge=2)]
     seed: int
-    parameters: Mapping[str, Any]
-    cuts: tuple[NamedCut, ...]
-
-    def sample_of(self, process: str) -> str:
-        """The template that a process belongs to; raises :class:`AnalysisError`."""
-        for name, processes in self.samples.items():
-            if process in processes:
-                return name
-        known = [p for processes in self.samples.values() for p in processes]
-        raise AnalysisError(f"process '{process}' belongs to no sample of the analysis; known: {', '.join(known)}."
-                            f"{nearest(process, known)}")
+    parameters: dict[str, int | float] = Field(default_factory=dict)
 
 
-def load_recipe(path: str | os.PathLike[str] | None = None) -> Recipe:
-    """The recipe of a TOML file; without ``path`` the shipped one. Raises :class:`AnalysisError`.
+class RegionLine(Strict):
+    """A histogram of the fit: the candidates ``where`` a condition holds, in bins of ``variable``."""
 
-    >>> recipe = load_recipe()
-    >>> len(recipe.features), recipe.luminosity, recipe.sample_of("mixed")
-    (12, 362.0, 'bbbar')
+    name: Text
+    variable: Text
+    edges: Annotated[tuple[float, ...], Field(min_length=2)]
+    where: Text | None = None
+    title: str = ""
+
+
+class Production(Strict):
+    """Generator-level selection of background events, and how often each B decay is used."""
+
+    selection: Text | None = None
+    reuse: Annotated[int, Field(ge=1)] = 1
+
+
+class Recipe(Strict):
+    """All of a recipe; see the README of the analyses for each part.
+
+    ``variables`` are columns of each candidate, ``truth`` those that need generated particles;
+    ``bin_floor`` is the number of entries that a bin without any background counts as;
+    ``physics`` is for ``physics.py`` of the folder.
     """
-    where = "recipe.toml" if path is None else str(path)
-    try:
-        source = files("fei_lite.analyses.hta") / "recipe.toml" if path is None else Path(path)
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AnalysisError(f"{where}: cannot be read as TOML: {error}") from None
-    for key, kind in _TABLES.items():
-        if not isinstance(content.get(key), kind):
-            raise AnalysisError(f"{where}: {key}: missing, or not a {'table' if kind is dict else 'list of tables'}.")
-    try:
-        norm, fit, classifier = content["normalisation"], content["fit"], content["classifier"]
-        recipe = Recipe(
-            luminosity=float(norm["luminosity_fb"]), n_upsilon4s=float(norm["n_upsilon4s"]),
-            branching_fraction=float(norm["branching_fraction"]),
-            samples={name: tuple(processes) for name, processes in content["samples"].items()},
-            eta_edges=tuple(map(float, fit["eta_edges"])), q2_edges=tuple(map(float, fit["q2_edges"])),
-            floor=float(fit["floor"]),
-            features=tuple(classifier["features"]), folds=int(classifier["folds"]), seed=int(classifier["seed"]),
-            parameters=dict(classifier["parameters"]), cuts=read_cuts(content["cut"], f"{where}: cut"))
-    except KeyError as error:
-        raise AnalysisError(f"{where}: {error.args[0]}: missing.") from None
-    except (TypeError, ValueError) as error:
-        if isinstance(error, AnalysisError):
-            raise
-        raise AnalysisError(f"{where}: {error}.") from None
-    for name, edges in (("fit.eta_edges", recipe.eta_edges), ("fit.q2_edges", recipe.q2_edges)):
-        if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
-            raise AnalysisError(f"{where}: {name}: expected two or more rising numbers, got {list(edges)}.")
-    if recipe.folds < 2:
-        raise AnalysisError(f"{where}: classifier.folds: got {recipe.folds}, expected 2 or more.")
-    return recipe
+
+    title: Text
+    fit: Literal["binned", "unbinned"] = "binned"
+    bin_floor: Annotated[float, Field(ge=0.0)] = 0.5
+    signal_side: SignalSide
+    tag: Tag
+    normalisation: Normalisation
+    masks: Text | None = None
+    signal_decays: dict[str, SignalDecay]
+    sample: Annotated[tuple[SampleLine, ...], Field(min_length=1)]
+    variables: dict[str, Text]
+    truth: dict[str, Text] = Field(default_factory=dict)
+    cut: tuple[CutLine, ...] = ()
+    classifier: tuple[ClassifierLine, ...] = ()
+    region: Annotated[tuple[RegionLine, ...], Field(min_length=1)]
+    production: Production = Production()
+    physics: dict[str, Any] = Field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (f"<recipe '{self.title}': {len(self.variables)} variables, {len(self.cut)} cuts, "
+                f"{len(self.sample)} samples, regions {', '.join(r.name for r in self.region)}>")
+
+    __str__ = __repr__
+
+    @property
+    def signals(self) -> tuple[SampleLine, ...]:
+        """The samples with a strength."""
+        return tuple(line for line in self.sample if line.strength is not None)
+
+    def samples_of(self, process: str) -> tuple[SampleLine, ...]:
+        """The samples that events of a process go to; raises :class:`AnalysisError`."""
+        found = tuple(line for line in self.sample if process in line.processes)
+        if not found:
+            known = [p for line in self.sample for p in line.processes]
+            raise AnalysisError(f"process '{process}' belongs to no sample of the analysis; known: "
+                                f"{', '.join(known)}.{nearest(process, known)}")
+        return found
+
+    def line(self, sample: str) -> SampleLine:
+        """The sample of that name."""
+        return next(line for line in self.sample if line.name == sample)
+
+    def expressions(self) -> Iterator[tuple[str, str]]:
+        """(key path, text) of all that is calculated of columns after the candidates are made."""
+        for i, cut in enumerate(self.cut):
+            yield f"cut[{i}].cut", cut.cut
+        for i, classifier in enumerate(self.classifier):
+            yield from ((f"classifier[{i}].features[{k}]", name) for k, name in enumerate(classifier.features))
+            if classifier.where:
+                yield f"classifier[{i}].where", classifier.where
+        for i, region in enumerate(self.region):
+            yield f"region[{i}].variable", region.variable
+            if region.where:
+                yield f"region[{i}].where", region.where
+
+    @property
+    def made(self) -> set[str]:
+        """Columns that classifiers make."""
+        return {name for line in self.classifier for name in (line.name, line.flat) if name}
+
+    def columns(self, of_events: Mapping[str, Any] | tuple[str, ...]) -> dict[str, str]:
+        """Column -> variable of pairs: those of the recipe, and what cuts and the like name beyond them."""
+        found = dict(self.variables)
+        there = {*self.variables, *self.truth, *of_events, *self.made, *ALWAYS}
+        for _, text in self.expressions():
+            for name in needed(text, there):
+                found.setdefault(name, name)
+        return found
+
+
+def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the meaning of a recipe: lines "key path: defect".
+
+    ``of_events`` are the columns that ``physics.py`` makes of every event, ``own`` its variables.
+    """
+    lines = [*_names(recipe), *_samples(recipe, of_events), *_edges(recipe)]
+    for part in ("variables", "truth"):
+        for name, text in getattr(recipe, part).items():
+            if wrong := defect(text, own):
+                lines.append(f"{part}.{name}: {wrong}")
+    there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
+    for at, text in recipe.expressions():
+        try:
+            condition, unknown = is_condition(text), needed(text, there)
+        except ExpressionError as error:
+            lines.append(f"{at}: {error}")
+            continue
+        if condition != at.endswith(("cut", "where")):
+            lines.append(f"{at}: '{text}' is {'a condition' if condition else 'no condition'}.")
+        if any(defect(name, own) for name in unknown):
+            lines.append(f"{at}: {defect(text, {*there, *own})}")
+    lines += [f"signal_side.best[{i}].by: {wrong}" for i, rule in enumerate(recipe.signal_side.best)
+              if (wrong := defect(rule.by, own))]
+    return lines
+
+
+def _names(recipe: Recipe) -> Iterator[str]:
+    for part in ("sample", "cut", "classifier", "region"):
+        counts = Counter(line.name for line in getattr(recipe, part))
+        yield from (f"{part}: two are called '{name}'." for name, n in counts.items() if n > 1)
+    both = {*recipe.variables} & {*recipe.truth, *recipe.made, *ALWAYS}
+    yield from (f"variables.{name}: there is another column of this name." for name in sorted(both))
+
+
+def _samples(recipe: Recipe, of_events: tuple[str, ...]) -> Iterator[str]:
+    known = [*(name for name in PROCESSES if name != "signal"), *recipe.signal_decays]
+    if not recipe.signals:
+        yield "sample: none has a strength. Name the parameter that the signal scales with."
+    yield from (f"signal_decays.{name}: the name is that of a process of the simulation."
+                for name in recipe.signal_decays if name in PROCESSES)
+    whole: dict[str, str] = {}
+    for i, line in enumerate(recipe.sample):
+        for k, process in enumerate(line.processes):
+            at = f"sample[{i}].processes[{k}]"
+            if process not in known:
+                yield f"{at}: no process '{process}'.{nearest(process, known)}"
+            if process in whole and (line.where is None or recipe.line(whole[process]).where is None):
+                yield f"{at}: '{process}' belongs to sample '{whole[process]}' already. Split it with 'where'."
+            whole.setdefault(process, line.name)
+            if line.strength is not None and process not in recipe.signal_decays:
+                yield f"{at}: '{process}' is no signal decay, but the sample has a strength."
+        if line.where is not None:
+            try:
+                missing = needed(line.where, of_events)
+            except ExpressionError as error:
+                yield f"sample[{i}].where: {error}"
+                continue
+            yield from (f"sample[{i}].where: no column '{name}' of events.{nearest(name, of_events)} physics.py has to "
+                        "make it." for name in missing)
+
+
+def _edges(recipe: Recipe) -> Iterator[str]:
+    for i, line in enumerate(recipe.region):
+        if any(b <= a for a, b in pairwise(line.edges)):
+            yield f"region[{i}].edges: expected rising numbers, got {list(line.edges)}."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fei_lite.errors import AnalysisError
+from fei_lite.analyses.recipe import SignalDecay
+from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
 from fei_lite.events.formats import format_of
 from fei_lite.events.reading import count_events, origin_of
@@ -59,37 +60,55 @@ def check_distinct(sources: Sequence[Source]) -> None:
                                 f"{other.file}: these events would count twice. Leave one out.")
 
 
+def process_of(source: Source, decays: Mapping[str, SignalDecay]) -> str:
+    """The recipe's name of what a file holds: of signal, that of its decay file. Raises :class:`AnalysisError`."""
+    if source.process != "signal":
+        return source.process
+    said = Path(str(source.options.get("decay_file", ""))).stem
+    found = [name for name, decay in decays.items() if Path(decay.decay_file).stem == said]
+    if not found:
+        known = [Path(decay.decay_file).stem for decay in decays.values()]
+        raise AnalysisError(f"{source.file}: signal of decay file '{said}'; signal_decays of the recipe: "
+                            f"{', '.join(known) or 'none'}.{nearest(said, known)}")
+    return found[0]
+
+
 @dataclass(frozen=True)
-class Normalisation:
+class Expectation:
     """Events expected of each process.
 
-    ``n_upsilon4s`` Upsilon(4S) are in ``reference`` 1/fb; ``luminosity`` (1/fb) is
-    what to scale to, ``branching_fraction`` the signal's.
+    ``n_upsilon4s`` Upsilon(4S) are in ``reference`` 1/fb; ``luminosity`` (1/fb) is what to scale to, ``decays`` are
+    the signal's.
     """
 
     luminosity: float
     reference: float
     n_upsilon4s: float
-    branching_fraction: float
+    decays: Mapping[str, SignalDecay]
 
     def expected(self, process: str) -> float:
-        """Events of a process: N(Upsilon(4S)) f, or cross-section times luminosity; of signal 2 N f+- B.
+        """Events of a process: N(Upsilon(4S)) f, or cross-section times luminosity; of a signal decay 2 N f B.
 
-        >>> norm = Normalisation(362.0, 362.0, 387.1e6, 4.97e-6)
-        >>> round(norm.expected("signal")), round(norm.expected("ccbar") / 1e6)
+        f is f+- for decays of the B+, f00 for those of the B0.
+
+        >>> decay = SignalDecay(decay_file="k_nunu", meson="B+", branching_fraction=4.97e-6, origin="-")
+        >>> norm = Expectation(362.0, 362.0, 387.1e6, {"k_nunu": decay})
+        >>> round(norm.expected("k_nunu")), round(norm.expected("ccbar") / 1e6)
         (1967, 471)
         """
         pairs = self.n_upsilon4s * self.luminosity / self.reference
-        if process == "signal":
-            return 2.0 * pairs * F_CHARGED * self.branching_fraction
+        decay = self.decays.get(process)
+        if decay is not None:
+            return 2.0 * pairs * (F_CHARGED if decay.meson == "B+" else F_NEUTRAL) * decay.branching_fraction
         if process in ("charged", "mixed"):
             return pairs * (F_CHARGED if process == "charged" else F_NEUTRAL)
         return find_process(process).cross_section * 1e6 * self.luminosity
 
 
-def generated_of(sources: Sequence[Source]) -> dict[str, int]:
+def generated_of(sources: Sequence[Source], decays: Mapping[str, SignalDecay]) -> dict[str, int]:
     """Generated events of each process, all files together."""
     total: dict[str, int] = {}
     for source in sources:
-        total[source.process] = total.get(source.process, 0) + source.n_generated
+        process = process_of(source, decays)
+        total[process] = total.get(process, 0) + source.n_generated
     return total

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fei_lite.benchmarks.timing import best_seconds
 from fei_lite.channels import Channel, ChannelSet, ParticleConfig, load_channel_set
+from fei_lite.channels.cut_strings import intervals
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventBatch, offsets_of
@@ -94,10 +95,9 @@ def _one_sign(slots: Slots, channel: Channel, config: ParticleConfig, pool: Pool
         total, probability = total + pool.p4_cms[r], probability * pool.probability[r]
     values = _variables(total, probability, pool.sqrt_s[event], config.mass)
     inside = np.ones(len(event), bool)
-    for cut in channel.cuts:
-        value = values[cut.variable]
-        inside &= (value > (-np.inf if cut.minimum is None else cut.minimum))
-        inside &= (value < (np.inf if cut.maximum is None else cut.maximum))
+    for window in intervals(channel.cuts).values():
+        value = values[window.variable]
+        inside &= (value > window.low) & (value < window.high)
     n_events = pool.offsets.shape[1] - 1
     table = np.column_stack([event, np.full(len(event), sign), *rows])[inside]
     counts = np.bincount(event[inside], minlength=n_events)

@@ -2,6 +2,6 @@
 
 from fei_lite.channels.chains import count_chains
 from fei_lite.channels.loading import load_channel_set
-from fei_lite.channels.model import Channel, ChannelSet, Cut, ParticleConfig
+from fei_lite.channels.model import Channel, ChannelSet, ParticleConfig
 
-__all__ = ["Channel", "ChannelSet", "Cut", "ParticleConfig", "count_chains", "load_channel_set"]
+__all__ = ["Channel", "ChannelSet", "ParticleConfig", "count_chains", "load_channel_set"]

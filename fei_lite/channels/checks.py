@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fei_lite.channels import feature_names
+from fei_lite.channels.cut_strings import CUT_ERRORS, intervals
 from fei_lite.channels.files import ChannelDraft, Findings, ParticleDraft
 from fei_lite.channels.graph import decay_graph, find_cycles, resolve
-from fei_lite.channels.model import REGIONS, Cut, conjugate_daughters, same_final_state
+from fei_lite.channels.model import conjugate_daughters, same_final_state
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.particles import charge, conjugate, flavours, mass, pdg_code
+from fei_lite.variables.cuts import Cut
+from fei_lite.variables.names import known_of, needed_daughters
+from fei_lite.variables.registry import KNOWN
 
 #: Which particles the lists of an event hold.
 LISTS = {
@@ -73,42 +78,68 @@ def _check_particle(draft: ParticleDraft, drafts: Sequence[ParticleDraft], findi
     if draft.target not in feature_names.TARGETS:
         findings.error(f"{where}: target",
                        f"unknown target '{draft.target}'.{nearest(draft.target, feature_names.TARGETS)}")
-    leaves = {leaf_of(c.daughters) is not None for c in draft.channels}
     if draft.rank_by:
-        _check_variable(draft.rank_by, f"{where}: rank.by", composite=False in leaves, findings=findings)
-    _check_cuts(draft.cuts, f"{where}: cuts", draft.name, composite=False in leaves, findings=findings)
+        _check_variable(draft, findings)
+    for channel in draft.channels:
+        own = channel.cuts is not None
+        _check_cut(channel.cuts if channel.cuts is not None else draft.cuts, channel, findings,
+                   f"{channel.where}.cuts" if own else f"{where}: cuts")
+        own = channel.post_fit_cuts is not None
+        _check_cut(channel.post_fit_cuts if channel.post_fit_cuts is not None else draft.post_fit_cuts, channel,
+                   findings, f"{channel.where}.post_fit_cuts" if own else f"{where}: post_fit_cuts", fitted=True)
     return True
 
 
-def _check_variable(name: str, where: str, *, composite: bool, findings: Findings) -> None:
-    """A cut or ranking variable: combinations know fewer than leaves."""
-    if composite:
-        if name not in feature_names.COMBINATION_VARIABLES:
-            findings.error(where, f"'{name}' is not known before the vertex fit."
-                           f"{nearest(name, feature_names.COMBINATION_VARIABLES)}")
-        return
-    try:
-        feature_names.check(name, 0)
-    except UnknownNameError as error:
-        findings.error(where, str(error))
+def _latest(leaf: str | None, *, fitted: bool = False) -> str:
+    """The latest of ``KNOWN`` that a cut or ranking may ask for: tracks and clusters are measured, Btags classified."""
+    if leaf == "Btag":
+        return KNOWN[-1]
+    return "after the ranking" if fitted else "always" if leaf is None else "after the fit"
 
 
-def _check_cuts(cuts: Sequence[Cut], where: str, particle: str, *, composite: bool, findings: Findings) -> None:
-    for i, cut in enumerate(cuts):
-        _check_variable(cut.variable, f"{where}[{i}].variable", composite=composite, findings=findings)
-        if cut.region is None:
-            continue
-        if cut.region not in REGIONS:
-            findings.error(f"{where}[{i}].region", f"unknown region '{cut.region}'.{nearest(str(cut.region), REGIONS)}")
-        elif particle != "gamma":
-            findings.error(f"{where}[{i}].region", f"only photons have a calorimeter region, not '{particle}'.")
+def _check_variable(draft: ParticleDraft, findings: Findings) -> None:
+    """The variable that candidates are ranked by."""
+    where = f"{draft.where}: rank.by"
+    for channel in draft.channels:
+        leaf = leaf_of(channel.daughters)
+        try:
+            feature_names.check(draft.rank_by, n_feature_daughters(channel))
+            known = known_of(draft.rank_by)
+        except CUT_ERRORS as error:
+            _once(findings, f"{where}: {error}")
+            return
+        if KNOWN.index(known) > KNOWN.index(_latest(leaf)):
+            _once(findings, f"{where}: '{draft.rank_by}' is known {known} only.")
+
+
+def _once(findings: Findings, line: str) -> None:
+    """Add a defect of what channels share: one finding is enough."""
+    if line not in findings.errors:
+        findings.errors.append(line)
+
+
+def _check_cut(cut: Cut, channel: ChannelDraft, findings: Findings, where: str, *, fitted: bool = False) -> None:
+    """Whether a channel's candidates have what they are cut on, at its step, and whether any can pass."""
+    leaf, n = leaf_of(channel.daughters), n_feature_daughters(channel)
+    for part in cut.conjuncts:
+        assert part.node is not None
+        if not part.variables:
+            _once(findings, f"{where}: '{part}' cuts on no variable.")
+        if (needed := needed_daughters(part.node)) > n:
+            _once(findings, f"{where}: '{part}' needs {needed} daughter{'s' if needed > 1 else ''}, "
+                  f"{channel.where.rpartition(' ')[2]} has {n}.")
+        if KNOWN.index(part.known) > KNOWN.index(_latest(leaf, fitted=fitted)):
+            put = "Put it into post_fit_cuts." if part.known != KNOWN[-1] and not fitted else (
+                "post.min_signal_probability cuts on SignalProbability.")
+            _once(findings, f"{where}: '{part}' is known {part.known} only. {put}")
+    for interval in intervals(cut).values():
+        if interval.low >= interval.high:
+            _once(findings, f"{where}: nothing passes {interval.low:g} < {interval.variable} < {interval.high:g}.")
 
 
 def _check_channel(draft: ParticleDraft, channel: ChannelDraft, by_name: dict[str, ParticleDraft],
                    findings: Findings, *, complete: bool) -> None:
     leaf = leaf_of(channel.daughters)
-    if channel.cuts is not None:
-        _check_cuts(channel.cuts, f"{channel.where}.cuts", draft.name, composite=leaf is None, findings=findings)
     _check_features(draft, channel, findings)
     if leaf is not None:
         _check_leaf(draft, channel, leaf, findings)
@@ -139,7 +170,7 @@ def _check_features(draft: ParticleDraft, channel: ChannelDraft, findings: Findi
             seen[name] = i
             try:
                 feature_names.check(name, n)
-            except UnknownNameError as error:
+            except CUT_ERRORS as error:
                 # a particle's features are shared by its channels: one finding is enough
                 if (line := f"{at}[{i}]: {error}") not in findings.errors:
                     findings.errors.append(line)
@@ -208,13 +239,13 @@ def _suppressed(mother: str, daughters: Sequence[str]) -> bool:
     return strange * charm < 0 and not {"K_S0", "K_L0"} & set(daughters)
 
 
-def _window(draft: ParticleDraft, cuts: Sequence[Cut] | None = None) -> tuple[float, float]:
+def _window(draft: ParticleDraft, cut: Cut | None = None) -> tuple[float, float]:
     """Lowest and highest mass of the candidates: the cut on M, else the nominal mass. GeV."""
     low = high = mass(draft.name)
-    for cut in draft.cuts if cuts is None else cuts:
-        if cut.variable == "M":
-            low = low if cut.minimum is None else cut.minimum
-            high = high if cut.maximum is None else cut.maximum
+    window = intervals(draft.cuts if cut is None else cut).get("M")
+    if window is not None:
+        low = low if math.isinf(window.low) else window.low
+        high = high if math.isinf(window.high) else window.high
     return low, high
 
 

@@ -1,6 +1,6 @@
 """Features of channel files: expansion of placeholders, and what a channel may ask for.
 
-Names are basf2's; their grammar is in :mod:`fei_lite.kernels.feature_codes`. A
+Names are those of :mod:`fei_lite.variables`. A
 feature in a channel file may hold placeholders: ``daughter({},p)`` stands for
 one feature per daughter, ``daughterInvariantMass({},{})`` for one per pair.
 """
@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from fei_lite.errors import UnknownNameError
-from fei_lite.kernels.combination_codes import VARIABLES
-from fei_lite.kernels.feature_codes import parse_feature
-
-#: What combinations can be cut on and ranked by: known before the vertex fit.
-COMBINATION_VARIABLES = tuple(VARIABLES)
+from fei_lite.variables.names import check as check_name
+from fei_lite.variables.names import needed_daughters
 
 #: Truth that a classifier may be trained on.
 TARGETS = ("isSignal", "isPrimarySignal", "isSignalAcceptMissingNeutrino")
@@ -40,7 +37,7 @@ def check(name: str, n_daughters: int) -> None:
 
     >>> check("useRestFrame(daughter(1,p))", 2)
     """
-    needed = parse_feature(name).n_daughters
+    needed = needed_daughters(check_name(name))
     if needed > n_daughters:
         raise UnknownNameError(
             f"'{name}' needs {needed} daughter{'s' if needed > 1 else ''}, the channel has {n_daughters}.")

@@ -43,7 +43,7 @@ def _particle(draft: ParticleDraft, stage: int) -> ParticleConfig:
         name=draft.name, pdg=pdg_code(draft.name), mass=mass(draft.name), charge=charge(draft.name),
         self_conjugate=is_self_conjugate(draft.name),
         channels=tuple(_channel(draft, c, i) for i, c in enumerate(draft.channels)),
-        cuts=tuple(draft.cuts), rank_by=draft.rank_by, rank_highest=draft.rank_highest, best_pre=draft.best_pre,
+        cuts=draft.cuts, rank_by=draft.rank_by, rank_highest=draft.rank_highest, best_pre=draft.best_pre,
         min_signal_probability=draft.min_signal_probability, best_post=draft.best_post, target=draft.target,
         stage=stage)
 
@@ -53,7 +53,8 @@ def _channel(draft: ParticleDraft, channel: ChannelDraft, index: int) -> Channel
     patterns = draft.features if channel.features is None else channel.features
     return Channel(
         particle=draft.name, index=index, daughters=daughters, leaf=leaf, invisible=tuple(channel.invisible),
-        cuts=tuple(draft.cuts if channel.cuts is None else channel.cuts),
+        cuts=draft.cuts if channel.cuts is None else channel.cuts,
+        post_fit_cuts=draft.post_fit_cuts if channel.post_fit_cuts is None else channel.post_fit_cuts,
         features=feature_names.expand(patterns, n_feature_daughters(channel)),
         fit=_fit(channel.fit or draft.fit, daughters, leaf),
         unflavoured=leaf is None and not is_self_conjugate(draft.name)

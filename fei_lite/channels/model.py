@@ -9,35 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fei_lite.channels.cut_strings import meaning
 from fei_lite.channels.graph import decay_graph, resolve
 from fei_lite.errors import UnknownNameError, nearest
 from fei_lite.particles import conjugate
+from fei_lite.variables.cuts import NO_CUT, Cut
 
 if TYPE_CHECKING:
     import networkx
-
-#: Regions of the electromagnetic calorimeter that a cut may be limited to.
-REGIONS = ("forward", "barrel", "backward")
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A user cut: minimum < variable < maximum (None is open); NaN fails.
-
-    ``variable`` is a basf2 name (units GeV, cm). Cuts with a ``region`` of the
-    calorimeter are alternatives to each other, the others are all required.
-    """
-
-    variable: str
-    minimum: float | None = None
-    maximum: float | None = None
-    region: str | None = None
-
 
 @dataclass(frozen=True)
 class Channel:
@@ -49,18 +33,20 @@ class Channel:
     any there is no classifier. ``fit`` is "vertex", "mass" or None.
     ``unflavoured``: the daughters are their own charge conjugate although the
     mother is not (D0 -> K- K+), so that one candidate serves both flavours.
-    ``invisible`` are daughters that leave no trace (neutrinos).
+    ``invisible`` are daughters that leave no trace (neutrinos). ``cuts`` come
+    before the ranking, ``post_fit_cuts`` after ranking and vertex fit.
     """
 
     particle: str
     index: int
     daughters: tuple[str, ...]
     leaf: str | None
-    cuts: tuple[Cut, ...]
+    cuts: Cut
     features: tuple[str, ...]
     fit: str | None
     unflavoured: bool
     invisible: tuple[str, ...] = ()
+    post_fit_cuts: Cut = NO_CUT
 
     @property
     def identifier(self) -> str:
@@ -69,7 +55,7 @@ class Channel:
         The characters ``* / :`` are written ``st``, nothing and ``_``. The
         position in the file is not part of it: channels may be inserted.
 
-        >>> Channel("D*0", 0, ("D0", "pi0"), None, (), (), None, False).identifier
+        >>> Channel("D*0", 0, ("D0", "pi0"), None, Cut(""), (), None, False).identifier
         'Dst0_D0_pi0'
         """
         parts = self.daughters if self.leaf and ":" not in self.particle else (self.particle, *self.daughters)
@@ -98,7 +84,7 @@ class ParticleConfig:
     charge: int
     self_conjugate: bool
     channels: tuple[Channel, ...]
-    cuts: tuple[Cut, ...]
+    cuts: Cut
     rank_by: str
     rank_highest: bool
     best_pre: int
@@ -158,10 +144,8 @@ class ChannelSet:
 
     @cached_property
     def hash(self) -> str:
-        """Hash of the content (not of the name, path or comments): 16 hexadecimal digits."""
-        particles = [asdict(p) for p in self.particles.values()]
-        for channel in (c for p in particles for c in p["channels"] if not c["invisible"]):
-            del channel["invisible"]  # sets without it keep the hash that models were trained for
+        """Hash of what the set means (not of its path, comments or spelling of cuts): 16 hexadecimal digits."""
+        particles = [_meaning(p) for p in self.particles.values()]
         content = json.dumps(particles, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -169,6 +153,19 @@ class ChannelSet:
     def decays_hash(self) -> str:
         """Hash of the decays alone, without cuts, ranking and features: 16 hexadecimal digits."""
         return hashlib.sha256("\n".join(c.text for c in self.channels()).encode()).hexdigest()[:16]
+
+
+def _meaning(config: ParticleConfig) -> dict[str, Any]:
+    """A particle as plain data; sets without a newer key keep the hash that models were trained for."""
+    plain = {field.name: getattr(config, field.name) for field in fields(config)}
+    plain["cuts"] = meaning(config.cuts)
+    plain["channels"] = []
+    for channel in config.channels:
+        found = {field.name: getattr(channel, field.name) for field in fields(channel)}
+        found |= {"cuts": meaning(channel.cuts), "post_fit_cuts": meaning(channel.post_fit_cuts)}
+        plain["channels"].append({key: value for key, value in found.items()
+                                  if value or key not in ("invisible", "post_fit_cuts")})
+    return plain
 
 
 def same_final_state(left: tuple[str, ...], right: tuple[str, ...]) -> bool:

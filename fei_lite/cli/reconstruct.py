@@ -5,6 +5,8 @@ event flagged. Example:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
     fei-lite reconstruct events.root --models fei_default -o btag.root
+
+More columns: --variables FILE.toml with variables = ["daughter(0, daughter(0, kaonID))", ...] or a table [names].
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set: a shipped name or a folder (default: that of the models)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Btag file, .root or .parquet")
+    parser.add_argument("--variables", type=Path, default=None, metavar="FILE",
+                        help="TOML file with further columns: any variable (see fei-lite variables)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
@@ -39,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.events.ranges import BATCH_SIZE
     from fei_lite.tagging.driver import kernels_are_cached, tag_files
+    from fei_lite.variables.request import columns_of
 
+    variables = {} if arguments.variables is None else columns_of(arguments.variables)
     if not kernels_are_cached():
         print("compiling the reconstruction, once on this machine: about half a minute ...", file=sys.stderr)
     with tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
@@ -49,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         totals = tag_files(
             arguments.inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
-            force=arguments.force, workers=arguments.workers, max_events=arguments.max_events,
+            variables=variables, force=arguments.force, workers=arguments.workers, max_events=arguments.max_events,
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance)
     print(f"{totals.n_events} events read, Btags written to {arguments.output}", file=sys.stderr)
     return 0

@@ -34,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                              "what approximated is said on stderr and in the event file")
     parser.add_argument("--strict", action="store_true",
                         help="with --dec: refuse models that are only approximated")
+    parser.add_argument("--settings", default="belle2", metavar="NAME",
+                        help="Pythia's settings: belle2 (default), monash (Pythia's own tune), or a file (.toml)")
     parser.add_argument("--response", type=Path, metavar="FILE",
                         help="response of the detector (TOML; default: Belle II)")
     parser.add_argument("--no-background", action="store_true", help="no clusters and tracks from the beams")
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
-            report=advance, selection=arguments.select, reuse=arguments.reuse)
+            report=advance, selection=arguments.select, reuse=arguments.reuse, settings=arguments.settings)
     if arguments.quiet:
         return 0
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "

@@ -32,6 +32,7 @@ from fei_lite.generator.fragmentation import drawn_modes
 from fei_lite.generator.groups import Groups, codes_of, group_copy, install_copy
 from fei_lite.generator.pythia import Generator, set_modes
 from fei_lite.generator.records import conjugated, decays_of, has_antiparticle, hashed, mode_hash
+from fei_lite.generator.settings import DEFAULT_SETTINGS
 
 #: Share of events in which both B's are generic: bounds the weights.
 GENERIC_SHARE = 0.3
@@ -110,11 +111,12 @@ def unpacked(text: str) -> tuple[float, ...]:
     return tuple(boosts)
 
 
-def install_enriched(generator: Generator, enrichment: Enrichment) -> dict[int, Groups]:
+def install_enriched(generator: Generator, enrichment: Enrichment,
+                     settings: str = DEFAULT_SETTINGS) -> dict[int, Groups]:
     """Split the modes of each B into groups of equal boost; parton modes, which may be vetoed, apart."""
     groups, vetoed = {}, {}
     for code, boosts in enrichment.boosts.items():
-        modes, table = drawn_modes(code), require_modes(belle2_table(), code)
+        modes, table = drawn_modes(code, settings), require_modes(belle2_table(), code)
         members: dict[tuple[float, bool], list[int]] = {}
         for i, (mode, boost) in enumerate(zip(modes, boosts, strict=True)):
             members.setdefault((boost, fragments(mode)), []).append(i)

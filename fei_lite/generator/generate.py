@@ -2,7 +2,7 @@
 
 Laboratory four-momenta in GeV, vertices in cm, times in ns. ``mother`` counts
 within the event; the first particle is the Upsilon(4S) (300553) or the virtual
-photon (22, status virtual).
+photon (22, status virtual). Photons that the beams radiated have no mother either.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost, rotation_to
+from fei_lite.generator.continuum import CONTINUUM_SETTINGS, start_continuum
 from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.decay_files.install import install, settle
 from fei_lite.generator.decay_files.signal import SignalDecay
@@ -28,17 +29,12 @@ from fei_lite.generator.groups import Groups
 from fei_lite.generator.matrix_elements.book import TAU, Book, generic_book, signal_book
 from fei_lite.generator.matrix_elements.inclusive import system_masses, with_systems
 from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
-from fei_lite.generator.pair_sources import (
-    UPSILON_SETTINGS,
-    continuum_settings,
-    generic_pair,
-    mixing_times,
-    start_pairs,
-)
+from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
 from fei_lite.generator.records import blocks, retimed
 from fei_lite.generator.records import chosen as events_of
+from fei_lite.generator.settings import Settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], 
 
 def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | None = None, batch_size: int = 2000,
              keep: Keep | None = None, enrichment: Enrichment | None = None,
-             beams: Beams | None = None) -> Iterator[GeneratedBatch]:
+             beams: Beams | None = None, settings: Settings | None = None) -> Iterator[GeneratedBatch]:
     """Generate ``n`` events of a process in batches.
 
     ``signal`` needs ``dec_file`` (a path, or a decay file that was read): B's decay by it.
@@ -79,6 +75,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     drops events (all of a batch's events are offered to it at once) and weights
     the others; ``n`` counts before. With ``enrichment`` (charged and mixed
     only) rare decays are frequent, and the events have weights that undo it.
+    ``settings`` are Pythia's (default: Belle II's).
     Raises :class:`SimulationError`.
     """
     chosen = find_process(process)
@@ -94,7 +91,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     keep_rng = np.random.default_rng([seed, 2])
     model_rng = np.random.default_rng([seed, 4])
     generator, groups, book = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]),
-                                       signal=signal, enrichment=enrichment)
+                                       signal=signal, enrichment=enrichment, settings=settings or load_settings())
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
@@ -118,16 +115,18 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
-             signal: SignalDecay | None,
-             enrichment: Enrichment | None) -> tuple[Generator, Mapping[int, Groups], Book]:
+             signal: SignalDecay | None, enrichment: Enrichment | None,
+             settings: Settings) -> tuple[Generator, Mapping[int, Groups], Book]:
     """An initialised Pythia for a process, the decay groups of its B's, and the decays to be drawn anew."""
     groups: Mapping[int, Groups] = {}
     book = generic_book().fresh()
     if process.kind == "continuum":
-        generator = new_pythia(seed=seed, settings=continuum_settings(process.code, beams))
+        generator = new_pythia(seed=seed, settings=(*CONTINUUM_SETTINGS, *settings.lines(process.name)))
+        start_continuum(generator, process.code, beams=beams, rng=rng)
     else:
-        generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
-        groups = install_generic(generator) if enrichment is None else install_enriched(generator, enrichment)
+        generator = new_pythia(seed=seed, settings=(*UPSILON_SETTINGS, *settings.lines(process.name)))
+        groups = (install_generic(generator, settings.name) if enrichment is None
+                  else install_enriched(generator, enrichment, settings.name))
         if signal is not None:
             signal = install(generator, with_systems(signal))
             book = signal_book(signal).fresh()
@@ -186,7 +185,8 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
     if process.kind == "bb" and mixes:
         records = _mixed(records, rng)
     mother = records["mother"]
-    root = mother < 0
+    root = np.zeros(len(codes), dtype=bool)
+    root[records.offsets[:-1]] = True
     if process.kind == "continuum":
         codes = np.where(root, 22, codes)
     rotation = rotation_to(beams.axis_cms)
@@ -198,6 +198,7 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
     bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
     bits[records["status"] > 0] |= STATUS["stable"]
     bits[records["radiated"]] |= STATUS["photos_photon"]
+    bits[(mother < 0) & ~root] |= STATUS["isr_photon"]
     if process.kind == "continuum":
         bits[root] |= STATUS["virtual"]
     generated = Jagged(records.offsets, {

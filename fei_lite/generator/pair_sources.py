@@ -1,4 +1,4 @@
-"""What Pythia starts from: B pairs of the Upsilon(4S), or e+e- -> f fbar."""
+"""What Pythia starts from at the Upsilon(4S): pairs of B mesons."""
 
 from __future__ import annotations
 
@@ -202,12 +202,3 @@ def sine_squared(n: int, rng: np.random.Generator) -> Any:
     """
     u = rng.uniform(size=n)
     return 2.0 * np.cos((np.arccos(1.0 - 2.0 * u) + 4.0 * np.pi) / 3.0)
-
-
-def continuum_settings(code: int, beams: Beams) -> list[str]:
-    """Pythia settings for e+e- -> gamma*/Z -> f fbar of one flavour, without ISR; photons do not split."""
-    p = beams.nominal
-    sqrt_s = float(np.sqrt(p[3] ** 2 - p[:3] @ p[:3]))
-    return ["Beams:idA = 11", "Beams:idB = -11", f"Beams:eCM = {sqrt_s}", "WeakSingleBoson:ffbar2gmZ = on",
-            "TimeShower:QEDshowerByGamma = off",
-            "23:mMin = 4.0", "PhaseSpace:mHatMin = 4.0", "23:onMode = off", f"23:onIfAny = {code}"]

@@ -42,7 +42,7 @@ COPIES: Mapping[int, int] = {90_511: 511, 90_521: 521}
 
 #: Pythia's tries for the masses in a decay, and what it leaves free (GeV); draws to measure success with,
 #: and the largest width (GeV) of a mother whose modes are weighed.
-_TRIES, _MASS_SAFETY, _DRAWS, _NARROW = 10, 0.0005, 4000, 0.001
+_TRIES, _MASS_SAFETY, _DRAWS, _NARROW = 10, 0.0005, 2000, 0.001
 
 _SETTINGS = (
     "Print:quiet = on", "Print:verbosity = 0", "Check:event = off", "ParticleDecays:limitTau0 = off",

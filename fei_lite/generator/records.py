@@ -64,12 +64,18 @@ def columns_of(records: Any) -> Jagged:
     kept = index >= HEADER
     event, index = event[kept], index[kept]
     codes, status = column(flat.id)[kept], column(flat.status)[kept]
-    mother = np.where(index == HEADER, -1, np.maximum(column(flat.mother1)[kept] - HEADER, 0))
+    mother = column(flat.mother1)[kept] - HEADER
+    beams = (index == HEADER) | ((codes == 22) & (mother < 0))  # photons that the beams radiated have no mother
+    mother = np.where(beams, -1, np.maximum(mother, 0))
     rows, mother, radiated = without_intermediates(codes, status, mother, event, counts - HEADER)
+    places = np.flatnonzero(kept)[rows]
     columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "radiated": radiated}
     for name, values in (("p4", flat.p), ("x4", flat.vProd)):
-        columns[name] = np.stack([column(ak.fill_none(values[part], 0.0))[kept][rows]
-                                  for part in ("px", "py", "pz", "e")], axis=1)
+        filled = np.zeros((len(kept), 4))  # vectors that Pythia left out are zero
+        there = ~column(ak.is_none(values.px))
+        for i, part in enumerate(("px", "py", "pz", "e")):
+            filled[there, i] = column(ak.drop_none(values[part]))
+        columns[name] = filled[places]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(event[rows], minlength=len(counts)))]).astype(np.int64)
     return Jagged(offsets, columns)
 

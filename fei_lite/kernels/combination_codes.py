@@ -5,7 +5,7 @@ Pure Python, so that channel files can be checked without compiling anything.
 
 from __future__ import annotations
 
-MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY = range(8)
+MASS, Q_VALUE, MBC, DELTA_E, ABS_DM, ABS_DQ, ABS_DELTA_E, PROBABILITY, NOTHING = range(9)
 
 #: basf2 name -> code of each variable that the kernel can cut on or rank by.
 VARIABLES = {

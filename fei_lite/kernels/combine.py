@@ -16,6 +16,7 @@ from fei_lite.kernels.combination_codes import (
     DELTA_E,
     MASS,
     MBC,
+    NOTHING,
     PROBABILITY,
     Q_VALUE,
 )
@@ -31,6 +32,8 @@ def _variable(code, total, sum_mass, product, sqrt_s, nominal_mass, nominal_q):
     """Value of one variable; ``total`` is (px, py, pz, E) in the CMS."""
     if code == PROBABILITY:
         return product
+    if code == NOTHING:
+        return 0.0
     if code == DELTA_E or code == ABS_DELTA_E:
         delta = total[3] - 0.5 * sqrt_s
         return abs(delta) if code == ABS_DELTA_E else delta

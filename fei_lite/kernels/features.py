@@ -88,6 +88,24 @@ def _masses(q, n, out):
 
 
 @kernel
+def one_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s, n, out):
+    """The same of ``n`` particles at once, for callers outside of this module."""
+    _of_particle(code, q, r, q_lab, r_lab, q_cms, sqrt_s, n, out)
+
+
+@kernel
+def angle_lanes(a, b, n, out):
+    """Angles between the 3-vectors of ``n`` lanes, 0..pi; NaN if one has no direction."""
+    _angles(a, b, n, out)
+
+
+@kernel
+def mass_lanes(q, n, out):
+    """Invariant masses of ``n`` lanes; 0 where rounding makes the square negative."""
+    _masses(q, n, out)
+
+
+@kernel
 def _of_daughters(code, first, second, q, q_lab, q_rest, mass, beam_rest, n, total, out):
     """A variable of several daughters, or of the candidate and its daughters, per lane."""
     n_subjects = q.shape[0]

@@ -15,6 +15,7 @@ from fei_lite.detector.response import Response, default_response
 from fei_lite.errors import SimulationError
 from fei_lite.events.batch import EventBatch
 from fei_lite.generator.processes import find_process
+from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.production.selections import Selector, find_selection, selected
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Simulated:
 def simulate(
     process: str, n: int, *, seed: int, dec_file: DecayFile | None = None, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, settings: str = DEFAULT_SETTINGS, response: Response | None = None,
+    report: Report | None = None,
 ) -> Iterator[EventBatch]:
     """Simulated events in batches of at most 2000, reproducible from ``seed``.
 
@@ -56,7 +58,8 @@ def simulate(
     probability F and weight 1/F, before the detector: the weighted sample is
     still generic. Continuum has no B: all its events are kept. A ``selection`` of
     :mod:`fei_lite.production.selections` keeps events likewise for an analysis;
-    with ``reuse`` the n decays of each B make n reuse combinations.
+    with ``reuse`` the n decays of each B make n reuse combinations. ``settings``
+    names Pythia's settings (:mod:`fei_lite.generator.settings`), or a file of them.
 
     ``enrich`` (charged and mixed only) names an enrichment
     (:mod:`fei_lite.generator.enrichment`): decays that lead into rare channels
@@ -90,7 +93,7 @@ def simulate(
     def generated() -> Iterator[GeneratedBatch]:
         done = 0
         for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep,
-                              enrichment=enrichment):
+                              enrichment=enrichment, settings=load_settings(settings)):
             yield batch
             done += batch.n_generated
             if report is not None:
@@ -151,24 +154,29 @@ def simulate_file(
     process: str, output: str | os.PathLike[str], *, n: int, seed: int,
     dec_file: DecayFile | None = None, force: bool = False, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
-    selection: str | None = None, reuse: int = 1, response: Response | None = None, report: Report | None = None,
+    selection: str | None = None, reuse: int = 1, settings: str = DEFAULT_SETTINGS, response: Response | None = None,
+    report: Report | None = None,
 ) -> Simulated:
     """Simulate ``n`` events of a process and write them to ``output`` (ROOT, or Parquet by the suffix).
 
     The arguments are those of :func:`simulate`; ``force`` overwrites an
     older file. The file is written whole or not at all, and says in its
-    metadata what it is: process, seed, events generated, cross-section in nb
+    metadata what it is: process, seed, Pythia's settings, events generated, cross-section in nb
     and the integrated luminosity they stand for in 1/fb (weights included).
 
     Raises :class:`SimulationError` and :class:`OutputError`.
     """
     from fei_lite import __version__
     from fei_lite.events.files import EventWriter
+    from fei_lite.generator.fragmentation import measured_settings
 
+    taken = load_settings(settings)
     metadata: dict[str, str | int | float] = {
         "process": process, "seed": seed, "n_generated": n * reuse, "fei_lite_version": __version__,
-        "background": int(background)}
+        "background": int(background), "settings": taken.name, "settings_digest": taken.digest}
     cross_section = find_process(process).cross_section
+    if find_process(process).kind == "bb":
+        metadata["fragmentation_measured_for"] = measured_settings(taken.name)
     if cross_section > 0.0:
         metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n * reuse / (cross_section * 1e6)}
     if selection is not None:
@@ -186,7 +194,7 @@ def simulate_file(
         for batch in simulate(
                 process, n, seed=seed, dec_file=dec_file, background=background, keep_uncovered=keep_uncovered,
                 channel_set=channel_set, enrich=enrich, response=response, report=report, selection=selection,
-                reuse=reuse):
+                reuse=reuse, settings=settings):
             writer.write(batch)
             kept += batch.n_events
             weights += float(batch.events["weight"].sum())

@@ -22,7 +22,7 @@ _ASKED = ("has_model", "predict", "tag_classifier", "given_bb")
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     options: ReconstructionOptions = DEFAULT_OPTIONS, hooks: Hooks = NO_HOOKS,
-    btags: Mapping[str, CandidateTable] | None = None,
+    btags: Reconstruction | Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events: :func:`fei_lite.reconstruction.engine.reconstruct`.
 

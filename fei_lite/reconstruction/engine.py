@@ -29,18 +29,23 @@ from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, 
 from fei_lite.reconstruction.tag_classifier import tag_features, with_probability
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
+from fei_lite.variables.subject import Subject
 
 __all__ = ["Classifiers", "Hooks", "NoClassifiers", "Reconstruction", "ReconstructionOptions", "reconstruct"]
 
 
 @dataclass
 class Reconstruction:
-    """All candidates of a batch: one table per particle, and the cut-flow."""
+    """All candidates of a batch: one table per particle, and the cut-flow.
+
+    ``tags`` is the reconstruction that made the Btags of a signal side, if it was given.
+    """
 
     batch: EventBatch
     channel_set: ChannelSet
     tables: dict[str, CandidateTable] = field(default_factory=dict)
     cutflow: CutFlow = field(default_factory=CutFlow)
+    tags: Reconstruction | None = None
 
     def __repr__(self) -> str:
         where = f" of {self.batch.source}" if self.batch.source else ""
@@ -52,7 +57,7 @@ class Reconstruction:
 def reconstruct(
     batch: EventBatch, channel_set: ChannelSet, models: Classifiers, *,
     options: ReconstructionOptions = DEFAULT_OPTIONS, hooks: Hooks = NO_HOOKS,
-    btags: Mapping[str, CandidateTable] | None = None,
+    btags: Reconstruction | Mapping[str, CandidateTable] | None = None,
 ) -> Reconstruction:
     """Reconstruct every channel of the set in a batch of events.
 
@@ -62,16 +67,17 @@ def reconstruct(
     probability is their SignalProbability (the channel's: ``channelProbability``;
     given that the event is B Bbar: ``SignalProbabilityGivenBB``, if it knows continuum).
 
-    ``btags`` are tables of an earlier reconstruction of the same batch, for
+    ``btags`` is an earlier reconstruction of the same batch, or its tables, for
     channels made from the list ``B+:Btag`` (signal sides): what they share
-    with a Btag they cannot use.
+    with a Btag they cannot use. With the reconstruction, variables reach the Btag's daughters.
 
     That models and channels fit is not looked at here: a training has a part of
     them only. Users call :func:`fei_lite.reconstruct`.
     """
     with_truth = batch.generated is not None if options.with_truth is None else options.with_truth
     watch = hooks.stopwatch or Stopwatch()
-    result = Reconstruction(batch, channel_set)
+    tags = btags if isinstance(btags, Reconstruction) else None
+    result = Reconstruction(batch, channel_set, tags=tags)
     result.cutflow.add("events", "all", "read", batch.n_events)
     for note, count in batch.notes.items():
         result.cutflow.add("events", "objects", note, count)
@@ -80,7 +86,7 @@ def reconstruct(
         if options.last_stage is not None and stage > options.last_stage:
             break
         worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, options=options,
-                        hooks=hooks.at(stage), btags=btags)
+                        hooks=hooks.at(stage), btags=btags.tables if isinstance(btags, Reconstruction) else btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
             pool.add(finished)
@@ -163,7 +169,8 @@ class _Stage:
             table = self._leaf(channel, config)
         else:
             with self.watch("combine"):
-                table, names, passed = combine_channel(channel, config, pool=self.pool, prune=self.options.prune)
+                table, names, passed = combine_channel(channel, config, pool=self.pool, result=self.result,
+                                                       prune=self.options.prune)
                 daughters = [self.result.tables[name] for name in names]
             self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
         if self.with_truth:
@@ -172,12 +179,15 @@ class _Stage:
             table = table.select(self.hooks.sampler(channel, table))
         if channel.leaf is None:
             self._fit(table, daughters, channel)
+        if channel.post_fit_cuts:
+            subject = Subject(table, result=self.result, daughters=daughters)
+            table = table.select(channel.post_fit_cuts.passes(subject))
         self.count(channel.identifier, "best kept", len(table))
         if not classified:
             table.columns.setdefault("SignalProbability", _product(table, daughters))
             return table
         with self.watch("features"):
-            features = feature_matrix(channel.features, table, daughters, self.result.batch)
+            features = feature_matrix(channel.features, table, daughters, self.result.batch, result=self.result)
         if self.hooks.observer is not None:
             self.hooks.observer(channel, table, features)
         if not trained:
@@ -198,7 +208,7 @@ class _Stage:
         with self.watch("final state"):
             table = leaf_candidates(channel, config, batch=self.result.batch, btags=self.btags)
             self.count(channel.identifier, "inside the cuts", len(table))
-            values = feature_matrix([config.rank_by], table, [], self.result.batch)[:, 0]
+            values = np.asarray(Subject(table, batch=self.result.batch).value(config.rank_by), dtype=np.float64)
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
             table.columns["preCut_rank"] = rank
         return table

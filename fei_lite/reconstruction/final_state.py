@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
-from fei_lite.channels import Channel, Cut, ParticleConfig
+from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.constants import PID_HYPOTHESES
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch, offsets_of
 from fei_lite.particles import is_self_conjugate, mass, pdg_code, v0_daughters
-from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.kinematics import photon_kinematics, track_kinematics
 from fei_lite.reconstruction.ranking import concatenate_tables
 from fei_lite.reconstruction.vertexing import fit_vertices
 from fei_lite.used_objects import object_bits
-
-#: Codes of ``region`` in a cut, as in basf2's clusterReg.
-REGIONS = {"forward": 1, "barrel": 2, "backward": 3}
+from fei_lite.variables.subject import Subject
 
 _CHARGED = {abs(pdg_code(name)) for name in PID_HYPOTHESES[:5]}
 
@@ -48,26 +45,7 @@ def leaf_candidates(channel: Channel, config: ParticleConfig, *, batch: EventBat
         make = {"track": track_candidates, "cluster": photon_candidates, "v0": v0_candidates}[kind]
         table = make(config.name, batch)
     table.columns["decayModeID"] = np.full(len(table), channel.index, dtype=np.int16)
-    return table.select(passes(table, channel.cuts, batch))
-
-
-def passes(table: CandidateTable, cuts: Sequence[Cut], batch: EventBatch) -> NDArray[np.bool_]:
-    """Which candidates pass the user cuts; NaN fails. Regional cuts are alternatives."""
-    names = [cut.variable for cut in cuts]
-    values = feature_matrix(names, table, [], batch)
-    keep = np.ones(len(table), dtype=bool)
-    regional = np.zeros(len(table), dtype=bool)
-    for cut, value in zip(cuts, values.T, strict=True):
-        inside = np.ones(len(table), dtype=bool)
-        if cut.minimum is not None:
-            inside &= value > cut.minimum
-        if cut.maximum is not None:
-            inside &= value < cut.maximum
-        if cut.region is None:
-            keep &= inside & ~np.isnan(value)
-        else:
-            regional |= inside & (batch.clusters["region"][table["object"]] == REGIONS[cut.region])
-    return keep & regional if any(cut.region for cut in cuts) else keep
+    return table.select(channel.cuts.passes(Subject(table, batch=batch)))
 
 
 def track_candidates(name: str, batch: EventBatch) -> CandidateTable:

@@ -16,10 +16,12 @@ class Pool:
 
     ``offsets[t, e]`` is the first pool row of table ``t`` in event ``e``;
     ``tables[name]`` is the number of a particle's table, ``start[t]`` its first
-    pool row, so that a pool row minus ``start[t]`` is a row of that table.
+    pool row, so that a pool row minus ``start[t]`` is a row of that table, ``candidates[name]``.
     """
 
     def __init__(self, batch: EventBatch) -> None:
+        self.batch = batch
+        self.candidates: dict[str, CandidateTable] = {}
         self.beam_p4 = batch.events["beam_p4"]
         self.sqrt_s = sqrt_s(self.beam_p4)
         self.tables: dict[str, int] = {}
@@ -36,6 +38,7 @@ class Pool:
         start = len(self.mass)
         parts_p4, offsets = [self.p4_cms], [self.offsets]
         for table in tables:
+            self.candidates[table.particle] = table
             self.tables[table.particle] = len(self.start)
             self.start.append(start)
             offsets.append(table.offsets[None, :] + start)

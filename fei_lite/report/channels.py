@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import Channel, ParticleConfig
-from fei_lite.channels.model import Cut
 from fei_lite.classifiers.quality import Reliability, reliability, weighted_auc
 from fei_lite.fractions import UNDEFINED, Sums
 from fei_lite.performance.plain import as_plain
@@ -163,7 +162,8 @@ def particle_numbers(training: Training, config: ParticleConfig, chains: int,
     """Choices of a particle, and its efficiency and purity at every step."""
     row: dict[str, Any] = {
         "name": config.name, "pdg": config.pdg, "stage": config.stage, "target": config.target, "chains": chains,
-        "cuts": sorted({cut_text(cut) for channel in config.channels for cut in channel.cuts}),
+        "cuts": sorted({str(cut) for channel in config.channels for which in (channel.cuts, channel.post_fit_cuts)
+                        for cut in which.conjuncts}),
         "rank_by": config.rank_by, "rank_highest": config.rank_highest, "best_pre": config.best_pre,
         "min_signal_probability": config.min_signal_probability, "best_post": config.best_post,
         "channels": [channel.identifier for channel in config.channels], "generated": None, "steps": []}
@@ -180,18 +180,3 @@ def particle_numbers(training: Training, config: ParticleConfig, chains: int,
             "step_efficiency": _ratio(step.found, before)})
         before = step.found
     return row
-
-
-def cut_text(cut: Cut) -> str:
-    """A cut for people.
-
-    >>> cut_text(Cut("Mbc", minimum=5.2)), cut_text(Cut("M", 0.08, 0.18))
-    ('Mbc > 5.2', '0.08 < M < 0.18')
-    """
-    low = f"{cut.minimum:g}" if cut.minimum is not None else None
-    high = f"{cut.maximum:g}" if cut.maximum is not None else None
-    if low is not None and high is not None:
-        text = f"{low} < {cut.variable} < {high}"
-    else:
-        text = f"{cut.variable} > {low}" if low is not None else f"{cut.variable} < {high}"
-    return text + (f" ({cut.region})" if cut.region else "")

@@ -38,6 +38,7 @@ from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.pool import Pool
 from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates, rank_candidates
+from fei_lite.variables.cuts import NO_CUT
 
 STEPS = ("combined", "pre-cut", "ranked", "classified", "merged", "post-cut", "kept")
 #: Those that a channel has; the others are of the particle.
@@ -131,7 +132,7 @@ class StepCounter:
 
     def _before(self, channel: Channel, config: ParticleConfig) -> dict[str, _Seen]:
         """The steps of a channel up to its classifier."""
-        bare = replace(channel, cuts=())
+        bare = replace(channel, cuts=NO_CUT)
         steps = {}
         for step, cut in (("combined", bare), ("pre-cut", channel)):
             if channel.leaf is not None:
@@ -141,9 +142,10 @@ class StepCounter:
                 steps[step] = self._of_table(table)
                 continue
             # one candidate is kept, all are counted
-            number = combine_channel(cut, replace(config, best_pre=1), pool=self._pool, prune=cut is channel)[2]
+            number = combine_channel(cut, replace(config, best_pre=1), pool=self._pool, result=self.result,
+                                     prune=cut is channel)[2]
             table, names, _ = combine_channel(cut, replace(config, best_pre=_EVERY), pool=self._sound_pool,
-                                              prune=cut is channel)
+                                              result=self.result, prune=cut is channel)
             match = truth.match_composites(table, [self._sound[n] for n in names], self._batch)
             table.columns |= truth.truth_columns(match, target=config.target)
             true = self._of_table(table)

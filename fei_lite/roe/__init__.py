@@ -21,14 +21,14 @@ from fei_lite.roe.kinematics import (
     recoil,
     signal_b_cms,
 )
-from fei_lite.roe.masks import Mask, MaskCut, find_mask, load_masks
+from fei_lite.roe.masks import Mask, find_mask, load_masks
 from fei_lite.roe.objects import MaskedObjects, masked_objects
 from fei_lite.roe.rest import ObjectsOfSets, RestOfEvent, objects_in, rest_of_event, side_momenta_cms, used_objects_of
 from fei_lite.roe.sides import Side, side_of, tag_side
 from fei_lite.roe.variables import rest_variables
 
 __all__ = [
-    "Mask", "MaskCut", "MaskedObjects", "Missing", "ObjectsOfSets", "RestOfEvent", "Side", "find_mask", "load_masks",
+    "Mask", "MaskedObjects", "Missing", "ObjectsOfSets", "RestOfEvent", "Side", "find_mask", "load_masks",
     "mass_squared", "masked_objects", "missing", "momentum_transfer", "momentum_transfer_at_rest", "objects_in",
     "recoil", "rest_of_event", "rest_variables", "side_momenta_cms", "side_of", "signal_b_cms", "tag_side",
     "used_objects_of",

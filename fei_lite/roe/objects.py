@@ -15,7 +15,9 @@ from fei_lite.reconstruction.final_state import photon_candidates, track_candida
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.ranking import concatenate_tables, drop_duplicates
 from fei_lite.reconstruction.vertexing import fit_vertices
-from fei_lite.roe.masks import Mask, find_mask, inside
+from fei_lite.roe.masks import Mask, find_mask
+from fei_lite.variables.cuts import Cut
+from fei_lite.variables.subject import Subject
 
 #: Hypotheses that a track of the rest may have; the deuteron is left out.
 _HYPOTHESES = PID_HYPOTHESES[:5]
@@ -49,14 +51,19 @@ def masked_objects(batch: EventBatch, mask: str | Mask = "all") -> MaskedObjects
     """The objects of every event that pass ``mask`` (a name or a mask)."""
     mask = find_mask(mask)
     tracks, photons = likely_tracks(batch), photon_candidates("gamma", batch)
-    tracks = tracks.select(inside(tracks, mask.cuts.get("tracks", ()), batch))
-    photons = photons.select(inside(photons, mask.cuts.get("photons", ()), batch))
+    tracks = tracks.select(inside(tracks, mask.cuts.get("tracks"), batch))
+    photons = photons.select(inside(photons, mask.cuts.get("photons"), batch))
     composites = {}
     for name in COMPOSITES:
         if name in mask.cuts:
             table = photon_pairs(photons) if name == "pi0" else displaced_pairs(name, batch)
             composites[name] = table.select(inside(table, mask.cuts[name], batch))
     return MaskedObjects(batch, mask, tracks, photons, composites)
+
+
+def inside(table: CandidateTable, cut: Cut | None, batch: EventBatch) -> NDArray[np.bool_]:
+    """Which candidates pass the cut of a mask, (n,); NaN fails."""
+    return np.ones(len(table), dtype=bool) if cut is None else cut.passes(Subject(table, batch=batch))
 
 
 def likely_tracks(batch: EventBatch) -> CandidateTable:

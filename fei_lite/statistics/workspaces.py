@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,27 @@ def read_workspace(path: str | os.PathLike[str]) -> Workspace:
     spec = json_content(text, where=str(path), error=WorkspaceError)
     check_workspace(spec, name=str(path))
     return dict(spec)
+
+
+def published_templates(path: str | os.PathLike[str], bins: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Expected events per bin of each sample of a published workspace: region -> sample -> (n_bins,).
+
+    ``bins`` has the number of bins of each of our regions; a workspace of one channel is that of our one region,
+    whatever its name. Raises :class:`WorkspaceError` if they do not fit.
+    """
+    channels = read_workspace(path)["channels"]
+    names = list(bins) if len(channels) == len(bins) == 1 else [str(c["name"]) for c in channels]
+    found: dict[str, dict[str, Any]] = {}
+    for i, (name, channel) in enumerate(zip(names, channels, strict=True)):
+        if name not in bins:
+            continue
+        found[name] = {s["name"]: np.array(s["data"], dtype=np.float64) for s in channel["samples"]}
+        n = len(channel["samples"][0]["data"])
+        if n != bins[name]:
+            raise WorkspaceError(f"{path}: channels[{i}] has {n} bins, the analysis {bins[name]}.")
+    if not found:
+        raise WorkspaceError(f"{path}: channels {', '.join(names)}, expected {', '.join(bins)}.")
+    return found
 
 
 def open_likelihood(source: str | os.PathLike[str] | Workspace, *, poi: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,11 @@ from fei_lite.particles import pdg_code
 from fei_lite.reconstruction.chains import Chains
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import beam_constrained
+from fei_lite.tagging.decay_parts import DecayParts
 from fei_lite.tagging.table import Column, TagTable
 from fei_lite.used_objects import object_indices
+from fei_lite.variables.evaluation import evaluate
+from fei_lite.variables.subject import Subject
 
 #: Particles that make a Btag, in the order of the tie-break.
 TAG_PARTICLES = ("B+", "B0")
@@ -62,11 +65,14 @@ def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray) -> tuple[
     return order, rank
 
 
-def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
+def select_tags(result: Reconstruction, *, first_entry: int = 0,
+                variables: Mapping[str, str] | None = None) -> Btags:
     """Merge the B+ and B0 lists of a reconstructed batch and flag the best Btag.
 
     ``first_entry`` is the number of the batch's first event in the whole
-    input: column ``entry`` counts from there. Raises :class:`ArgumentTypeError` for what is no reconstruction.
+    input: column ``entry`` counts from there. ``variables`` are further columns: name -> variable or
+    expression (:mod:`fei_lite.variables`), such as ``daughter(0, daughter(0, kaonID))``. Raises
+    :class:`ArgumentTypeError` for what is no reconstruction.
     """
     if not isinstance(result, Reconstruction):
         raise ArgumentTypeError(f"select_tags(result): got an object of type {type(result).__name__}, expected a "
@@ -88,10 +94,21 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0) -> Btags:
     columns["rank"] = rank.astype(np.int16)
     columns["best"] = (rank == 1).astype(np.int8)
     used = join("used")[order]
-    lists = {f"{kind[:-1]}_index": object_indices(result.batch, used, event[order], kind)
-             for kind in ("tracks", "clusters")}
-    return Btags(columns | lists, event[order], np.array(present, dtype=str)[which[order]], row[order],
+    lists: dict[str, Column] = {f"{kind[:-1]}_index": object_indices(result.batch, used, event[order], kind)
+                                for kind in ("tracks", "clusters")}
+    lists |= DecayParts(result).columns(present, order)
+    asked = _asked(result, present, variables or {}, order)
+    return Btags({**columns, **lists, **asked}, event[order], np.array(present, dtype=str)[which[order]], row[order],
                  result.batch.n_events)
+
+
+def _asked(result: Reconstruction, present: Sequence[str], variables: Mapping[str, str],
+           order: NDArray[np.integer]) -> dict[str, NDArray]:
+    """Further columns of all B candidates, in ``order``."""
+    if not variables:
+        return {}
+    parts = [evaluate(list(variables.values()), Subject(result.tables[name], result=result)) for name in present]
+    return {name: np.concatenate([part[text] for part in parts])[order] for name, text in variables.items()}
 
 
 def _columns(result: Reconstruction, tables: list[CandidateTable], event: NDArray, first_entry: int,

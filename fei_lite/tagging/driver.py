@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.best import Btags, select_tags
 from fei_lite.tagging.output import TagWriter
+from fei_lite.variables.names import check
 
 
 @dataclass
@@ -70,10 +73,10 @@ class TaggedBatch:
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
-              first_entry: int = 0) -> TaggedBatch:
-    """Reconstruct a batch of events and choose the Btags."""
+              first_entry: int = 0, variables: Mapping[str, str] | None = None) -> TaggedBatch:
+    """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression)."""
     result = reconstruct(batch, channel_set, models)
-    tags = select_tags(result, first_entry=first_entry)
+    tags = select_tags(result, first_entry=first_entry, variables=variables)
     tagged = int(np.count_nonzero(tags.columns["best"]))
     result.cutflow.add("events", "all", "tagged", tagged)
     result.cutflow.add("events", "all", "untagged", batch.n_events - tagged)
@@ -82,8 +85,9 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-def _tag_range(entries: EntryRange, sets: Tagger) -> list[TaggedBatch]:
-    return [tag_batch(batch, *sets, first_entry=entries.first_entry) for batch in read_range(entries)]
+def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str]) -> list[TaggedBatch]:
+    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables)
+            for batch in read_range(entries)]
 
 
 def kernels_are_cached() -> bool:
@@ -97,22 +101,25 @@ def kernels_are_cached() -> bool:
 def tag_files(
     inputs: Sequence[Path], output: Path, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    variables: Mapping[str, str] | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
 
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
     suffix; written whole or not at all. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
-    files. Returns the sums over the events read.
+    files. ``variables`` are further columns: name -> variable or expression. Returns the sums over the events read.
     """
+    asked = dict(variables or {})
+    for name, text in asked.items():
+        check(text, f"column '{name}'")
     context = tagger_of_run(models, channel_set)
     channels, model_set = context.value
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
     n_all = sum(r.stop - r.start for r in ranges)
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force) as writer:
-        for parts in map_in_context(_tag_range, ranges, context, workers=workers):
+        for parts in map_in_context(partial(_tag_range, variables=asked), ranges, context, workers=workers):
             for part in parts:
                 writer.write(part.tags.columns)
                 totals.merge(part.totals)
@@ -122,6 +129,8 @@ def tag_files(
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
         origin = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
                   "models": models, "models_digest": model_set.digest}
+        if asked:
+            origin["variables"] = json.dumps(asked)
         writer.finish(rows, metadata(inputs, totals, origin))
     return totals
 

@@ -57,10 +57,26 @@ def _join(parts: list[Column]) -> Column:
     return offsets, np.concatenate([p[1] for p in parts])
 
 
+#: What basf2 writes for characters that a ROOT branch cannot have.
+_ROOT_NAMES = {" ": "__sp", ",": "__cm", ":": "__cl", "=": "__eq", "<": "__st", ">": "__gt", ".": "__pt", "+": "__pl",
+               "-": "__mi", "(": "__bo", ")": "__bc", "[": "__so", "]": "__sc", "^": "__ha", "!": "__em", "*": "__mu",
+               "/": "__sl", "|": "__pi", "&": "__am"}
+
+
+def root_name(name: str) -> str:
+    """Name of a branch for a variable, as basf2's makeROOTCompatible gives it.
+
+    >>> root_name("daughter(0,kaonID)")
+    'daughter__bo0__cmkaonID__bc'
+    """
+    return "".join(_ROOT_NAMES.get(character, character) for character in name)
+
+
 class _RootTable:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tree: str) -> None:
         import uproot
 
+        self._name = tree
         self._file = uproot.recreate(path, compression=uproot.LZ4(1))
         self._tree: Any = None
 
@@ -80,10 +96,10 @@ class _RootTable:
                                                     parameters={"__array__": "string"}))
 
     def write(self, columns: Mapping[str, Column]) -> None:
-        arrays = {name: self._awkward(column) for name, column in columns.items()}
+        arrays = {root_name(name): self._awkward(column) for name, column in columns.items()}
         if self._tree is None:
             types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in arrays.items()}
-            self._tree = self._file.mktree(TREE, types, title="B candidates, sorted by event and rank")
+            self._tree = self._file.mktree(self._name, types, title="candidates, sorted by event and rank")
         self._tree.extend(arrays)
 
     def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
@@ -100,7 +116,7 @@ class _RootTable:
 
 
 class _ParquetTable:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, _: str) -> None:
         self._path = path
         self._writer: Any = None
 
@@ -141,10 +157,13 @@ class TagWriter:
         with TagWriter("btag.root") as writer:
             writer.write(columns)
             writer.finish(rows, {"n_events": 1000})
+
+    ``tree`` is the name of the TTree; ntuples of other candidates have their own.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+    def __init__(self, path: PathLike, *, force: bool = False, tree: str = TREE) -> None:
         self.path = path
+        self._tree_name = tree
         self._force = force
         self._table: _RootTable | _ParquetTable
         self._kinds: dict[str, str] | None = None
@@ -155,7 +174,7 @@ class TagWriter:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with atomic_output(self.path, force=self._force) as temporary:
-            self._table = (_ParquetTable if temporary.suffix == ".parquet" else _RootTable)(temporary)
+            self._table = (_ParquetTable if temporary.suffix == ".parquet" else _RootTable)(temporary, self._tree_name)
             try:
                 yield
                 if not self._finished:

@@ -26,6 +26,7 @@ from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, star
 from fei_lite.generator.processes import find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia
 from fei_lite.generator.records import blocks, conjugated, decays_of, has_antiparticle, hashed, mode_hash
+from fei_lite.generator.settings import load_settings
 from fei_lite.particles import pdg_code
 
 #: Particles whose every decay is enriched: D_s+, Lambda_c+, J/psi.
@@ -186,7 +187,7 @@ def count_decays(process: str, n: int, *, seed: int, channels: Channels, enriche
     :class:`SimulationError` if more than 0.1 % of the decays belong to no mode of the table.
     """
     chosen, beams = find_process(process), Beams()
-    generator = new_pythia(seed=seed, settings=UPSILON_SETTINGS)
+    generator = new_pythia(seed=seed, settings=(*UPSILON_SETTINGS, *load_settings().lines(process)))
     lines = Lines(chosen.code)
     groups = lines.install(generator)
     enrichment.install_decays(generator, enriched)

@@ -1,0 +1,110 @@
+"""Candidates of a batch of events: one pair of Btag and signal side per event, with the columns of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.analyses.columns import passes
+from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.pairs import (
+    SIGNAL,
+    TAG,
+    Columns,
+    Pairs,
+    all_pairs,
+    best_of_each_event,
+    has_any,
+    side_names,
+    with_signal_side,
+)
+from fei_lite.errors import AnalysisError
+from fei_lite.events import EventBatch
+from fei_lite.reconstruction.engine import Reconstruction
+
+
+@dataclass
+class Counts:
+    """Events before any candidate is chosen: sample -> step -> [events, sum of weights]; sums over batches add up."""
+
+    steps: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, name: str, weight: NDArray[np.float64], sample: NDArray[np.int64], samples: list[str]) -> None:
+        """Count events of the given weights; ``sample`` is the position of each one's in ``samples``."""
+        for k, of in enumerate(samples):
+            chosen = weight[sample == k]
+            row = self.steps.setdefault(of, {}).setdefault(name, [0, 0.0])
+            row[0] += len(chosen)
+            row[1] += float(chosen.sum())
+
+    def merge(self, other: dict[str, dict[str, list[float]]]) -> None:
+        """Add the counts of another part."""
+        for sample, steps in other.items():
+            for name, (n, weight) in steps.items():
+                row = self.steps.setdefault(sample, {}).setdefault(name, [0, 0.0])
+                row[0] += n
+                row[1] += weight
+
+
+def sample_of_events(analysis: Analysis, process: str, columns: Columns, n: int) -> NDArray[np.int64]:
+    """Position (n,) in ``recipe.samples_of(process)`` of the sample that each event goes to.
+
+    Raises :class:`AnalysisError` if an event goes to none or to two of them.
+    """
+    lines = analysis.recipe.samples_of(process)
+    inside = np.array([np.ones(n, dtype=bool) if line.where is None else passes(line.where, columns, line.name)
+                       for line in lines])
+    wrong = int(np.count_nonzero(inside.sum(axis=0) != 1))
+    if wrong:
+        raise AnalysisError(f"process '{process}': {wrong} of {n} events belong to none or to several of the samples "
+                            f"{', '.join(line.name for line in lines)}. Their conditions (where) have to part them.")
+    return np.asarray(np.argmax(inside, axis=0), dtype=np.int64) if n else np.zeros(0, dtype=np.int64)
+
+
+def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
+               process: str) -> tuple[Columns, Counts]:
+    """Candidates as columns (one entry per event that has one), and the counts before.
+
+    ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
+    includes the factor of the analysis's physics. Raises :class:`AnalysisError`.
+    """
+    physics, recipe = analysis.physics, analysis.recipe
+    of_events: Columns = {} if physics.of_events is None else physics.of_events(batch, process)
+    if tuple(of_events) != physics.event_columns:
+        raise AnalysisError(f"{analysis.folder / 'physics.py'}: of_events gave columns {', '.join(of_events)}; "
+                            f"event_columns says {', '.join(physics.event_columns)}.")
+    weight = batch.events["weight"].astype(np.float64)
+    if physics.event_weights is not None:
+        weight = weight * physics.event_weights(of_events, process, str(batch.source or "batch"))
+    samples = [line.name for line in recipe.samples_of(process)]
+    sample = sample_of_events(analysis, process, of_events, batch.n_events)
+    counts, pair = Counts(), recipe.signal_side.pair
+
+    def count(name: str, keep: NDArray[np.bool_] | slice = slice(None)) -> None:
+        counts.add(name, weight[keep], sample[keep], samples)
+
+    count("events read")
+    chosen = with_signal_side(batch, analysis.signal_set, pair)
+    batch, weight, sample = batch.select(chosen), weight[chosen], sample[chosen]
+    of_events = {name: values[chosen] for name, values in of_events.items()}
+    count("signal side")
+    every = all_pairs(batch, tag(batch), analysis.signal_set, pair, masks=analysis.masks,
+                      own=physics.variables)
+    count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
+    count("Btag and signal side", has_any(every.result, (pair,)))
+    pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
+                                       recipe.signal_side.best])
+    columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
+    columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
+    columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
+    if "mc" in every.result.tables[side_names(analysis.signal_set, pair, SIGNAL)[0]].columns:
+        columns |= _evaluated(recipe.truth, pairs)
+    return columns, counts
+
+
+def _evaluated(expressions: Mapping[str, str], pairs: Pairs) -> Columns:
+    """Column -> values of each pair; flags and counts stay whole numbers."""
+    return {name: np.array(pairs.value(text)) for name, text in expressions.items()}

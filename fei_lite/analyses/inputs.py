@@ -1,0 +1,41 @@
+"""Candidates of some simulated samples, and the counts before them: what an analysis starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.analyses.ntuple import Columns
+from fei_lite.analyses.recipe import SignalDecay
+from fei_lite.analyses.samples import Source, process_of
+
+#: Sample -> step -> (events, sum of weights).
+Steps = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Candidates of some sources: columns with ``source`` (row of ``sources``), and the counts before them."""
+
+    columns: Columns = field(repr=False)
+    sources: tuple[Source, ...]
+    counts: tuple[Steps, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.columns["weight"])
+
+    def decay(self) -> NDArray[np.int64]:
+        """Number of the generated event, (n,), that the first B decay of each candidate is from.
+
+        Equal within a source where decays were reused in several combinations.
+        """
+        reuse = np.array([int(source.options.get("reuse", 1)) for source in self.sources], dtype=np.int64)
+        return np.asarray(self.columns["event"].astype(np.int64) // reuse[self.columns["source"]])
+
+    def process(self, decays: Mapping[str, SignalDecay]) -> NDArray[np.str_]:
+        """Process of each candidate, (n,), as the recipe names it."""
+        names = np.array([process_of(source, decays) for source in self.sources], dtype=str)
+        return np.asarray(names[self.columns["source"]])

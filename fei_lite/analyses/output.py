@@ -1,0 +1,96 @@
+"""What an analysis writes into its folder of results, but for workspace and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fei_lite.analyses import tables
+from fei_lite.analyses.analysis import Result, summary
+from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifier, save_classifier
+from fei_lite.analyses.columns import calculate, passes
+from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.ntuple import Columns, write_ntuple
+from fei_lite.outputs import atomic_output
+
+#: Templates of a published workspace: region -> sample -> expected events per bin.
+Published = Mapping[str, Mapping[str, Any]]
+
+
+def write_results(result: Result, folder: Path, *, trained: bool, published: Published | None = None,
+                  force: bool = False) -> str:
+    """Write cut-flow, histograms, ntuple, classifiers and the analysis's own files; returns the tables as text.
+
+    With ``fit = "unbinned"`` also ``values.parquet``: the fit variable of every selected candidate in each region.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content, physics = summary(result), result.analysis.physics
+    flows = {s.name: s.flow for s in result.samples}
+    parts = [tables.cut_flow_table(flows), *_classifier_lines(result),
+             *(f"{line}\n" for line in (() if physics.lines is None else physics.lines(result))),
+             tables.samples_table(result.samples), "\n"]
+    parts += [tables.yields_table(region, published=(published or {}).get(region.name)) for region in result.regions]
+    text = "".join(parts)
+    files: dict[str, Any] = {
+        "cutflow.json": {name: [row.to_json() for row in rows] for name, rows in flows.items()},
+        "histograms.json": {**content, "fit": result.recipe.fit,
+                            "regions": {region.name: region.to_json() for region in result.regions}},
+        **({} if physics.files is None else physics.files(result))}
+    for name, values in files.items():
+        write_text(folder / name, json.dumps(values, indent=1) + "\n", force=force)
+    write_text(folder / "cutflow.txt", text, force=force)
+    write_ntuple(folder / "ntuple.parquet", result.columns | {"sample": result.sample.astype(object)}, content,
+                 force=force)
+    if result.recipe.fit == "unbinned":
+        write_ntuple(folder / "values.parquet", fit_values(result), content, force=force)
+    if trained:
+        for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
+            save_classifier(used, folder / "classifier" / line.name, force=force, extra={
+                "samples": content["samples"], "seed": line.seed, "parameters": dict(line.parameters)})
+    return text
+
+
+def write_text(path: Path, text: str, *, force: bool) -> None:
+    """Write a text, whole or not at all."""
+    with atomic_output(path, force=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def fit_values(result: Result) -> Columns:
+    """The values that an unbinned fit takes: ``region``, ``sample``, ``value``, ``weight``, one row per candidate.
+
+    Only those inside of the region's range (the first and the last of its edges).
+    """
+    found: dict[str, list[Any]] = {"region": [], "sample": [], "value": [], "weight": []}
+    for line in result.recipe.region:
+        where = f"region '{line.name}'"
+        x = np.asarray(calculate(line.variable, result.columns, where), dtype=np.float64)
+        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
+        if line.where is not None:
+            inside &= passes(line.where, result.columns, where)
+        found["region"].append(np.full(int(inside.sum()), line.name, dtype=object))
+        found["sample"].append(result.sample[inside].astype(object))
+        found["value"].append(x[inside])
+        found["weight"].append(result.columns["event_weight"][inside])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def read_classifiers(folder: Path, analysis: Analysis) -> list[FoldClassifier]:
+    """Trained classifiers of an analysis: FOLDER/NAME for each, or FOLDER itself if there is one only."""
+    lines = analysis.recipe.classifier
+    alone = len(lines) == 1 and (folder / MANIFEST).is_file()
+    return [load_classifier(folder if alone else folder / line.name, line.features) for line in lines]
+
+
+def _classifier_lines(result: Result) -> Sequence[str]:
+    lines = [f"efficiency of {name}: {100 * s.efficiency:.3f} %\n" for name, s in
+             ((line.name, result.of(line.name)) for line in result.recipe.signals
+              if line.name in {s.name for s in result.samples})]
+    for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
+        lines.append(f"area under the ROC curve of {line.name}: {used.summary['auc']:.3f} +- "
+                     f"{used.summary['auc_uncertainty']:.3f}\n")
+    return lines
