@@ -24,6 +24,9 @@ from fei_lite.generator.decay_files.state import State, carried_out
 from fei_lite.generator.decay_files.statements import DecayLine
 from fei_lite.generator.particle_names import code_of
 
+#: Models whose kinematics :mod:`fei_lite.generator.matrix_elements` draws after Pythia: phase space serves until then.
+DRAWN_ANEW = frozenset({"BCL", "BGL", "HQET", "HQET2", "HQET3", "ISGW2", "LLSW", "SLPOLE", "SLBKPOLE", "VUB"})
+
 _LEPTONS, _NEUTRINOS = (11, 13, 15), (12, 14, 16)
 _PHASE_SPACE, _OMEGA, _POLARISED, _DALITZ, _DOUBLE_DALITZ, _WEAK = 0, 1, 2, 11, 13, 22
 
@@ -119,7 +122,7 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
     omega -> 3 pi: 1. V -> P P and V -> P gamma: 2, which aligns the decay where
     the V came from P -> V P. Dalitz decays: 11 and 13. All others phase space.
 
-    >>> matrix_element(511, "BGL", [], [-413, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
+    >>> matrix_element(511, "MELIKHOV", [], [-413, -11, 12]), matrix_element(413, "VSS", [], [421, 211])
     (22, 2)
     """
     if model in ("PYTHIA", "JETSET"):
@@ -130,6 +133,8 @@ def matrix_element(mother: int, model: str, parameters: Sequence[object], codes:
         return _POLARISED
     if model == "PI0_DALITZ":
         return _DALITZ
+    if model in DRAWN_ANEW or model == "PHSP":
+        return _PHASE_SPACE
     absolute = [abs(code) for code in codes]
     if abs(mother) == 15 and len(codes) == 3 and sum(a in _NEUTRINOS for a in absolute) == 2:
         return _WEAK

@@ -26,6 +26,9 @@ from fei_lite.generator.decay_files.signal import SignalDecay
 from fei_lite.generator.enrichment import Enrichment, decay_weights, install_enriched
 from fei_lite.generator.fragmentation import install_generic
 from fei_lite.generator.groups import Groups
+from fei_lite.generator.matrix_elements.book import TAU, Book, generic_book, signal_book
+from fei_lite.generator.matrix_elements.inclusive import system_masses, with_systems
+from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
 from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, mixing_times, start_pairs
 from fei_lite.generator.processes import Process, find_process
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
@@ -86,12 +89,16 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
-    generator, groups = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]), signal=signal,
-                                 enrichment=enrichment, settings=settings or load_settings())
+    model_rng = np.random.default_rng([seed, 4])
+    generator, groups, book = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]),
+                                       signal=signal, enrichment=enrichment, settings=settings or load_settings())
 
     def in_laboratory() -> Iterator[GeneratedBatch]:
         number = 0
         for records in blocks(generator, n):
+            if chosen.code == TAU:
+                records = redrawn_pairs(records, model_rng)
+            records = redrawn(records, book, model_rng, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies,
                                      mixes=signal is None or signal.mixes)
             if enrichment is not None:
@@ -109,9 +116,10 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,
              signal: SignalDecay | None, enrichment: Enrichment | None,
-             settings: Settings) -> tuple[Generator, Mapping[int, Groups]]:
-    """An initialised Pythia for a process, and the decay groups of its B's."""
+             settings: Settings) -> tuple[Generator, Mapping[int, Groups], Book]:
+    """An initialised Pythia for a process, the decay groups of its B's, and the decays to be drawn anew."""
     groups: Mapping[int, Groups] = {}
+    book = generic_book().fresh()
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=(*CONTINUUM_SETTINGS, *settings.lines(process.name)))
         start_continuum(generator, process.code, beams=beams, rng=rng)
@@ -120,13 +128,15 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
         groups = (install_generic(generator, settings.name) if enrichment is None
                   else install_enriched(generator, enrichment, settings.name))
         if signal is not None:
-            signal = install(generator, signal)
+            signal = install(generator, with_systems(signal))
+            book = signal_book(signal).fresh()
         pairs = [generic_pair(process.code)] if signal is None else signal.pairs
-        start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng)
+        start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng,
+                    before=system_masses(generator.pythia, book.systems, np.random.default_rng([seed, 5])))
     initialised(generator)
     if signal is not None:
         settle(generator, signal)
-    return generator, groups
+    return generator, groups, book
 
 
 def _rebatched(blocks: Iterator[GeneratedBatch], batch_size: int) -> Iterator[GeneratedBatch]:

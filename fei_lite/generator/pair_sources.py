@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -71,14 +71,16 @@ def generic_pair(code: int) -> Pair:
 
 
 def start_pairs(generator: Generator, pairs: Sequence[Pair], *, groups: Mapping[int, Groups],
-                beams: Beams, rng: np.random.Generator) -> None:
+                beams: Beams, rng: np.random.Generator, before: Callable[[], None] | None = None) -> None:
     """Let a Pythia decay B pairs.
 
     B's of ``groups`` (by PDG code) are replaced by copies (:mod:`fei_lite.generator.groups`).
+    ``before`` is called before each event.
     """
     masses = {code: generator.pythia.particleData.m0(abs(code))
               for pair in pairs for code in (pair.first, pair.second, *(pair.mixed or ()))}
-    source = pair_source_class()(pairs, masses=masses, groups=groups, beams=beams, rng=rng)
+    source = pair_source_class()(pairs, masses=masses, groups=groups, beams=beams, rng=rng,
+                                 before=before)
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -99,8 +101,10 @@ def pair_source_class() -> Any:
         """
 
         def __init__(self, pairs: Sequence[Pair], *, masses: Mapping[int, float],
-                     groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator) -> None:
+                     groups: Mapping[int, Groups], beams: Beams, rng: np.random.Generator,
+                     before: Callable[[], None] | None) -> None:
             super().__init__()
+            self.before = before
             self.pairs, self.masses = pairs, masses
             self.groups, self.beams, self.rng = groups, beams, rng
             self.waiting: list[tuple[Any, ...]] = []
@@ -114,6 +118,8 @@ def pair_source_class() -> Any:
             return True
 
         def setEvent(self, _process: int = 0) -> bool:
+            if self.before is not None:
+                self.before()
             if not self.waiting:
                 self.waiting = self.draw()
             sqrt_s, px, py, pz, first, second, masses = self.waiting.pop()

@@ -47,6 +47,8 @@ _TRIES, _MASS_SAFETY, _DRAWS, _NARROW = 10, 0.0005, 2000, 0.001
 _SETTINGS = (
     "Print:quiet = on", "Print:verbosity = 0", "Check:event = off", "ParticleDecays:limitTau0 = off",
     "ParticleDecays:mixB = off",
+    # unpolarised: fei_lite.generator.matrix_elements turns the decays; Pythia's own correlations are slow
+    "TauDecays:mode = 3", "TauDecays:tauPolarization = 0.0",
     "PartonLevel:MPI = off", "PartonLevel:ISR = off", "PDF:lepton = off",
 )
 
