@@ -20,9 +20,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("expected", type=Path, metavar="FILE", help="Btag file, ROOT or Parquet")
     parser.add_argument("found", type=Path, metavar="FILE", help="Btag file to compare with it")
+    parser.add_argument("--more-columns", action="store_true",
+                        help="the second file may have columns that the first one lacks")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)  # old names are what this compares
-    rows, columns, found = different_tag_files(arguments.found, arguments.expected)
+    rows, columns, found = different_tag_files(arguments.found, arguments.expected,
+                                               more_columns=arguments.more_columns)
     print(f"{arguments.expected} and {arguments.found}: {rows} Btags, {columns} columns: "
           f"{'DIFFERENT' if found else 'identical to the last bit'}")
     print(*found[:50], sep="\n", end="\n" if found else "")

@@ -54,15 +54,17 @@ def differences(found: Reconstruction, expected: Reconstruction) -> list[str]:
     return texts
 
 
-def different_tag_files(found: Path, expected: Path) -> tuple[int, int, list[str]]:
+def different_tag_files(found: Path, expected: Path, *, more_columns: bool = False) -> tuple[int, int, list[str]]:
     """Compare two Btag files: Btags and columns compared, and what differs (nothing: an empty list).
 
     Columns go by their present names. The type, every bit of every number (the sign of a zero
     and the bits of a NaN, too), texts, lists, the cut-flow and the number of events must agree.
+    ``more_columns``: ``found`` may have columns that ``expected`` lacks.
     """
     after, before = read_tags(found), read_tags(expected)
     ours, theirs = after.columns, before.columns
-    texts = [f"{name}: only in {expected if name in theirs else found}" for name in sorted(set(ours) ^ set(theirs))]
+    alone = set(theirs) - set(ours) if more_columns else set(ours) ^ set(theirs)
+    texts = [f"{name}: only in {expected if name in theirs else found}" for name in sorted(alone)]
     if after.metadata.get("n_events") != before.metadata.get("n_events"):
         texts.append(f"{after.metadata.get('n_events')} events, {before.metadata.get('n_events')} expected")
     if after.cutflow != before.cutflow:
