@@ -20,7 +20,7 @@ def blocks(page):
 
 @pytest.mark.slow
 def test_the_readme_runs(tmp_path):
-    """Would catch a command or a line of code in the README that a newcomer cannot run."""
+    """Would catch a command or a line of code in the README, or code in the docs, that a newcomer cannot run."""
     found = blocks(ROOT / "README.md")
     assert [language for language, _ in found] == ["sh", "python"]
     bin_folder = Path(sys.executable).parent
@@ -31,6 +31,15 @@ def test_the_readme_runs(tmp_path):
         assert done.returncode == 0, done.stderr
     assert "B candidates in 2000 events" in done.stdout
     assert (tmp_path / "btag.root").exists()
+    (tmp_path / "hta").symlink_to(ROOT / "trained" / "hta")  # what fei-lite analyse hta -o hta leaves
+    first = next(text for language, text in found if language == "python")
+    for page in PAGES[1:]:
+        code = "\n".join(text for language, text in blocks(page) if language == "python")
+        if not code:
+            continue
+        done = subprocess.run([sys.executable, "-c", first + code], cwd=tmp_path, capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == 0, f"{page.name}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
