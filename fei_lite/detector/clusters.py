@@ -99,9 +99,10 @@ def _photons(particles: Particles, response: Response, rng: np.random.Generator)
     efficiency = np.interp(np.log(energy), np.log(c.energy), c.photon_efficiency)
     efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], 1.0)
     seen = rng.uniform(size=len(energy)) < efficiency
-    lost = np.where(rng.uniform(size=len(energy)) < c.tail_fraction,
-                    rng.uniform(c.tail_loss[0], c.tail_loss[1], len(energy)), 0.0)
-    return _deposits(photons, energy * (1.0 - lost), point, shape=_PHOTON).take(seen)
+    lost = np.where(rng.uniform(size=len(energy)) < c.loss_fraction,
+                    rng.exponential(c.loss_energy, len(energy)), 0.0)
+    seen &= energy - lost > 0.5 * c.threshold  # what smearing may lift above the threshold
+    return _deposits(photons, np.maximum(energy - lost, 1e-3), point, shape=_PHOTON).take(seen)
 
 
 def _charged(particles: Particles, impact: Array, tracked: NDArray[np.bool_], response: Response,
@@ -211,10 +212,14 @@ def _measured(d: Deposits, response: Response, rng: np.random.Generator) -> tupl
     theta = np.abs(theta + theta_error * rng.normal(size=n))
     phi = (phi + phi_error * rng.normal(size=n) + np.pi) % (2.0 * np.pi) - np.pi
     window = np.interp(log_e, knots, c.timing_error) * np.exp(rng.normal(0.0, 0.25, n))
-    time = np.where(d.late, rng.normal(0.0, response.background_clusters.timing_spread, n),
-                    rng.normal(size=n) * window / 4.0)
     hadronic = d.shape == _HADRON
-    concentration = 1.0 - rng.exponential(size=n) * np.where(hadronic, c.e9e21_hadron, c.e9e21_photon)
+    spread = window / c.timing_core * np.where(hadronic, c.hadron_timing, 1.0)
+    time = np.where(d.late, rng.normal(0.0, response.background_clusters.timing_spread, n), rng.normal(size=n) * spread)
+    slow = hadronic & (rng.uniform(size=n) < c.hadron_late_fraction)
+    time = time + np.where(slow, rng.exponential(c.hadron_late, n), 0.0)
+    spilled = rng.exponential(size=n) * np.where(hadronic, c.e9e21_hadron, c.e9e21_photon)
+    one = np.interp(log_e, knots, c.e9e21_one_fraction) * np.where(hadronic, c.hadron_one_fraction, 1.0)
+    concentration = np.where(rng.uniform(size=n) < one, 1.0, 1.0 - spilled)
     crystals = np.interp(log_e, knots, c.crystals)
     crystals = crystals * np.where(hadronic, 0.85, 1.0) + rng.normal(size=n) * np.sqrt(crystals) * 0.6
     columns = {

@@ -34,11 +34,17 @@ def pid_likelihoods(tracks: Tracks, response: Response, rng: np.random.Generator
     return total.astype(np.float32)
 
 
-def _logl(means: Array, seen: NDArray[np.int64], p: Pid, rng: np.random.Generator) -> Array:
-    """Log-likelihoods for an observable with ``means`` (n, 6) when species ``seen`` (n,) made it."""
+def _logl(means: Array, seen: NDArray[np.int64], p: Pid, rng: np.random.Generator,
+          saturation: float = np.inf) -> Array:
+    """Log-likelihoods for an observable with ``means`` (n, 6) when species ``seen`` (n,) made it.
+
+    Of a normal distribution up to ``tail_start``, of an exponential one beyond, and no less than at
+    ``saturation``: where every hypothesis explains the signal by background.
+    """
     x = means[np.arange(len(seen)), seen] + rng.normal(size=len(seen))
-    deviation = np.minimum(np.abs(x[:, None] - means), p.max_deviation)
-    return -0.5 * deviation**2
+    deviation = np.minimum(np.abs(x[:, None] - means), saturation)
+    core = np.minimum(deviation, p.tail_start)
+    return np.asarray(-core * (deviation - 0.5 * core))
 
 
 def _mistaken(truth: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -81,7 +87,8 @@ def _top(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.ra
     """Time of propagation: measures 1 / beta."""
     sees = _between(tracks.theta, p.top_theta_deg) & (pt > p.top_min_pt)
     sees &= rng.uniform(size=len(truth)) > p.top_blind
-    logl = _logl(_inverse_beta(tracks.momentum) / p.top_resolution, _mistaken(truth, p.top_wrong, rng), p, rng)
+    logl = _logl(_inverse_beta(tracks.momentum) / p.top_resolution, _mistaken(truth, p.top_wrong, rng), p, rng,
+                 p.top_saturation)
     return logl * sees[:, None]
 
 
@@ -93,7 +100,8 @@ def _arich(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.
     least = np.min(np.where(light, angle, np.inf), axis=1, keepdims=True)
     means = np.where(light, angle, np.where(np.isfinite(least), least, 0.0) - p.arich_no_light)
     sees = _between(tracks.theta, p.arich_theta_deg) & (rng.uniform(size=len(truth)) > p.arich_blind)
-    return _logl(means, _mistaken(truth, p.arich_wrong, rng), p, rng) * sees[:, None]
+    seen = _mistaken(truth, p.arich_wrong, rng)
+    return _logl(means, seen, p, rng, p.arich_saturation) * sees[:, None]
 
 
 def _single(n: int, which: int, mean: Array) -> Array:

@@ -35,7 +35,8 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     plus, minus, point = plus[good], minus[good], point[good]
     momenta, good = _at_vertex(tracks, plus, minus, point, bz, v)
     good &= rng.uniform(size=len(good)) < v.finder_efficiency
-    good &= _no_hits_inside(tracks, plus, point) & _no_hits_inside(tracks, minus, point)
+    free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
+    good &= (free == 2) | ((free == 1) & (rng.uniform(size=len(good)) < v.hits_removed_probability))
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
     for hypothesis, first, second, window in _HYPOTHESES:
