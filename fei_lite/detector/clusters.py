@@ -194,7 +194,7 @@ def smeared_energy(energy: Array, where: NDArray[np.int8], normal: Array, respon
     nothing of the true one, and yet the pull is normal.
     """
     measured = energy
-    for _ in range(8):  # contracts by about the relative resolution each time
+    for _ in range(5):  # contracts by about the relative resolution each time
         measured = np.maximum(energy + normal * energy_error(measured, where, response), 0.2 * energy)
     return measured
 

@@ -104,11 +104,13 @@ class Pid:
     dedx_resolution: float
     dedx_resolution_svd: float
     dedx_wrong: float
+    dedx_wrong_spread: float
     top_theta_deg: Array
     top_min_pt: float
     top_resolution: float
     top_blind: float
     top_wrong: float
+    top_wrong_spread: float
     arich_theta_deg: Array
     arich_index: float
     arich_resolution: float
@@ -333,7 +335,7 @@ def _value(hint: Any, value: Any, source: str, path: str) -> Any:
     array = np.asarray(numbers, dtype=np.float64)
     key = path.rsplit(".", 1)[1]
     low = -np.inf if key in _SIGNED else 0.0
-    high = 1.0 if any(word in key for word in _PROBABILITIES) else np.inf
+    high = 1.0 if any(word in key for word in _PROBABILITIES) and not key.endswith("_spread") else np.inf
     if not (np.isfinite(array).all() and (array >= low).all() and (array <= high).all()):
         raise SimulationError(f"{where}: expected {'numbers' if is_list else 'a number'} from {low:g} to {high:g}, "
                               f"got {value!r}.")

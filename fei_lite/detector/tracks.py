@@ -26,8 +26,8 @@ class Tracks:
 
     ``particle`` is the row in the particles (-1: of none); ``species`` the
     code without sign that the identification sees; ``momentum`` and ``theta``
-    the true ones (GeV, rad; reconstructed where there is no particle). ``kinked`` tracks
-    decay to a muon in another direction: the detectors outside miss them.
+    the true ones (GeV, rad; reconstructed where there is no particle). ``flown`` is the
+    fraction of the way to the calorimeter that a kaon flies before it decays, 1 for all others.
     ``innermost`` is the radius (cm) of the first layer with a hit.
     """
 
@@ -41,7 +41,7 @@ class Tracks:
     cov: NDArray[np.float64]
     counts: NDArray[np.int64]
     p_value: NDArray[np.float64]
-    kinked: NDArray[np.bool_]
+    flown: NDArray[np.float64]
     innermost: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -121,9 +121,10 @@ def _first_arcs(particles: Particles, rows: NDArray[np.int64], bz: NDArray[np.fl
     cov *= worse[:, None]
     decays = taken.end > response.tracker.radius[response.decay.conversion_layers - 1]  # not on a nucleus
     species = np.where(decays & (taken.species == 211), 13, taken.species)  # the muon keeps the pion's direction
+    flown = np.where(decays & (taken.species == 321), np.minimum(taken.end / response.calorimeter.radius, 1.0), 1.0)
     p_value = _p_values(taken.momentum, taken.mass, response.tracker.p_value_bad, response, rng)
     return Tracks(taken.event, rows, species, taken.charge, taken.momentum, taken.theta, _smeared(helix, cov, rng), cov,
-                  counts, p_value, decays & (taken.species == 321), innermost)
+                  counts, p_value, flown, innermost)
 
 
 def _second_arcs(particles: Particles, rows: NDArray[np.int64], helix: NDArray[np.float64],
@@ -142,7 +143,7 @@ def _second_arcs(particles: Particles, rows: NDArray[np.int64], helix: NDArray[n
     true_cov = cov * np.where(failed, response.tracking.second_arc_pull**2, 1.0)
     counts[(counts[:, 1] == 0) & (counts[:, 2] < response.tracking.second_arc_min_hits)] = 0  # dropped later
     return Tracks(taken.event, rows, taken.species, -taken.charge, momentum, np.arctan2(1.0, helix[:, 4]),
-                  _smeared(helix, true_cov, rng), cov, counts, p_value, np.zeros(n, dtype=bool), innermost)
+                  _smeared(helix, true_cov, rng), cov, counts, p_value, np.ones(n), innermost)
 
 
 def _smeared(helix: NDArray[np.float64], cov: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -185,8 +186,7 @@ def _of_no_particle(event: NDArray[np.int64], bz: NDArray[np.float64], response:
     cov, counts, innermost = track_errors(helix, momentum, mass, first=first, last=np.full(n, np.inf),
                                            response=response, rng=rng)
     return Tracks(event, np.full(n, -1), species, charge, momentum, theta, helix, cov, counts,
-                  _p_values(momentum, mass, response.tracker.p_value_bad_arc, response, rng), np.zeros(n, dtype=bool),
-                  innermost)
+                  _p_values(momentum, mass, response.tracker.p_value_bad_arc, response, rng), np.ones(n), innermost)
 
 
 def _in_order(parts: list[Tracks], response: Response, rng: np.random.Generator) -> Tracks:

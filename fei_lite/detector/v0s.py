@@ -33,10 +33,11 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     v = response.v0
     point, good = _crossings(tracks.helix[plus], tracks.helix[minus], v)
     plus, minus, point = plus[good], minus[good], point[good]
-    momenta, good = _at_vertex(tracks, plus, minus, point, bz, v)
-    good &= rng.uniform(size=len(good)) < v.finder_efficiency
     free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
-    good &= (free == 2) | ((free == 1) & (rng.uniform(size=len(good)) < v.hits_removed_probability))
+    chance = v.finder_efficiency * np.array([0.0, v.hits_removed_probability, 1.0])
+    good = rng.uniform(size=len(free)) < chance[free]
+    plus, minus, point = plus[good], minus[good], point[good]
+    momenta, good = _at_vertex(tracks, plus, minus, point, bz, v)
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
     for hypothesis, first, second, window in _HYPOTHESES:

@@ -153,6 +153,7 @@ def pid(data: Path, rng: np.random.Generator) -> list[Row]:
             t = ours.tracks
             gen, has = matched(ours, t)
             assert ours.generated is not None
+            has &= np.abs(ours.generated["pdg"][gen]) == code  # not what it becomes: muons, protons knocked out
             likelihood = np.exp(t["pid_logl"].astype(np.float64))
             ratio = likelihood / likelihood.sum(axis=1, keepdims=True)
             p = np.linalg.norm(ours.generated["p4"][gen, :3], axis=1)
