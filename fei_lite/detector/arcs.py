@@ -35,13 +35,17 @@ def reversed_arc(helix: Array) -> Array:
 
 
 def turns_inside(helix: Array, response: Response) -> NDArray[np.bool_]:
-    """Whether helices (n, 5) turn round before the calorimeter and inside the length of the drift chamber."""
+    """Whether helices (n, 5) turn round in the drift chamber: before the calorimeter, and inside its length.
+
+    Those that turn in the inner third of the radius cross too few layers to be found a second time.
+    """
     half = np.pi / np.abs(helix[:, 2])
     far = np.abs(helix[:, 0] + 2.0 / helix[:, 2])
     z = helix[:, 3] + half * helix[:, 4]
     t = response.tracker
-    inside: NDArray[np.bool_] = (far < response.calorimeter.radius) & (z < t.z_forward) & (z > t.z_backward)
-    return inside & (far > t.radius[-1] / 3.0)
+    inside: NDArray[np.bool_] = ((far < response.calorimeter.radius) & (far > t.radius[-1] / 3.0)
+                                 & (z < t.z_forward) & (z > t.z_backward))
+    return inside
 
 
 def mean_loss(momentum: Array, mass: Array) -> Array:

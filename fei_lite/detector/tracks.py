@@ -98,7 +98,7 @@ def find_tracks(particles: Particles, bz: NDArray[np.float64], n_events: int, *,
     rows = np.concatenate([np.delete(rows, arcs[alone]), rows[cloned]])
     parts = [_first_arcs(particles, rows, bz, response, rng), again]
     found = sum(len(p) for p in parts)
-    fakes = rng.integers(0, found, rng.binomial(found, response.tracking.fake_probability)) if found else []
+    fakes = rng.uniform(size=found) < response.tracking.fake_probability
     event = np.concatenate([p.event for p in parts])[fakes]
     if background:
         beams = np.repeat(np.arange(n_events), rng.poisson(response.tracking.background_tracks, n_events))

@@ -139,8 +139,8 @@ def true_quantity(batch: EventBatch, name: str, gen: NDArray, event: NDArray) ->
     charge = np.sign(g["pdg"][gen]) * np.where(np.isin(np.abs(g["pdg"][gen]), [11, 13]), -1, 1)
     helix = helix_from_cartesian(g["p4"][gen, :3], g["vertex"][gen], charge=charge, bz=batch.events["bz"][event])
     if name == "pt":
-        return np.hypot(g["p4"][gen, 0], g["p4"][gen, 1])
-    return helix[:, {"d0": 0, "z0": 3}[name]]
+        return np.asarray(np.hypot(g["p4"][gen, 0], g["p4"][gen, 1]))
+    return np.asarray(helix[:, {"d0": 0, "z0": 3}[name]])
 
 
 def pid(data: Path, rng: np.random.Generator) -> list[Row]:
