@@ -39,7 +39,8 @@ def changed(**values: float | list) -> Response:
 
 
 #: No nuclear interactions, no second arcs, no clones, no tracks of mixed hits: one track per particle.
-PLAIN = changed(per_radiation_length=0.0, second_arc_probability=0.0, clone_probability=0.0, fake_probability=0.0)
+SINGLE = {"per_radiation_length": 0.0, "second_arc_probability": 0.0, "clone_probability": 0.0, "fake_probability": 0.0}
+PLAIN = changed(**SINGLE)
 
 
 def gun(pdg: int, n: int, seed: int, *, background: bool = False, response: Response = PLAIN,
@@ -286,7 +287,8 @@ def test_schema_indices_and_values_are_valid():
 
 def test_v0s_refer_to_two_tracks_of_their_mother():
     """Catches swapped or shifted indices: both tracks belong to the photon that converted."""
-    batch = gun(22, 4000, 15, momentum=(0.5, 2.0), per_event=5, response=changed(hits_removed_probability=0.0))
+    response = changed(hits_removed_probability=0.0, **SINGLE)
+    batch = gun(22, 4000, 15, momentum=(0.5, 2.0), per_event=5, response=response)
     v, t, g = batch.v0s, batch.tracks, batch.generated
     assert len(v) > 50
     event = v.event_index
@@ -298,7 +300,7 @@ def test_v0s_refer_to_two_tracks_of_their_mother():
         assert (np.abs(g["pdg"][truth]) == 11).all()
     mothers = [g["mother"][t["mc_index"][v[f"{s}_index"] + t.offsets[event]] + g.offsets[event]]
                for s in ("positive", "negative")]
-    assert np.array_equal(*mothers)
+    assert np.mean(mothers[0] == mothers[1]) > 0.98  # crossings of electrons of two photons are V0s, too
 
 
 def test_mean_background_is_that_of_the_file():
