@@ -124,9 +124,11 @@ def find_second_arcs(particles: Particles, rows: NDArray[np.int64], bz: Array, *
     """
     t = response.tracking
     taken = particles.take(rows)
-    radius = taken.pt / (CURVATURE_TO_PT * bz[taken.event])
+    diameter = 2.0 * taken.pt / (CURVATURE_TO_PT * bz[taken.event])
     drawn = rng.uniform(size=len(rows)) < t.second_arc_probability
-    curls = drawn & (2.0 * radius < response.calorimeter.radius + 10.0) & np.isnan(taken.end)
+    half_turn = 0.5 * np.pi * diameter * np.abs(taken.p3[:, 2]) / taken.pt  # in z
+    flat = half_turn < response.tracker.z_forward + 20.0
+    curls = drawn & flat & (diameter < response.calorimeter.radius + 10.0) & np.isnan(taken.end)
     candidates = np.flatnonzero(curls)
     some = taken.take(candidates)
     helix, momentum = far_helix(some, bz[some.event], response, rng)

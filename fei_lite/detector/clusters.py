@@ -63,13 +63,12 @@ def charged_impact(particles: Particles, bz: Array, response: Response) -> Array
     return points
 
 
-def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[np.int64], bz: Array, *,
+def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[np.int64], impact: Array, *,
                   response: Response, rng: np.random.Generator, background: bool = True) -> Jagged:
-    """The calorimeter clusters of a batch as columns of the event schema."""
+    """The calorimeter clusters of a batch as columns of the event schema; ``impact`` of :func:`charged_impact`."""
     n_events = len(track_offsets) - 1
     tracked = np.zeros(len(particles), dtype=bool)
     tracked[tracks.particle[tracks.particle >= 0]] = True
-    impact = charged_impact(particles, bz, response)
     parts = [_photons(particles, response, rng), _charged(particles, impact, tracked, response, rng),
              _split_offs(particles, impact, tracked, response, rng), _neutral_hadrons(particles, response, rng)]
     if background:
@@ -177,9 +176,13 @@ def _background(n_events: int, response: Response, rng: np.random.Generator) -> 
 
 def energy_error(energy: Array, where: NDArray[np.int8], response: Response) -> Array:
     """Standard deviation (GeV) of a photon's energy: ``energy`` in GeV, ``where`` its region."""
+    return _barrel_error(energy, response) * _by_region(where, response.calorimeter.region_energy)
+
+
+def _barrel_error(energy: Array, response: Response) -> Array:
     c = response.calorimeter
     relative = np.interp(np.log(np.maximum(energy, 1e-6)), np.log(c.energy), c.energy_resolution)
-    return np.asarray(relative * energy * _by_region(where, c.region_energy))
+    return np.asarray(relative * energy)
 
 
 def _by_region(where: NDArray[np.int8], scales: Array) -> Array:
@@ -193,9 +196,9 @@ def smeared_energy(energy: Array, where: NDArray[np.int8], normal: Array, respon
     The stored error depends on the measured energy only, so that it tells
     nothing of the true one, and yet the pull is normal.
     """
-    measured = energy
+    measured, scale = energy, normal * _by_region(where, response.calorimeter.region_energy)
     for _ in range(5):  # contracts by about the relative resolution each time
-        measured = np.maximum(energy + normal * energy_error(measured, where, response), 0.2 * energy)
+        measured = np.maximum(energy + scale * _barrel_error(measured, response), 0.2 * energy)
     return measured
 
 

@@ -64,7 +64,7 @@ class Particles:
     @property
     def momentum(self) -> NDArray[np.float64]:
         """Absolute momentum in GeV."""
-        return np.asarray(np.linalg.norm(self.p3, axis=1))
+        return np.asarray(np.sqrt(self.p3[:, 0] ** 2 + self.p3[:, 1] ** 2 + self.p3[:, 2] ** 2))
 
     @property
     def pt(self) -> NDArray[np.float64]:
@@ -85,11 +85,15 @@ class Particles:
         return kind
 
 
+#: Mass and charge by PDG code without sign; 0 where nothing is known.
+_TABLE = np.zeros((2, max(SPECIES) + 1))
+for _code, _entry in SPECIES.items():
+    _TABLE[:, _code] = _entry
+
+
 def _lookup(species: NDArray[np.int64], column: int) -> NDArray[np.float64]:
-    out = np.zeros(len(species))
-    for code, entry in SPECIES.items():
-        out[species == code] = entry[column]
-    return out
+    known = np.where(species <= max(SPECIES), species, 0)
+    return np.asarray(_TABLE[column, known])
 
 
 def join(parts: list[Particles]) -> Particles:

@@ -58,8 +58,8 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
         "n_cdc_hits": tracks.counts[:, 2].astype(np.int16), "n_svd_hits": tracks.counts[:, 1].astype(np.int16),
         "n_pxd_hits": tracks.counts[:, 0].astype(np.int16), "mc_index": matched.astype(np.int32),
     })
-    clusters = make_clusters(particles, tracks, offsets, bz, response=response, rng=rng, background=background)
-    klm = make_klm(particles, charged_impact(particles, bz, response), n_events, response=response, rng=rng,
-                   background=background)
+    impact = charged_impact(particles, bz, response)
+    clusters = make_clusters(particles, tracks, offsets, impact, response=response, rng=rng, background=background)
+    klm = make_klm(particles, impact, n_events, response=response, rng=rng, background=background)
     v0s = find_v0s(tracks, offsets, bz, response=response, rng=rng)
     return EventBatch(dict(batch.events), track_list, clusters, klm, v0s, generated)
