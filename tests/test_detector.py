@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
 from fei_lite.detector.clusters import energy_error, smeared_energy
 from fei_lite.detector.particles import SPECIES
-from fei_lite.detector.response import default_response, load_response, parse_response
+from fei_lite.detector.response import Response, default_response, load_response, parse_response
 from fei_lite.detector.simulate import simulate_detector
 from fei_lite.detector.surface import helix_impact, straight_impact
 from fei_lite.detector.tracks import track_errors
@@ -28,9 +29,24 @@ TEXT = files("fei_lite.detector").joinpath("response.toml").read_text(encoding="
 DIAGONAL = (0, 5, 9, 12, 14)
 
 
-def gun(pdg: int, n: int, seed: int, *, background: bool = False, **settings) -> EventBatch:
+def changed(**values: float | list) -> Response:
+    """The shipped response with other values of some keys (each stands once in the file)."""
+    lines = []
+    for line in TEXT.splitlines():
+        key = line.partition(" =")[0]
+        lines.append(f"{key} = {values[key]}" if key in values else line)
+    return parse_response("\n".join(lines))
+
+
+#: No nuclear interactions, no second arcs, no clones, no tracks of mixed hits: one track per particle.
+SINGLE = {"per_radiation_length": 0.0, "second_arc_probability": 0.0, "clone_probability": 0.0, "fake_probability": 0.0}
+PLAIN = changed(**SINGLE)
+
+
+def gun(pdg: int, n: int, seed: int, *, background: bool = False, response: Response = PLAIN,
+        **settings) -> EventBatch:
     rng = np.random.default_rng(seed)
-    return simulate_detector(particle_gun(pdg, n, rng=rng, **settings), rng=rng, background=background)
+    return simulate_detector(particle_gun(pdg, n, rng=rng, **settings), response, rng=rng, background=background)
 
 
 def matched(batch: EventBatch, name: str):
@@ -111,12 +127,12 @@ def test_errors_shrink_with_momentum_and_hits():
 
 
 def test_photon_energy_pulls():
-    """Catches an error stored from the true energy only, biases of the low-energy tail, wrong regions.
+    """Catches an error stored from the true energy only, biases, wrong regions.
 
-    Matched, isolated photons; the core is all but the stated tail of lost energy (pull below -4).
+    Matched, isolated photons that lose no energy before the crystals.
     """
     for low, high in ((0.05, 0.3), (0.3, 2.0)):
-        batch = gun(22, 20000, 4, momentum=(low, high), theta_deg=(13, 154))
+        batch = gun(22, 20000, 4, momentum=(low, high), theta_deg=(13, 154), response=changed(loss_fraction=0.0))
         c, row = batch.clusters, matched(batch, "clusters")
         pull = (c["E"] - batch.generated["p4"][row, 3]) / c["E_error"]
         pull = pull[(row >= 0) & (pull > -4.0)]
@@ -176,6 +192,8 @@ def test_secondaries_conserve_momentum_and_charge():
     for pdg, momentum in ((211, (0.3, 2.0)), (321, (0.5, 2.0)), (22, (0.2, 2.0))):
         g = gun(pdg, 20000, 10, momentum=momentum).generated
         made = np.flatnonzero(g["status"] & schema.STATUS["primary"] == 0)
+        only = np.flatnonzero(np.bincount(g["mother"][made] + g.offsets[g.event_index[made]], minlength=len(g)) == 2)
+        made = made[np.isin(g["mother"][made] + g.offsets[g.event_index[made]], only)]  # K+ -> pi+ pi0 has three
         assert len(made) > 100 and len(made) % 2 == 0
         mother = g["mother"][made] + g.offsets[g.event_index[made]]
         total = g["p4"][made[::2]] + g["p4"][made[1::2]]
@@ -218,8 +236,11 @@ def test_likelihood_ratio_is_calibrated():
     a kaon fraction of x is found among tracks with L_K / (L_K + L_pi) = x (equal numbers of both)."""
     text = "\n".join(f"{line.split('=')[0]}= 0.0" if line.split(" =")[0].endswith(("wrong", "miss")) else line
                      for line in TEXT.splitlines())
-    text = text.replace("max_deviation = 4.5", "max_deviation = 1000.0").replace("ctau_K = 371.2", "ctau_K = 1e9")
-    text = text.replace("ctau_pi = 780.45", "ctau_pi = 1e9")
+    text = text.replace("tail_start = 4.0", "tail_start = 1000.0").replace("ctau_K = 371.2", "ctau_K = 1e9")
+    text = text.replace("ctau_pi = 780.45", "ctau_pi = 1e9").replace("saturation = 8.0", "saturation = 1000.0")
+    for key, value in (("per_radiation_length", 0.75), ("fake_probability", 0.018)):
+        assert f"{key} = {value}" in text
+        text = text.replace(f"{key} = {value}", f"{key} = 0.0")
     response = parse_response(text)
     ratios = []
     for pdg in (211, 321):
@@ -227,7 +248,7 @@ def test_likelihood_ratio_is_calibrated():
         batch = simulate_detector(particle_gun(pdg, 30000, rng=rng, momentum=(2.0, 3.5)), response, rng=rng,
                                   background=False)
         logl = batch.tracks["pid_logl"].astype(float)
-        ratios.append(1.0 / (1.0 + np.exp(logl[:, 2] - logl[:, 3])))
+        ratios.append(expit(logl[:, 3] - logl[:, 2]))
     edges = np.linspace(0.0, 1.0, 6)
     pions, kaons = (np.histogram(r, edges)[0] for r in ratios)
     fraction = kaons / (kaons + pions)
@@ -266,7 +287,8 @@ def test_schema_indices_and_values_are_valid():
 
 def test_v0s_refer_to_two_tracks_of_their_mother():
     """Catches swapped or shifted indices: both tracks belong to the photon that converted."""
-    batch = gun(22, 4000, 15, momentum=(0.5, 2.0), per_event=5)
+    response = changed(hits_removed_probability=0.0, **SINGLE)
+    batch = gun(22, 4000, 15, momentum=(0.5, 2.0), per_event=5, response=response)
     v, t, g = batch.v0s, batch.tracks, batch.generated
     assert len(v) > 50
     event = v.event_index
@@ -278,7 +300,7 @@ def test_v0s_refer_to_two_tracks_of_their_mother():
         assert (np.abs(g["pdg"][truth]) == 11).all()
     mothers = [g["mother"][t["mc_index"][v[f"{s}_index"] + t.offsets[event]] + g.offsets[event]]
                for s in ("positive", "negative")]
-    assert np.array_equal(*mothers)
+    assert np.mean(mothers[0] == mothers[1]) > 0.98  # crossings of electrons of two photons are V0s, too
 
 
 def test_mean_background_is_that_of_the_file():

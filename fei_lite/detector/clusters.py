@@ -63,13 +63,12 @@ def charged_impact(particles: Particles, bz: Array, response: Response) -> Array
     return points
 
 
-def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[np.int64], bz: Array, *,
+def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[np.int64], impact: Array, *,
                   response: Response, rng: np.random.Generator, background: bool = True) -> Jagged:
-    """The calorimeter clusters of a batch as columns of the event schema."""
+    """The calorimeter clusters of a batch as columns of the event schema; ``impact`` of :func:`charged_impact`."""
     n_events = len(track_offsets) - 1
     tracked = np.zeros(len(particles), dtype=bool)
     tracked[tracks.particle[tracks.particle >= 0]] = True
-    impact = charged_impact(particles, bz, response)
     parts = [_photons(particles, response, rng), _charged(particles, impact, tracked, response, rng),
              _split_offs(particles, impact, tracked, response, rng), _neutral_hadrons(particles, response, rng)]
     if background:
@@ -99,9 +98,10 @@ def _photons(particles: Particles, response: Response, rng: np.random.Generator)
     efficiency = np.interp(np.log(energy), np.log(c.energy), c.photon_efficiency)
     efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], 1.0)
     seen = rng.uniform(size=len(energy)) < efficiency
-    lost = np.where(rng.uniform(size=len(energy)) < c.tail_fraction,
-                    rng.uniform(c.tail_loss[0], c.tail_loss[1], len(energy)), 0.0)
-    return _deposits(photons, energy * (1.0 - lost), point, shape=_PHOTON).take(seen)
+    lost = np.where(rng.uniform(size=len(energy)) < c.loss_fraction,
+                    rng.exponential(c.loss_energy, len(energy)), 0.0)
+    seen &= energy - lost > 0.5 * c.threshold  # what smearing may lift above the threshold
+    return _deposits(photons, np.maximum(energy - lost, 1e-3), point, shape=_PHOTON).take(seen)
 
 
 def _charged(particles: Particles, impact: Array, tracked: NDArray[np.bool_], response: Response,
@@ -176,9 +176,13 @@ def _background(n_events: int, response: Response, rng: np.random.Generator) -> 
 
 def energy_error(energy: Array, where: NDArray[np.int8], response: Response) -> Array:
     """Standard deviation (GeV) of a photon's energy: ``energy`` in GeV, ``where`` its region."""
+    return _barrel_error(energy, response) * _by_region(where, response.calorimeter.region_energy)
+
+
+def _barrel_error(energy: Array, response: Response) -> Array:
     c = response.calorimeter
     relative = np.interp(np.log(np.maximum(energy, 1e-6)), np.log(c.energy), c.energy_resolution)
-    return np.asarray(relative * energy * _by_region(where, c.region_energy))
+    return np.asarray(relative * energy)
 
 
 def _by_region(where: NDArray[np.int8], scales: Array) -> Array:
@@ -192,9 +196,9 @@ def smeared_energy(energy: Array, where: NDArray[np.int8], normal: Array, respon
     The stored error depends on the measured energy only, so that it tells
     nothing of the true one, and yet the pull is normal.
     """
-    measured = energy
-    for _ in range(8):  # contracts by about the relative resolution each time
-        measured = np.maximum(energy + normal * energy_error(measured, where, response), 0.2 * energy)
+    measured, scale = energy, normal * _by_region(where, response.calorimeter.region_energy)
+    for _ in range(5):  # contracts by about the relative resolution each time
+        measured = np.maximum(energy + scale * _barrel_error(measured, response), 0.2 * energy)
     return measured
 
 
@@ -211,10 +215,14 @@ def _measured(d: Deposits, response: Response, rng: np.random.Generator) -> tupl
     theta = np.abs(theta + theta_error * rng.normal(size=n))
     phi = (phi + phi_error * rng.normal(size=n) + np.pi) % (2.0 * np.pi) - np.pi
     window = np.interp(log_e, knots, c.timing_error) * np.exp(rng.normal(0.0, 0.25, n))
-    time = np.where(d.late, rng.normal(0.0, response.background_clusters.timing_spread, n),
-                    rng.normal(size=n) * window / 4.0)
     hadronic = d.shape == _HADRON
-    concentration = 1.0 - rng.exponential(size=n) * np.where(hadronic, c.e9e21_hadron, c.e9e21_photon)
+    spread = window / c.timing_core * np.where(hadronic, c.hadron_timing, 1.0)
+    time = np.where(d.late, rng.normal(0.0, response.background_clusters.timing_spread, n), rng.normal(size=n) * spread)
+    slow = hadronic & (rng.uniform(size=n) < c.hadron_late_fraction)
+    time = time + np.where(slow, rng.exponential(c.hadron_late, n), 0.0)
+    spilled = rng.exponential(size=n) * np.where(hadronic, c.e9e21_hadron, c.e9e21_photon)
+    one = np.interp(log_e, knots, c.e9e21_one_fraction) * np.where(hadronic, c.hadron_one_fraction, 1.0)
+    concentration = np.where(rng.uniform(size=n) < one, 1.0, 1.0 - spilled)
     crystals = np.interp(log_e, knots, c.crystals)
     crystals = crystals * np.where(hadronic, 0.85, 1.0) + rng.normal(size=n) * np.sqrt(crystals) * 0.6
     columns = {

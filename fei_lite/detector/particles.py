@@ -1,7 +1,7 @@
 """Particles that meet the detector: those of the generator, and what they become on the way.
 
-Pions and kaons decay in flight, photons convert: the products are new
-generated particles (status without the primary bit).
+Photons convert, pions and kaons decay in flight (``decays.py``), hadrons meet
+nuclei (``nuclear.py``): the products are new generated particles (status without the primary bit).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fei_lite.constants import CURVATURE_TO_PT, SPEED_OF_LIGHT
 from fei_lite.detector.response import Response
 from fei_lite.events.batch import Jagged
-from fei_lite.generator.beams import boost
 from fei_lite.kernels import helix as helix_kernels
 
 #: Particles that the detector sees, with mass in GeV (PDG) and charge; neutrinos pass.
@@ -65,7 +64,7 @@ class Particles:
     @property
     def momentum(self) -> NDArray[np.float64]:
         """Absolute momentum in GeV."""
-        return np.asarray(np.linalg.norm(self.p3, axis=1))
+        return np.asarray(np.sqrt(self.p3[:, 0] ** 2 + self.p3[:, 1] ** 2 + self.p3[:, 2] ** 2))
 
     @property
     def pt(self) -> NDArray[np.float64]:
@@ -86,11 +85,15 @@ class Particles:
         return kind
 
 
+#: Mass and charge by PDG code without sign; 0 where nothing is known.
+_TABLE = np.zeros((2, max(SPECIES) + 1))
+for _code, _entry in SPECIES.items():
+    _TABLE[:, _code] = _entry
+
+
 def _lookup(species: NDArray[np.int64], column: int) -> NDArray[np.float64]:
-    out = np.zeros(len(species))
-    for code, entry in SPECIES.items():
-        out[species == code] = entry[column]
-    return out
+    known = np.where(species <= max(SPECIES), species, 0)
+    return np.asarray(_TABLE[column, known])
 
 
 def join(parts: list[Particles]) -> Particles:
@@ -149,13 +152,14 @@ def extend(generated: Jagged, new: Secondaries) -> tuple[Jagged, NDArray[np.int6
     return Jagged(offsets.astype(np.int64), made), index
 
 
-def _isotropic(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def isotropic(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Unit vectors (n, 3) in all directions."""
     cosine, phi = rng.uniform(-1.0, 1.0, n), rng.uniform(-np.pi, np.pi, n)
     sine = np.sqrt(1.0 - cosine**2)
     return np.stack([sine * np.cos(phi), sine * np.sin(phi), cosine], axis=1)
 
 
-def _flight(particles: Particles, length: NDArray[np.float64], bz: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+def flight(particles: Particles, length: NDArray[np.float64], bz: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
     """Position and momentum after the path ``length`` (n,) in cm along the helix."""
     arc = length * particles.pt / particles.momentum
     omega = particles.charge * CURVATURE_TO_PT * bz / particles.pt
@@ -167,44 +171,6 @@ def _flight(particles: Particles, length: NDArray[np.float64], bz: NDArray[np.fl
     end = phi + 2.0 * half
     momentum = np.stack([particles.pt * np.cos(end), particles.pt * np.sin(end), particles.p3[:, 2]], axis=1)
     return position, momentum
-
-
-def decays_in_flight(particles: Particles, bz: NDArray[np.float64], response: Response,
-                     rng: np.random.Generator) -> tuple[Particles, Secondaries]:
-    """Let pions and kaons decay inside the tracker; mu nu is followed, other modes only end the track."""
-    r = response.decay
-    ctau = np.select([particles.species == 211, particles.species == 321], [r.ctau_pi, r.ctau_K], np.inf)
-    length = rng.exponential(size=len(particles)) * ctau * particles.momentum / np.maximum(particles.mass, 1e-9)
-    rows = np.flatnonzero(length < 4.0 * r.volume_z)
-    mothers = particles.take(rows)
-    position, momentum = _flight(mothers, length[rows], bz[rows])
-    radius = np.hypot(position[:, 0], position[:, 1])
-    inside = (radius < r.volume_r) & (np.abs(position[:, 2]) < r.volume_z)
-    turns = length[rows] * mothers.pt / mothers.momentum * CURVATURE_TO_PT * bz[rows] / mothers.pt
-    inside &= turns < np.pi  # the first half turn
-    end = particles.end.copy()
-    end[rows[inside]] = radius[inside]
-    share = np.where(mothers.species == 211, r.branching_pi, r.branching_K)
-    muonic = inside & (rng.uniform(size=len(rows)) < share)
-    return replace(particles, end=end), _two_body(mothers.take(muonic), position[muonic], momentum[muonic],
-                                                  length[rows][muonic], rng)
-
-
-def _two_body(mothers: Particles, position: NDArray, momentum: NDArray, length: NDArray,
-              rng: np.random.Generator) -> Secondaries:
-    """Muon and neutrino (alternating rows) of each mother, isotropic in its rest frame."""
-    mass, mu = mothers.mass, SPECIES[13][0]
-    energy = np.hypot(mothers.momentum, mass)
-    star = (mass**2 - mu**2) / (2.0 * mass)
-    direction = _isotropic(len(mothers), rng) * star[:, None]
-    frame = np.concatenate([momentum, energy[:, None]], axis=1)
-    muon = boost(np.concatenate([direction, np.hypot(star, mu)[:, None]], axis=1), frame)
-    neutrino = boost(np.concatenate([-direction, star[:, None]], axis=1), frame)
-    sign = -np.sign(mothers.pdg)  # pi+ -> mu+ (code -13) nu_mu (14)
-    time = mothers.time + length * energy / (np.maximum(mothers.momentum, 1e-9) * SPEED_OF_LIGHT)
-    return Secondaries(np.repeat(mothers.event, 2), np.stack([13 * sign, -14 * sign], axis=1).ravel(),
-                       np.repeat(mothers.index, 2), np.stack([muon, neutrino], axis=1).reshape(-1, 4),
-                       np.repeat(position, 2, axis=0), np.repeat(time, 2))
 
 
 def conversions(particles: Particles, response: Response, rng: np.random.Generator) -> tuple[Particles, Secondaries]:
@@ -249,7 +215,6 @@ def with_secondaries(particles: Particles, new: Secondaries, index: NDArray[np.i
     return join([particles, made])
 
 
-def merge(first: Secondaries, second: Secondaries) -> Secondaries:
-    """Both lists, one after the other."""
-    return Secondaries(*(np.concatenate([getattr(first, f.name), getattr(second, f.name)])
-                         for f in fields(Secondaries)))
+def merge(*parts: Secondaries) -> Secondaries:
+    """All lists, one after the other."""
+    return Secondaries(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Secondaries)))

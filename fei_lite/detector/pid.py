@@ -27,18 +27,28 @@ def pid_likelihoods(tracks: Tracks, response: Response, rng: np.random.Generator
     truth = np.argmax(tracks.species[:, None] == CODES[None, :], axis=1)
     p = response.pid
     pt = tracks.momentum * np.sin(tracks.theta)
-    total = _dedx(tracks, truth, p, rng)
-    for part in (_top, _arich, _ecl, _klm):
-        total += np.where(tracks.kinked[:, None], 0.0, part(tracks, truth, pt, p, rng))
+    total = _dedx(tracks, truth, p, rng) + _ecl(tracks, truth, pt, p, rng)
+    total += _top(tracks, truth, pt, p, rng)
+    for part in (_arich, _klm):  # a kaon's decay leads elsewhere
+        total += np.where(tracks.flown[:, None] < 1.0, 0.0, part(tracks, truth, pt, p, rng))
     total -= total.max(axis=1, keepdims=True)
     return total.astype(np.float32)
 
 
-def _logl(means: Array, seen: NDArray[np.int64], p: Pid, rng: np.random.Generator) -> Array:
-    """Log-likelihoods for an observable with ``means`` (n, 6) when species ``seen`` (n,) made it."""
+def _logl(means: Array, seen: NDArray[np.int64], p: Pid, rng: np.random.Generator,
+          saturation: float = np.inf) -> Array:
+    """Log-likelihoods for an observable with ``means`` (n, 6) when species ``seen`` (n,) made it.
+
+    Of a normal distribution up to ``tail_start``, of an exponential one beyond, and no less than at
+    ``saturation``: where every hypothesis explains the signal by background.
+    """
     x = means[np.arange(len(seen)), seen] + rng.normal(size=len(seen))
-    deviation = np.minimum(np.abs(x[:, None] - means), p.max_deviation)
-    return -0.5 * deviation**2
+    return _tailed(np.minimum(np.abs(x[:, None] - means), saturation), p)
+
+
+def _tailed(deviation: Array, p: Pid) -> Array:
+    core = np.minimum(deviation, p.tail_start)
+    return np.asarray(-core * (deviation - 0.5 * core))
 
 
 def _mistaken(truth: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -66,11 +76,21 @@ def energy_loss(beta_gamma: Array, shape: Array) -> Array:
 
 
 def _dedx(tracks: Tracks, truth: NDArray[np.int64], p: Pid, rng: np.random.Generator) -> Array:
-    hits = tracks.counts[:, 2]
-    chamber = p.dedx_resolution * np.sqrt(45.0 / np.clip(hits, 8, 45))  # 45 hits of a full track
-    resolution = np.where(hits >= 8, chamber, p.dedx_resolution_svd)
-    means = np.log(energy_loss(tracks.momentum[:, None] / MASSES[None, :], p.bethe)) / resolution[:, None]
-    return _logl(means, _mistaken(truth, p.dedx_wrong, rng), p, rng)
+    """Ionisation in the drift chamber (8 hits or more) and in the strips (4 or more).
+
+    The resolution is a fraction of the mean of each hypothesis: a kaon's high ionisation excludes a
+    pion more than a pion's low one excludes a kaon.
+    """
+    means = energy_loss(tracks.momentum[:, None] / MASSES[None, :], p.bethe)
+    ratio = means[np.arange(len(truth)), truth][:, None] / means
+    total = np.zeros_like(means)
+    chamber = p.dedx_resolution * np.sqrt(45.0 / np.clip(tracks.counts[:, 2], 8, 45))  # 45 hits of a full track
+    for hits, least, resolution in ((2, 8, chamber[:, None]), (1, 4, p.dedx_resolution_svd)):
+        spread = np.where(rng.uniform(size=len(truth)) < p.dedx_wrong, p.dedx_wrong_spread, 1.0)
+        pull = (spread * rng.normal(size=len(truth)))[:, None]
+        deviation = np.abs((ratio - 1.0) / resolution + ratio * pull)
+        total += (_tailed(deviation, p) + np.log(ratio)) * (tracks.counts[:, hits] >= least)[:, None]
+    return total
 
 
 def _inverse_beta(momentum: Array) -> Array:
@@ -78,10 +98,14 @@ def _inverse_beta(momentum: Array) -> Array:
 
 
 def _top(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.random.Generator) -> Array:
-    """Time of propagation: measures 1 / beta."""
+    """Time of propagation: measures 1 / beta; a kaon that decays before is a muon for the rest of the way."""
     sees = _between(tracks.theta, p.top_theta_deg) & (pt > p.top_min_pt)
     sees &= rng.uniform(size=len(truth)) > p.top_blind
-    logl = _logl(_inverse_beta(tracks.momentum) / p.top_resolution, _mistaken(truth, p.top_wrong, rng), p, rng)
+    spread = np.where(rng.uniform(size=len(truth)) < p.top_wrong, p.top_wrong_spread, 1.0)
+    means = _inverse_beta(tracks.momentum) / p.top_resolution
+    x = means[np.arange(len(truth)), truth] * tracks.flown + means[:, _MUON] * (1.0 - tracks.flown)
+    deviation = np.abs((x + spread * rng.normal(size=len(x)))[:, None] - means)
+    logl = _tailed(np.minimum(deviation, p.top_saturation), p)
     return logl * sees[:, None]
 
 
@@ -93,7 +117,8 @@ def _arich(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.
     least = np.min(np.where(light, angle, np.inf), axis=1, keepdims=True)
     means = np.where(light, angle, np.where(np.isfinite(least), least, 0.0) - p.arich_no_light)
     sees = _between(tracks.theta, p.arich_theta_deg) & (rng.uniform(size=len(truth)) > p.arich_blind)
-    return _logl(means, _mistaken(truth, p.arich_wrong, rng), p, rng) * sees[:, None]
+    seen = _mistaken(truth, p.arich_wrong, rng)
+    return _logl(means, seen, p, rng, p.arich_saturation) * sees[:, None]
 
 
 def _single(n: int, which: int, mean: Array) -> Array:

@@ -39,12 +39,17 @@ class Tracker:
     scattering: float
     tail_fraction: float
     tail_scale: float
+    loss: float
+    loss_gas: float
+    p_value_shift: float
+    p_value_mass: float
     p_value_bad: float
+    p_value_bad_arc: float
 
 
 @dataclass(frozen=True, eq=False)
 class Tracking:
-    """Finding efficiency against pT and flight, clones and background tracks."""
+    """Finding efficiency against pT and flight, clones, second arcs, fakes and background tracks."""
 
     pt: Array
     efficiency: Array
@@ -52,7 +57,13 @@ class Tracking:
     flight_efficiency: Array
     min_hits: int
     clone_probability: float
-    clone_probability_curler: float
+    second_arc_probability: float
+    second_arc_alone_fraction: float
+    second_arc_outer_fraction: float
+    second_arc_min_hits: int
+    second_arc_scale: float
+    second_arc_pull: float
+    fake_probability: float
     background_tracks: float
     background_pt: float
     background_d0: float
@@ -65,13 +76,24 @@ class Decay:
 
     ctau_pi: float
     ctau_K: float
-    branching_pi: float
-    branching_K: float
+    branching_K: Array
     r_lost: Array
     r_found: Array
     volume_r: float
     volume_z: float
     conversion_layers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Nuclear:
+    """Interactions of hadrons with the nuclei of the tracker, and what comes out; antinucleons annihilate."""
+
+    per_radiation_length: float
+    scattered_fraction: float
+    protons: float
+    proton_momentum: Array
+    annihilation_pions: float
+    annihilation_momentum: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +104,13 @@ class Pid:
     dedx_resolution: float
     dedx_resolution_svd: float
     dedx_wrong: float
+    dedx_wrong_spread: float
     top_theta_deg: Array
     top_min_pt: float
     top_resolution: float
     top_blind: float
     top_wrong: float
+    top_wrong_spread: float
     arich_theta_deg: Array
     arich_index: float
     arich_resolution: float
@@ -104,7 +128,9 @@ class Pid:
     klm_muon: Array
     klm_wrong: float
     klm_miss: float
-    max_deviation: float
+    tail_start: float
+    top_saturation: float
+    arich_saturation: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,15 +150,20 @@ class Calorimeter:
     phi_resolution: Array
     timing_error: Array
     crystals: Array
+    e9e21_one_fraction: Array
     region_energy: Array
     region_theta: Array
     region_phi: Array
-    tail_fraction: float
-    tail_loss: Array
+    loss_fraction: float
+    loss_energy: float
     threshold: float
+    timing_core: float
     e9e21_photon: float
     e9e21_hadron: float
-    split_photon: float
+    hadron_one_fraction: float
+    hadron_timing: float
+    hadron_late_fraction: float
+    hadron_late: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +230,7 @@ class V0:
     max_flight: float
     max_gap: float
     max_sigma: float
+    hits_removed_probability: float
     mass_K_S0: Array
     mass_Lambda: Array
     mass_photon: Array
@@ -211,6 +243,7 @@ class Response:
     tracker: Tracker
     tracking: Tracking
     decay: Decay
+    nuclear: Nuclear
     pid: Pid
     calorimeter: Calorimeter
     charged_cluster: ChargedCluster
@@ -231,7 +264,7 @@ _KNOTS = {
     "tracking.pt": ("efficiency",), "tracking.flight": ("flight_efficiency",),
     "pid.ecl_momentum": ("ecl_electron", "ecl_muon"), "pid.klm_momentum": ("klm_muon",),
     "calorimeter.energy": ("photon_efficiency", "energy_resolution", "theta_resolution", "phi_resolution",
-                           "timing_error", "crystals"),
+                           "timing_error", "crystals", "e9e21_one_fraction"),
     "calorimeter.edges_deg": (), "background_clusters.energy": ("energy_cumulative",),
     "background_clusters.cos_theta": ("cos_theta_cumulative",),
 }
@@ -239,10 +272,10 @@ _KNOTS = {
 _LENGTHS = {
     "pid.bethe": 4, "pid.top_theta_deg": 2, "pid.arich_theta_deg": 2, "pid.klm_theta_deg": 2,
     "calorimeter.edges_deg": 6, "calorimeter.region_energy": 3, "calorimeter.region_theta": 3,
-    "calorimeter.region_phi": 3, "calorimeter.tail_loss": 2, "charged_cluster.match": 5,
+    "calorimeter.region_phi": 3, "nuclear.proton_momentum": 2, "charged_cluster.match": 5,
     "charged_cluster.split_off": 5, "neutral_hadron.probability": 3, "neutral_hadron.energy": 3,
-    "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2, "decay.r_lost": 2,
-    "decay.r_found": 2, "v0.mass_K_S0": 2, "v0.mass_Lambda": 2, "v0.mass_photon": 2,
+    "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2, "decay.branching_K": 6,
+    "decay.r_lost": 2, "decay.r_found": 2, "v0.mass_K_S0": 2, "v0.mass_Lambda": 2, "v0.mass_photon": 2,
 }
 
 
@@ -302,7 +335,7 @@ def _value(hint: Any, value: Any, source: str, path: str) -> Any:
     array = np.asarray(numbers, dtype=np.float64)
     key = path.rsplit(".", 1)[1]
     low = -np.inf if key in _SIGNED else 0.0
-    high = 1.0 if any(word in key for word in _PROBABILITIES) else np.inf
+    high = 1.0 if any(word in key for word in _PROBABILITIES) and not key.endswith("_spread") else np.inf
     if not (np.isfinite(array).all() and (array >= low).all() and (array <= high).all()):
         raise SimulationError(f"{where}: expected {'numbers' if is_list else 'a number'} from {low:g} to {high:g}, "
                               f"got {value!r}.")

@@ -2,9 +2,9 @@
 
 No particle is followed through matter step by step: each meets layers,
 surfaces and probabilities taken from ``response.toml``. What that leaves out
-is said there and in the modules ``detector_*``, one for each kind of object:
-bremsstrahlung of electrons, merged photons of fast pi0, charge
-mis-measurement of curlers, and the daughters of K+ decays other than mu nu.
+is said there and in the modules of this folder, one for each kind of object:
+bremsstrahlung of electrons, merged photons of fast pi0, particles that come back
+from the calorimeter, and neutrals that leave a nucleus.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from fei_lite.detector.clusters import charged_impact, make_clusters
+from fei_lite.detector.decays import decays_in_flight
 from fei_lite.detector.klm import make_klm
+from fei_lite.detector.nuclear import nuclear_interactions
 from fei_lite.detector.particles import (
     conversions,
-    decays_in_flight,
     extend,
     final_state,
     merge,
@@ -33,10 +34,10 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
                       background: bool = True) -> EventBatch:
     """What the detector records of generated events, in the event schema.
 
-    Particles made in the detector (decays in flight, conversions) are appended
-    to ``generated`` without the primary bit. ``background=False`` leaves out
-    background tracks, beam clusters and noise. The same ``rng`` state gives the
-    same events.
+    Particles made in the detector (decays in flight, conversions, interactions with
+    nuclei) are appended to ``generated`` without the primary bit. ``background=False``
+    leaves out tracks and clusters of the beams and noise; tracks of mixed hits stay.
+    The same ``rng`` state gives the same events.
     """
     response = response or default_response()
     n_events = batch.n_events
@@ -44,7 +45,8 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
     particles = final_state(batch.generated)
     particles, from_decays = decays_in_flight(particles, bz[particles.event], response, rng)
     particles, from_photons = conversions(particles, response, rng)
-    secondaries = merge(from_decays, from_photons)
+    particles, from_nuclei = nuclear_interactions(particles, bz[particles.event], response, rng)
+    secondaries = merge(from_decays, from_photons, from_nuclei)
     generated, index = extend(batch.generated, secondaries)
     particles = with_secondaries(particles, secondaries, index)
     tracks = find_tracks(particles, bz, n_events, response=response, rng=rng, background=background)
@@ -56,8 +58,8 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
         "n_cdc_hits": tracks.counts[:, 2].astype(np.int16), "n_svd_hits": tracks.counts[:, 1].astype(np.int16),
         "n_pxd_hits": tracks.counts[:, 0].astype(np.int16), "mc_index": matched.astype(np.int32),
     })
-    clusters = make_clusters(particles, tracks, offsets, bz, response=response, rng=rng, background=background)
-    klm = make_klm(particles, charged_impact(particles, bz, response), n_events, response=response, rng=rng,
-                   background=background)
+    impact = charged_impact(particles, bz, response)
+    clusters = make_clusters(particles, tracks, offsets, impact, response=response, rng=rng, background=background)
+    klm = make_klm(particles, impact, n_events, response=response, rng=rng, background=background)
     v0s = find_v0s(tracks, offsets, bz, response=response, rng=rng)
     return EventBatch(dict(batch.events), track_list, clusters, klm, v0s, generated)

@@ -31,11 +31,14 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     """
     plus, minus = _opposite_pairs(tracks, offsets)
     v = response.v0
-    point, good = _crossings(tracks.helix[plus], tracks.helix[minus], v)
+    centre = _centre(tracks.helix)
+    point, good = _crossings(tracks.helix[plus], tracks.helix[minus], centre[plus], centre[minus], v)
+    plus, minus, point = plus[good], minus[good], point[good]
+    free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
+    chance = v.finder_efficiency * np.array([0.0, v.hits_removed_probability, 1.0])
+    good = rng.uniform(size=len(free)) < chance[free]
     plus, minus, point = plus[good], minus[good], point[good]
     momenta, good = _at_vertex(tracks, plus, minus, point, bz, v)
-    good &= rng.uniform(size=len(good)) < v.finder_efficiency
-    good &= _no_hits_inside(tracks, plus, point) & _no_hits_inside(tracks, minus, point)
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
     for hypothesis, first, second, window in _HYPOTHESES:
@@ -72,19 +75,18 @@ def _centre(helix: Array) -> Array:
     return np.asarray(((helix[:, 0] + 1.0 / helix[:, 2]) * np.array([np.sin(helix[:, 1]), -np.cos(helix[:, 1])])).T)
 
 
-def _turn(helix: Array, point: Array) -> Array:
+def _turn(helix: Array, point: Array, centre: Array) -> Array:
     """Direction of a helix beside the transverse point, as the angle turned since the perigee."""
-    away = (point - _centre(helix)) * helix[:, 2:3]
+    away = (point - centre) * helix[:, 2:3]
     direction = np.arctan2(-away[:, 0], away[:, 1])
     return np.asarray((direction - helix[:, 1] + np.pi) % (2.0 * np.pi) - np.pi)
 
 
-def _crossings(first: Array, second: Array, v: V0) -> tuple[Array, NDArray[np.bool_]]:
-    """Transverse points (n, 2) where circles cross (or nearly touch), and whether they are acceptable.
+def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tuple[Array, NDArray[np.bool_]]:
+    """Transverse points (n, 2) where circles about ``c1`` and ``c2`` cross (or nearly touch), and whether they count.
 
     Of two crossings the one where the tracks are closer in z.
     """
-    c1, c2 = _centre(first), _centre(second)
     r1, r2 = 1.0 / np.abs(first[:, 2]), 1.0 / np.abs(second[:, 2])
     d = np.hypot(*(c2 - c1).T)
     along = 0.5 * (d + (r1 - r2) * (r1 + r2) / d)
@@ -96,14 +98,14 @@ def _crossings(first: Array, second: Array, v: V0) -> tuple[Array, NDArray[np.bo
     unit = (c2 - c1) / d[:, None]
     normal = np.stack([-unit[:, 1], unit[:, 0]], axis=1)
     points = [c1 + along[:, None] * unit + side * across[:, None] * normal for side in (1.0, -1.0)]
-    apart = [np.abs(_height(first, p) - _height(second, p)) for p in points]
+    apart = [np.abs(_height(first, p, c1) - _height(second, p, c2)) for p in points]
     point = np.where((apart[0] < apart[1])[:, None], points[0], points[1])
     flight = np.hypot(point[:, 0], point[:, 1])
     return point, ((across2 >= 0.0) | touches) & (flight > v.min_flight) & (flight < v.max_flight)
 
 
-def _height(helix: Array, point: Array) -> Array:
-    return np.asarray(helix[:, 3] - _turn(helix, point) / helix[:, 2] * helix[:, 4])
+def _height(helix: Array, point: Array, centre: Array) -> Array:
+    return np.asarray(helix[:, 3] - _turn(helix, point, centre) / helix[:, 2] * helix[:, 4])
 
 
 def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: Array,
@@ -112,7 +114,7 @@ def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: 
     momenta, heights, variance = [], [], np.zeros(len(plus))
     for rows in (plus, minus):
         helix, cov = tracks.helix[rows], tracks.cov[rows]
-        turn = _turn(helix, point)
+        turn = _turn(helix, point, _centre(helix))
         arc = -turn / helix[:, 2]
         variance += cov[:, 12] + 2.0 * arc * cov[:, 13] + arc**2 * cov[:, 14]
         heights.append(helix[:, 3] + arc * helix[:, 4])
