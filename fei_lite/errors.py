@@ -94,3 +94,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     same = [other for other in names if other.lower() == name.lower()]
     matches = same or get_close_matches(name, names, n=1, cutoff=0.4)
     return f" Nearest known: '{matches[0]}'." if matches else ""
+
+
+def shortened(value: object, length: int = 80) -> str:
+    """A value as an error message shows it: what it is, not all of it.
+
+    >>> shortened("x"), shortened("y" * 100, 10)
+    ("'x'", "'yyyyyy...")
+    """
+    text = repr(value)
+    return text if len(text) <= length else text[:length - 3] + "..."

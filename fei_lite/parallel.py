@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
-from fei_lite.errors import WorkerError
+from fei_lite.errors import FeiLiteError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,22 +48,30 @@ class Context(Generic[Value]):
 _of_worker: list[Context[Any]] = []
 
 
-def map_in_context(function: Callable[[Task, Value], Result], tasks: Sequence[Task], context: Context[Value], *,
+def checked_workers(workers: int) -> int:
+    """The number of processes; :class:`FeiLiteError` unless it is 1 or more."""
+    if workers < 1:
+        raise FeiLiteError(f"workers: got {workers}, expected 1 or more processes.")
+    return workers
+
+
+def map_in_context(function: Callable[[Task, Value], Result], tasks: Iterable[Task], context: Context[Value], *,
                    workers: int = 1) -> Iterator[Result]:
     """:func:`ordered_map` of ``function(task, context.value)``; each worker makes the value once."""
-    if workers <= 1 or len(tasks) <= 1:
+    if checked_workers(workers) == 1:
         yield from (function(task, context.value) for task in tasks)
     else:
         yield from _in_processes(function, tasks, workers, context)
 
 
 def ordered_map(
-    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int = 1,
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int = 1,
 ) -> Iterator[Result]:
     """Results of ``function(task)`` in the order of the tasks.
 
     With several workers the function and the tasks are sent to fresh processes
-    (both must be picklable) and at most two results per worker wait in memory.
+    (both must be picklable) and at most two results per worker wait in memory;
+    a task is taken from its iterator when a process is free for it.
     The first task runs here, so that compiled kernels are in the cache before
     others look for them: Numba's cache has one writer only.
 
@@ -70,7 +79,7 @@ def ordered_map(
     it; :class:`WorkerError` if the system ended a process. No process is left
     when the iterator ends, is closed or is interrupted.
     """
-    if workers <= 1 or len(tasks) <= 1:
+    if checked_workers(workers) == 1:
         yield from map(function, tasks)
     else:
         yield from _in_processes(partial(_without_context, function), tasks, workers, Context(_nothing))
@@ -91,18 +100,23 @@ def _in_worker(function: Callable[[Task, Value], Result], context: Context[Value
     return function(task, _of_worker[0].value)
 
 
-def _in_processes(function: Callable[[Task, Value], Result], tasks: Sequence[Task], workers: int,
+def _in_processes(function: Callable[[Task, Value], Result], tasks: Iterable[Task], workers: int,
                   context: Context[Value]) -> Iterator[Result]:
     """The first task here, the others in processes of their own."""
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    yield function(tasks[0], context.value)
+    rest = iter(tasks)
+    first = list(islice(rest, 2))
+    for task in first[:1]:
+        yield function(task, context.value)
+    if len(first) < 2:
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
-            for task in tasks[1:]:
+            for task in chain(first[1:], rest):
                 waiting.append(pool.submit(_in_worker, function, context, task))
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
+import fei_lite
 from fei_lite.kernels.cache import STALE, UniqueCacheFiles
 
 #: Compiles one small kernel for two types of array, in an order of its own, and one for trees;
@@ -82,7 +85,7 @@ def test_old_versions_are_not_used_and_removed_in_time(tmp_path):
     for path in tmp_path.glob("*.nbc"):
         os.utime(path, times=(0, path.stat().st_mtime - 2 * STALE))
     new.save("two", "more code")
-    assert {pickle.loads(path.read_bytes()) for path in tmp_path.glob("*.nbc")} == {"new code", "more code"}
+    assert {pickle.loads(path.read_bytes()[16:]) for path in tmp_path.glob("*.nbc")} == {"new code", "more code"}
 
 
 def test_switched_off(tmp_path):
@@ -111,3 +114,54 @@ def test_a_changed_helper_is_compiled_into_its_callers(tmp_path):
                              capture_output=True, check=True).stdout
         found.append(out.split())
     assert found == [["1", "0"], ["1", "1"], ["22", "0"]]
+
+
+@pytest.mark.parametrize("suffix, damage", [
+    ("nbi", lambda data: data[:20]), ("nbi", lambda data: b"\x80garbage" * 9),
+    ("nbc", lambda data: data[:len(data) // 2] + b"\0\0\0" + data[len(data) // 2 + 3:])])
+def test_a_damaged_cache_mends_itself(suffix, damage, tmp_path):
+    """Would catch a truncated index that ends every later run, and damaged code that is run."""
+    first = start(tmp_path, 0)
+    assert first.communicate(timeout=120)[0].split()[0] == "False"
+    for path in tmp_path.rglob(f"*.{suffix}"):
+        path.write_bytes(damage(path.read_bytes()))
+    for _ in range(2):  # the first compiles, the second finds what it wrote
+        process = start(tmp_path, 0)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert out.split() == ["True", "2", "0"]
+
+
+def unprivileged(command, **environment):
+    """Run as a user to whom permissions apply: root without its capabilities, or whoever runs the tests."""
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root ignores permissions, and there is no setpriv to give that up")
+        command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", *command]
+    variables = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    return subprocess.run(command, env={**variables, "HOME": "/proc/none", "PYTHONDONTWRITEBYTECODE": "1",
+                                        "FEI_LITE_JIT_CACHE": "1", **environment}, capture_output=True, text=True,
+                          cwd="/")  # not from a checkout
+
+
+def test_a_read_only_installation_without_a_home(tmp_path):
+    """Would catch 'no locator available' in every command of a user who can write neither here nor there."""
+    package = Path(fei_lite.__file__).parent
+    shutil.copytree(package, tmp_path / "lib" / "fei_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [tmp_path / "lib", *(p for p in (tmp_path / "lib").rglob("*") if p.is_dir())]:
+        folder.chmod(0o555)
+    (tmp_path / "tmp").mkdir()
+    try:
+        runs = [unprivileged([sys.executable, "-c", PROGRAM, "0"], PYTHONPATH=str(tmp_path / "lib"),
+                             TMPDIR=str(tmp_path / "tmp")) for _ in range(2)]
+        own = next((tmp_path / "tmp").iterdir())
+        own.chmod(0o777)  # another user could put code there: it is not taken
+        runs.append(unprivileged([sys.executable, "-c", PROGRAM, "0"], PYTHONPATH=str(tmp_path / "lib"),
+                                 TMPDIR=str(tmp_path / "tmp")))
+    finally:
+        for folder in [tmp_path / "lib", *(p for p in (tmp_path / "lib").rglob("*") if p.is_dir())]:
+            folder.chmod(0o755)
+    assert [run.returncode for run in runs] == [0, 0, 0], runs[0].stderr
+    assert [run.stdout.split()[0] for run in runs] == ["False", "True", "False"]
+    assert [run.stderr.count("compiled code is kept in") for run in runs] == [1, 1, 0]
+    assert runs[2].stderr.count("compiled code is not kept") == 1

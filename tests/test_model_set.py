@@ -203,7 +203,7 @@ def edit(folder: Path, change) -> None:
     (lambda c: c.pop("seed"), "no 'seed'"),
     (lambda c: c["channels"][TRAINED].pop("sha256"), r"channels\['D0_K-_pi\+'\]: no 'sha256'"),
     (lambda c: c["channels"][TRAINED].update(features="M"), "features: got str, expected list"),
-    (lambda c: c["channels"][TRAINED].update(file="../x/y"), "not in a folder of the model set"),
+    (lambda c: c["channels"][TRAINED].update(file="../x/y"), "a file in a folder of the model set"),
     (lambda c: c["untrained"].update({TRAINED: c["untrained"][UNTRAINED]}), "both trained and untrained"),
     (lambda c: c["channel_set"].pop("hash"), "channel_set: no text 'hash'"),
 ])

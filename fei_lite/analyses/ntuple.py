@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
+from fei_lite.data_files import Strict, json_content, validated
 from fei_lite.errors import AnalysisError
 from fei_lite.events import parquetio
 from fei_lite.events.files import is_parquet
@@ -18,6 +20,33 @@ from fei_lite.outputs import atomic_output
 METADATA = b"fei_lite_ntuple"
 
 Columns = dict[str, NDArray[Any]]
+
+
+class _Source(Strict):
+    """See :class:`fei_lite.analyses.samples.Source`."""
+
+    file: str
+    process: str
+    seed: int
+    n_generated: int
+    n_events: int
+    options: dict[str, Any]
+
+
+class _Part(Strict):
+    """An event file that the candidates are of, and its cut-flow."""
+
+    source: _Source
+    counts: dict[str, Any]
+
+
+class _Said(BaseModel):
+    """What is read of the metadata; all may be missing, other keys are free."""
+
+    analysis: str | None = None
+    version: int | None = None
+    models: dict[str, Any] | None = None
+    sources: list[_Part] | None = Field(default=None, min_length=1)
 
 
 def write_ntuple(path: str | os.PathLike[str], columns: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any], *,
@@ -39,9 +68,20 @@ def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
     if not is_ntuple(path):
         raise AnalysisError(f"{path}: not an ntuple of an analysis.")
     with parquetio.damage_reported(path, "reading the candidates"):
+        parquetio.check_unique(path, pq.read_schema(path).names)
         table = pq.read_table(path)
-    metadata = json.loads(table.schema.metadata[METADATA])
-    return {name: table.column(name).to_numpy() for name in table.column_names}, dict(metadata)
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    where = f"{path}: {METADATA.decode()}"
+    metadata = json_content(table.schema.metadata[METADATA], where=where, error=AnalysisError)
+    said = validated(metadata, _Said, where=where, error=AnalysisError)
+    if said.analysis is not None:  # candidates, which an analysis goes on with
+        for key in ("models", "sources"):
+            if key not in metadata:
+                raise AnalysisError(f"{where}: no '{key}': the file is not complete. Make it again.")
+        for name in ("source", "weight"):
+            if name not in columns or columns[name].dtype.kind not in "iuf":
+                raise AnalysisError(f"{path}: no column of numbers '{name}'. Make the file again.")
+    return columns, dict(metadata)
 
 
 def is_ntuple(path: str | os.PathLike[str]) -> bool:

@@ -12,6 +12,7 @@ from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
 from fei_lite.events.formats import format_of
 from fei_lite.events.reading import count_events, origin_of
+from fei_lite.events.same_events import identity_of
 from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, find_process
 
 
@@ -29,7 +30,7 @@ class Source:
     @property
     def identity(self) -> tuple[Any, ...]:
         """Equal for files of the same generated events."""
-        return self.process, self.seed, Path(str(self.options.get("decay_file", ""))).stem
+        return identity_of(self.options | {"process": self.process, "seed": self.seed}) or ()
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
@@ -45,6 +46,9 @@ def source_of(path: PathLike) -> Source:
     if missing:
         raise AnalysisError(f"{path}: its metadata have no {', '.join(missing)}: the luminosity it stands for is "
                             "unknown. Use files of fei-lite simulate.")
+    if not all(isinstance(said[key], int) for key in ("n_generated", "seed")):
+        raise AnalysisError(f"{path}: metadata: seed {said['seed']!r}, n_generated {said['n_generated']!r}: expected "
+                            "whole numbers.")
     options = {key: value for key, value in said.items() if key not in ("process", "n_generated", "seed")}
     return Source(Path(path).name, str(said["process"]), int(said["seed"]), int(said["n_generated"]),
                   count_events(path), options)

@@ -16,6 +16,8 @@ from fei_lite.variables.cuts import Cut
 from fei_lite.variables.names import known_of, needed_daughters
 from fei_lite.variables.registry import KNOWN
 
+#: Earlier channels that one is compared with: of thousands of equal ones, a few findings are enough.
+_COMPARED = 20
 #: Which particles the lists of an event hold.
 LISTS = {
     "FSP": ("pi+", "K+", "p+", "e+", "mu+", "gamma", "K_L0"),
@@ -252,9 +254,13 @@ def _window(draft: ParticleDraft, cut: Cut | None = None) -> tuple[float, float]
 def _check_duplicates(draft: ParticleDraft, findings: Findings) -> None:
     """The same daughters twice, in any order; conjugate final states only raise a doubt."""
     channels = [c for c in draft.channels if all(_exists(d) for d in c.daughters)]
-    for i, channel in enumerate(channels):
+    alike: dict[tuple[str, ...], list[ChannelDraft]] = {}  # by daughters up to order and conjugation
+    for channel in channels:
         mine = tuple(channel.daughters)
-        for earlier in channels[:i]:
+        same = alike.setdefault(min(tuple(sorted(d)) for d in (mine, conjugate_daughters(mine))), [])
+        earliest = same[:_COMPARED]
+        same.append(channel)
+        for earlier in earliest:
             text = f"'{' '.join(mine)}' is the same as {earlier.where.rpartition(' ')[2]}"
             if same_final_state(mine, tuple(earlier.daughters)):
                 findings.error(f"{channel.where}.daughters", f"{text}, '{' '.join(earlier.daughters)}'.")

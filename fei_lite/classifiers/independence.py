@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fei_lite.errors import ModelSetError
+from fei_lite.events.same_events import identity_of
 
 
 def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, Any]], *, purpose: str,
@@ -19,8 +20,7 @@ def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, 
     for ours in files:
         for theirs in _trained_on(manifest, last_classifier):
             origin, trained = ours["origin"], theirs.get("origin", {})
-            same_events = bool(origin.get("process")) and all(
-                origin.get(key) == trained.get(key) for key in ("process", "seed", "decay_file"))
+            same_events = identity_of(origin) is not None and identity_of(origin) == identity_of(trained)
             if ours["sha256"] == theirs["sha256"] or same_events:
                 raise ModelSetError(
                     f"{ours['name']}: was trained on ('{theirs['name']}' of the manifest, process "

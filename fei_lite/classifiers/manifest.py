@@ -7,16 +7,22 @@ and checked here on reading, structure first, so that later code can rely on it.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from fei_lite.data_files import json_content, read_text
+from pydantic import BaseModel, Field
+
+from fei_lite.data_files import json_content, read_text, validated
 from fei_lite.errors import ModelSetError, nearest
 from fei_lite.renamed import with_current_keys
 
 MANIFEST = "manifest.json"
 FORMAT = "fei-lite model set"
 FORMAT_VERSION = 1
+
+#: Where a model file may lie: in a folder of the set, no deeper and nowhere else.
+_FILE = re.compile(r"(?!\.\.?/)[^/\\\0]+/(?!\.\.?$)[^/\\\0]+")
 
 #: Keys of the manifest, of a trained and of an untrained channel, with their types.
 TOP: dict[str, type | tuple[type, ...]] = {
@@ -29,6 +35,64 @@ TRAINED: dict[str, type | tuple[type, ...]] = {
 #: have neither.
 TAG_CLASSIFIER = {key: kind for key, kind in TRAINED.items() if key != "stage"}
 UNTRAINED: dict[str, type | tuple[type, ...]] = {"stage": int, "reason": str, "features": list, "training": dict}
+
+
+class _Quality(BaseModel):
+    """A sample's size and its AUC."""
+
+    n_signal: int = Field(ge=0)
+    n_background: int = Field(ge=0)
+    weight_signal: float | None = None
+    weight_background: float | None = None
+    auc: float | None = None
+    auc_uncertainty: float | None = None
+    log_loss: float | None = None
+    calibration_error: float | None = None
+
+
+class _File(BaseModel):
+    """An event file of a sample."""
+
+    name: str | None = None
+    entries: int | None = None
+    sha256: str | None = None
+    origin: dict[str, str | int | float] = Field(default_factory=dict)
+
+
+class _Sample(BaseModel):
+    """The events of a training."""
+
+    files: list[_File] = Field(default_factory=list)
+    tag_classifier: list[_File] = Field(default_factory=list)
+    max_events: int | None = None
+
+
+class _Origin(BaseModel):
+    """Of a renewed tag classifier."""
+
+    sample: _Sample = Field(default_factory=_Sample)
+
+
+class _Entry(BaseModel):
+    """What the entry of a channel holds below its keys."""
+
+    features: list[str]
+    training: _Quality
+    validation: _Quality | None = None
+    gain: list[float] = Field(default_factory=list)
+    n_trees: int = Field(default=0, ge=0)
+    calibration: dict[str, Any] | None = None
+    origin: _Origin | None = None
+
+
+class _Rest(BaseModel):
+    """Keys of the manifest that need not be there."""
+
+    parameters: dict[str, Any]
+    search: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    no_tag_classifier: str | None = None
+    no_tag_classifier_given_bb: str | None = None
+    command: str | None = None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -51,6 +115,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for key in ("tag_classifier", "given_bb"):
         if key in content:
             _check_keys(content[key], TAG_CLASSIFIER, f"{path}: {key}")
+    entries = {f"channels['{identifier}']": entry for identifier, entry in content["channels"].items()}
+    entries |= {key: content[key] for key in ("tag_classifier", "given_bb") if key in content}
+    for place, entry in entries.items():
+        if not _FILE.fullmatch(entry["file"]):
+            raise ModelSetError(f"{path}: {place}.file: got {entry['file'][:80]!r}, expected 'folder/name', a file in "
+                                "a folder of the model set.")
+    entries |= {f"untrained['{identifier}']": entry for identifier, entry in content["untrained"].items()}
+    for place, entry in entries.items():
+        validated(entry, _Entry, where=f"{path}: {place}", error=ModelSetError)
+    validated(content["sample"], _Sample, where=f"{path}: sample", error=ModelSetError)
+    validated(content, _Rest, where=str(path), error=ModelSetError)
     both = content["channels"].keys() & content["untrained"].keys()
     if both:
         raise ModelSetError(f"{path}: both trained and untrained: {', '.join(sorted(both))}.")

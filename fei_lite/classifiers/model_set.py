@@ -44,7 +44,10 @@ class ChannelModel:
     def trees(self) -> TreeModel:
         """The forest, checked against the manifest's features."""
         model = parse_trees(unpack(self.packed, source=self.source), source=self.source)
-        expected = tuple(text_names(self.features))
+        try:
+            expected = tuple(text_names(self.features))
+        except ModelSetError as error:
+            raise ModelSetError(f"{self.source}: {error}") from None
         if model.feature_names != expected:
             raise ModelSetError(f"{self.source}: features of the model and of the manifest differ: "
                                 f"{_first_difference(model.feature_names, expected)}.")
@@ -212,6 +215,8 @@ def _load_channel(folder: Path, identifier: str, entry: Mapping[str, Any]) -> Ch
         raise ModelSetError(f"{folder / MANIFEST}: channels['{identifier}'].file: '{entry['file']}' "
                             "is not in a folder of the model set.")
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ModelSetError(f"{path}: the model of '{identifier}' cannot be read: not a regular file.")
         packed = path.read_bytes()
     except OSError as error:
         raise ModelSetError(f"{path}: the model of '{identifier}' cannot be read: {error.strerror}.") from None

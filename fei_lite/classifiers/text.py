@@ -15,6 +15,8 @@ from fei_lite.errors import ModelSetError
 
 #: Digits of a leaf value: 1e-8 of a tree's step is far below any effect.
 LEAF_DIGITS = 8
+#: Longest text that is unpacked (bytes): the largest shipped ones have some MiB.
+MAX_TEXT = 256 * 2**20
 
 _HEADER = ("tree", "version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx",
            "objective", "average_output", "feature_names", "feature_infos")
@@ -75,7 +77,15 @@ def pack(text: str) -> bytes:
 
 def unpack(data: bytes, *, source: str) -> str:
     """Undo :func:`pack`. Raises :class:`ModelSetError` for damaged bytes."""
+    reader = zlib.decompressobj(31)
     try:
-        return gzip.decompress(data).decode()
+        text = reader.decompress(data, MAX_TEXT)
+        if reader.unconsumed_tail:
+            raise ModelSetError(f"{source}: unpacks to more than {MAX_TEXT // 2**20} MiB, which no model of ours does.")
+        if not reader.eof or reader.unused_data:
+            raise EOFError("cut off" if not reader.eof else "bytes after its end")
+        return text.decode()
+    except ModelSetError:
+        raise
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ModelSetError(f"{source}: not a gzipped text model ({error}).") from None

@@ -56,9 +56,13 @@ def steepness(objective: str, source: str) -> float:
         return float("nan")
     options = dict(word.partition(":")[::2] for word in words[1:])
     try:
-        return float(options.get("sigmoid", "1"))
+        value = float(options.get("sigmoid", "1"))
     except ValueError:
         raise ModelSetError(f"{source}: objective '{objective}': sigmoid is not a number.") from None
+    if not (value > 0.0 and math.isfinite(value)):
+        raise ModelSetError(f"{source}: objective '{objective}': sigmoid is {value:g}, expected a positive finite "
+                            "number: otherwise no score tells signal.")
+    return value
 
 
 def read_tree(lines: list[str], start: int, n_features: int, source: str) -> tuple[Tree, int]:
@@ -106,6 +110,9 @@ def _check_tree(tree: Tree, n_features: int, where: str) -> None:
     """Refuse what the kernels could not evaluate: they would read astray or never end."""
     if not tree.leaf_value:
         raise ModelSetError(f"{where}: a tree without leaves.")
+    if not all(map(math.isfinite, tree.leaf_value)):
+        bad = next(value for value in tree.leaf_value if not math.isfinite(value))
+        raise ModelSetError(f"{where}: leaf_value: got {bad}, expected finite numbers.")
     children = sorted(tree.left_child + tree.right_child)
     n = len(tree.threshold)
     if children != [*range(-n - 1, 0), *range(1, n)] and n > 0:

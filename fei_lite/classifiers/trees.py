@@ -97,7 +97,7 @@ def parse_trees(text: str, *, source: str) -> TreeModel:
     lines = text.splitlines()
     header, n = read_header(lines, source)
     names = tuple(header["feature_names"].split())
-    if len(names) != int(header["max_feature_idx"]) + 1:
+    if header["max_feature_idx"].strip() != str(len(names) - 1):
         raise ModelSetError(f"{source}: {len(names)} feature names, but max_feature_idx is "
                             f"{header['max_feature_idx']}; the model is damaged.")
     trees: list[Tree] = []

@@ -163,6 +163,7 @@ def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChan
         raise ModelSetError(f"the tag classifier: {fitted.reason}. Give more events.")
     (folder / "models").mkdir(parents=True)
     for entry in models.manifest["channels"].values():
+        (folder / entry["file"]).parent.mkdir(exist_ok=True)
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
                if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb")}

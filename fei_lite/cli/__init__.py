@@ -1,6 +1,7 @@
 """The command line: it parses, calls the library and prints. Nothing else.
 
-Exit codes: 0 done, 1 findings, 2 wrong use, 130 and 143 interrupted. Results go to stdout or
+Exit codes: 0 done, 1 findings, 2 wrong use, 128 and the number of the signal interrupted
+(130 Ctrl-C, 143 SIGTERM, 129 a closed terminal, 131 SIGQUIT). Results go to stdout or
 ``--output``, talk and progress bars to stderr.
 """
 
@@ -10,8 +11,10 @@ import argparse
 import signal
 import sys
 import threading
+import time
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
 
@@ -50,27 +53,47 @@ def _current_options(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(number)
+#: Signals that end a command like Ctrl-C: of job schedulers and time limits, of a closed terminal, and Ctrl-Backslash.
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
+#: A closed terminal sends SIGHUP twice, and schedulers repeat SIGTERM: not while the first one cleans up (s).
+_CLEANING = 10.0
 
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Clean up on SIGTERM as on Ctrl-C: job schedulers and time limits send it."""
+    """Clean up on SIGTERM, SIGHUP and SIGQUIT as on Ctrl-C. What is ignored (by nohup) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    last = -_CLEANING
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() - last > _CLEANING:
+            last = time.monotonic()
+            raise KeyboardInterrupt(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _ENDING
+              if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _warning_text(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+                  line: str | None = None) -> str:
+    """A warning as a line; those of other packages with their place."""
+    place = "" if "fei_lite" in filename else f"{category.__name__}, {filename}:{lineno}: "
+    return f"fei-lite: {place}{message}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     from fei_lite.errors import FeiLiteError
 
+    warnings.formatwarning = _warning_text
     options = build_parser().parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
     try:
         with _termination_as_interrupt():
@@ -79,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fei-lite {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        print(f"fei-lite {options.command}: interrupted; no half-written file was left.", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print(f"fei-lite {options.command}: interrupted; no half-written file was left.", file=sys.stderr)
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         return 0

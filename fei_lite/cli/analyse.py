@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fei_lite.analyses.analysis import Result
     from fei_lite.analyses.output import Published
 
+#: Files of the results.
+_RESULTS = ("cutflow.json", "histograms.json", "density.json", "cutflow.txt", "ntuple.parquet", "workspace.json",
+            "candidates.parquet", "values.parquet")
+
 HELP = "run an analysis from the Btag to a workspace"
 
 
@@ -55,10 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.analysis import analyse
     from fei_lite.analyses.candidate_files import Clock, Setup, candidate_files, merge_candidates, read_candidates
     from fei_lite.analyses.folders import load_analysis
+    from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.output import read_classifiers, write_results
+    from fei_lite.outputs import refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
     from fei_lite.statistics.workspaces import published_templates, save_workspace
 
+    for name in (*_RESULTS, *(f"candidates/{path.stem}.parquet" for path in arguments.inputs if not is_ntuple(path))):
+        refuse_inputs(arguments.output / name, [*arguments.inputs, arguments.recipe, arguments.systematics,
+                                                arguments.compare])
     analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
     setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output

@@ -81,7 +81,7 @@ def _boost(arguments: argparse.Namespace) -> int:
 
     command = (f"fei-lite enrich count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
                f"fei-lite enrich boost --set {arguments.channel_set}")
-    with atomic_output(arguments.output, force=arguments.force) as temporary:
+    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts]) as temporary:
         data, rates = find_boosts(load_channel_set(arguments.channel_set), read_counts(arguments.counts),
                                   command=command)
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

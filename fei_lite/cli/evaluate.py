@@ -64,8 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite evaluate``."""
     from fei_lite.errors import FeiLiteError
-    from fei_lite.outputs import atomic_output
+    from fei_lite.outputs import atomic_output, refuse_inputs
 
+    inputs = [*arguments.btags, arguments.simulation, *(arguments.events or ()), *(arguments.reconstructible or ())]
+    for output in (arguments.output, arguments.figure):
+        if output is not None:
+            refuse_inputs(output, inputs)
     accounted = True
     if arguments.simulation is not None:
         if len(arguments.btags) > 1:
@@ -93,6 +97,8 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     found = evaluate_file(arguments.btags[0], working_points=arguments.working_points or WORKING_POINTS)
     text = (json.dumps(found.to_json(), indent=1) if arguments.format == "json"
             else evaluation_table(found, channels=arguments.channels))
+    for note in found.notes:
+        print(note, file=sys.stderr)
     return text, found.every_event_accounted_for
 
 
@@ -110,6 +116,8 @@ def _compare(arguments: argparse.Namespace) -> str:
             arguments.btags, choose=arguments.choose, purities=arguments.purities or PURITIES,
             replicas=arguments.replicas, seed=arguments.seed, events=arguments.reconstructible,
             given_bb=arguments.given_bb, progress=lambda n: bar.update(n - bar.n))
+    for note in comparison.notes:
+        print(note, file=sys.stderr)
     if arguments.figure is not None:
         from fei_lite.plots.performance import draw_comparison
 

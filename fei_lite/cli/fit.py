@@ -46,11 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from fei_lite.outputs import atomic_output
+    from fei_lite.outputs import atomic_output, refuse_inputs
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import check_limit_options, upper_limit
     from fei_lite.statistics.workspaces import open_likelihood
 
+    if arguments.output is not None:
+        refuse_inputs(arguments.output, [arguments.workspace])
     check_limit_options(arguments.level, arguments.toys)
     likelihood = open_likelihood(arguments.workspace, poi=arguments.poi, measurement=arguments.measurement)
     undefined: dict[str, str] = {}
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         print(text)
     else:
-        with atomic_output(arguments.output, force=arguments.force) as temporary:
+        with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.workspace]) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     return 1 if undefined else 0
 

@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         totals = tag_files(
             arguments.inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
             variables=variables, force=arguments.force, workers=arguments.workers, max_events=arguments.max_events,
-            batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance)
+            batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance,
+            notice=lambda text: print(text, file=sys.stderr))
     print(f"{totals.n_events} events read, Btags written to {arguments.output}", file=sys.stderr)
     return 0

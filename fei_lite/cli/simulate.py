@@ -81,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
             keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
             enrich=arguments.enrich,
             response=None if arguments.response is None else load_response(arguments.response),
-            report=advance, selection=arguments.select, reuse=arguments.reuse, settings=arguments.settings)
+            report=advance, selection=arguments.select, reuse=arguments.reuse, settings=arguments.settings,
+            inputs=[arguments.response])
     if arguments.quiet:
         return 0
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "

@@ -1,7 +1,8 @@
 """Train the classifiers of a channel set on simulated events, stage by stage.
 
 An interrupted training goes on where it stopped when the same command is
-given again. Example:
+given again. Exit code 1 if no channel of the B got a classifier: the events are
+too few (these are, for the default set). Example:
 
     fei-lite simulate charged -n 2000 --seed 1 -o charged.root
     fei-lite simulate mixed -n 2000 --seed 2 -o mixed.root
@@ -71,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from fei_lite.channels import load_channel_set
     from fei_lite.training.driver import Settings, train
+    from fei_lite.training.outcome import missing_b_channels
 
     bars: dict[str, tqdm] = {}
 
@@ -96,9 +99,19 @@ def run(arguments: argparse.Namespace) -> int:
         models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
                        tag_classifier_samples=arguments.tag_classifier_events, date=date, settings=settings,
                        report=report)
+    missing = missing_b_channels(models, load_channel_set(settings.channel_set))
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))
-        return 0
+    else:
+        _print_summary(models)
+    if missing:
+        print(f"fei-lite train: {missing}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_summary(models: ModelSet) -> None:
+    """The channels, trained or not, and what was found of the settings."""
     print(f"{'channel':<48} {'signal':>8} {'background':>10} {'trees':>5} {'AUC':>7} {'AUC held out':>18}")
     for identifier, entry in models.manifest["channels"].items():
         training, held = entry["training"], entry["validation"]
@@ -114,7 +127,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{what:<48} no model: {models.manifest[key]}")
     for stage, found in models.manifest.get("search", {}).items():
         print(f"stage {stage}: {found['chosen']}")
-    return 0
 
 
 def _renew(arguments: argparse.Namespace, settings: Settings, date: str,

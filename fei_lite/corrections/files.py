@@ -10,7 +10,7 @@ from typing import Any
 from fei_lite.channels import load_channel_set
 from fei_lite.corrections.factors import CorrectionFactors, derive_factors
 from fei_lite.corrections.samples import Options, control_tags
-from fei_lite.performance.best_tags import B_TYPES, BestTags, Choice, read_best_tags
+from fei_lite.performance.best_tags import B_TYPES, BestTags, Choice, read_best_tags, said
 from fei_lite.performance.origin import nearly_right_tags
 from fei_lite.performance.plain import as_plain
 
@@ -50,6 +50,6 @@ def correct_files(data: Path, simulation: Path, *, events: Sequence[Path] = (), 
 
 def mode_names(tags: BestTags) -> dict[str, str]:
     """Text of each B decay mode by ``"B+ 3"``, from the channel set that the file names."""
-    particles = load_channel_set(str(tags.metadata["channel_set"])).particles
+    particles = load_channel_set(str(said(tags.metadata, "channel_set"))).particles
     return {f"{b_type} {channel.index}": channel.text for b_type in B_TYPES if b_type in particles
             for channel in particles[b_type].channels}

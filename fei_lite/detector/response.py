@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.data_files import parsed_toml, read_text
-from fei_lite.errors import SimulationError, nearest
+from fei_lite.errors import SimulationError, nearest, shortened
 
 Array = NDArray[np.float64]
 
@@ -304,7 +304,7 @@ def parse_response(text: str, *, source: str = "response") -> Response:
 def _section(kind: Any, values: Any, source: str, path: str) -> Any:
     """An object of dataclass ``kind`` from a TOML table."""
     if not isinstance(values, dict):
-        raise SimulationError(f"{source}: {path}: expected a table, got {values!r}.")
+        raise SimulationError(f"{source}: {path}: expected a table, got {shortened(values)}.")
     hints, known = get_type_hints(kind), [f.name for f in fields(kind)]
     dot = f"{path}." if path else ""
     for key in values:
@@ -331,14 +331,14 @@ def _value(hint: Any, value: Any, source: str, path: str) -> Any:
     if (is_list and not isinstance(value, list)) or not numbers or not all(
             isinstance(x, allowed) and not isinstance(x, bool) for x in numbers):
         expected = "a list of numbers" if is_list else "a whole number" if hint is int else "a number"
-        raise SimulationError(f"{where}: expected {expected}, got {value!r}.")
+        raise SimulationError(f"{where}: expected {expected}, got {shortened(value)}.")
     array = np.asarray(numbers, dtype=np.float64)
     key = path.rsplit(".", 1)[1]
     low = -np.inf if key in _SIGNED else 0.0
     high = 1.0 if any(word in key for word in _PROBABILITIES) and not key.endswith("_spread") else np.inf
     if not (np.isfinite(array).all() and (array >= low).all() and (array <= high).all()):
         raise SimulationError(f"{where}: expected {'numbers' if is_list else 'a number'} from {low:g} to {high:g}, "
-                              f"got {value!r}.")
+                              f"got {shortened(value)}.")
     array.setflags(write=False)
     return array if is_list else hint(value)
 

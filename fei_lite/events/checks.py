@@ -149,6 +149,10 @@ def _without_cycles(generated: Jagged, notes: dict[str, int]) -> Jagged:
     return Jagged(generated.offsets, {**generated.columns, "mother": np.where(bad, -1, mother).astype(np.int32)})
 
 
+#: A larger event weight (in absolute value) is an error: beside it the others would be lost in every sum.
+LARGEST_WEIGHT = 1e12
+
+
 def _check_events(events: dict[str, NDArray[Any]], source: str, start: int) -> None:
     for name in ("weight", "beam_p4", "ip", "ip_cov", "bz"):
         bad = ~_finite(events[name])
@@ -156,6 +160,11 @@ def _check_events(events: dict[str, NDArray[Any]], source: str, start: int) -> N
             entry = int(np.flatnonzero(bad)[0])
             raise EventFileError(f"{source}: column '{name}': entry {start + entry}: "
                                  f"found {events[name][entry]}, expected finite numbers.")
+    large = np.abs(events["weight"]) > LARGEST_WEIGHT
+    if large.any():
+        entry = int(np.flatnonzero(large)[0])
+        raise EventFileError(f"{source}: column 'weight': entry {start + entry}: found {events['weight'][entry]:g}, "
+                             f"expected at most {LARGEST_WEIGHT:g}: no sum of weights would know the other events.")
     if len(events["bz"]) and not (events["bz"] != 0).all():
         entry = int(np.flatnonzero(events["bz"] == 0)[0])
         raise EventFileError(f"{source}: column 'bz': entry {start + entry}: found 0 T: "

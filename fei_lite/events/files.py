@@ -1,6 +1,6 @@
 """Event files: writing, checking and reading :class:`EventBatch` in ROOT or Parquet.
 
-The suffix ``.parquet`` chooses Parquet when writing; every other name is ROOT.
+When writing, the suffix chooses: ``.root`` (or none) or ``.parquet``; any other is refused.
 Reading goes by content. Files carry the schema's version and free metadata.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,7 +17,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
+from fei_lite.data_files import json_content, validated
 from fei_lite.errors import EventFileError, nearest
 from fei_lite.events import schema
 from fei_lite.events.batch import EventBatch, Jagged, concatenate
@@ -24,12 +27,14 @@ from fei_lite.events.checks import clean
 from fei_lite.events.layout import Branch, branches, join, split
 from fei_lite.events.parquetio import ParquetSink, ParquetSource
 from fei_lite.events.rootio import RootSink, RootSource
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, check_suffix
 
 PathLike = str | os.PathLike[str]
 
 #: Events per basket (ROOT) or row group (Parquet): some 20 MB, the default batch of the readers.
 BASKET = 2000
+#: What an event file may be called.
+SUFFIXES = (".root", ".parquet", "")
 
 _Read = dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]
 
@@ -43,15 +48,17 @@ class EventWriter:
         with EventWriter("events.root", metadata={"process": "charged"}) as writer:
             writer.write(batch)
 
+    ``inputs`` are files that are read meanwhile: none of them is overwritten.
     Batches of any size are gathered into baskets of 2000 events. A file either
     has generated particles or not: its first batch decides.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False,
+    def __init__(self, path: PathLike, *, force: bool = False, inputs: Sequence[PathLike] = (),
                  metadata: Mapping[str, str | int | float] | None = None) -> None:
+        check_suffix(path, SUFFIXES)
         self.path = path
         self.n_events = 0
-        self._force = force
+        self._force, self._inputs = force, tuple(inputs)
         self._metadata = json.dumps({"schema_version": schema.VERSION, "metadata": dict(metadata or {})})
         self._session = self._writing()
         self._sink: RootSink | ParquetSink | None = None
@@ -60,7 +67,7 @@ class EventWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with atomic_output(self.path, force=self._force) as self._temporary:
+        with atomic_output(self.path, force=self._force, inputs=self._inputs) as self._temporary:
             try:
                 yield
                 self._flush(everything=True)
@@ -115,6 +122,13 @@ class EventWriter:
         self.n_events += batch.n_events
 
 
+class _Said(BaseModel):
+    """The metadata of a file."""
+
+    schema_version: int
+    metadata: dict[str, str | int | float]
+
+
 @dataclass(frozen=True)
 class EventFile:
     """What an event file says about itself: number of events, schema version, metadata, truth or not."""
@@ -127,8 +141,10 @@ class EventFile:
 
 
 def is_parquet(path: PathLike) -> bool:
-    """Whether the file begins like Parquet (False if it cannot be read)."""
+    """Whether the file begins like Parquet (False if it cannot be read, or is no regular file)."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            return False
         with open(path, "rb") as file:
             return file.read(4) == b"PAR1"
     except OSError:
@@ -145,12 +161,10 @@ def _version(source: RootSource | ParquetSource) -> tuple[int, dict[str, str | i
     expected = f"expected schema version {schema.VERSION}"
     if source.metadata is None:
         raise EventFileError(f"{source.path}: not an event file of fei-lite: found no schema version, {expected}.")
-    try:
-        stored = json.loads(source.metadata)
-        version, metadata = int(stored["schema_version"]), dict(stored["metadata"])
-    except (ValueError, KeyError, TypeError):
-        raise EventFileError(f"{source.path}: metadata unreadable: found {source.metadata[:80]!r}, "
-                             f"{expected}.") from None
+    where = f"{source.path}: metadata unreadable: found {source.metadata[:80]!r}, {expected}"
+    stored = validated(json_content(source.metadata, where=where, error=EventFileError), _Said, where=where,
+                       error=EventFileError)
+    version, metadata = stored.schema_version, stored.metadata
     if version != schema.VERSION:
         raise EventFileError(f"{source.path}: found schema version {version}, {expected}. "
                              "Make the file again with this version of fei-lite, or read it with the one that made it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import EventFileError
+from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events.batch import offsets_of
 from fei_lite.events.layout import Branch, branches
 
@@ -26,12 +26,15 @@ def damage_reported(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
 
     try:
         yield
-    except EventFileError:
+    except FeiLiteError:
         raise
     except FileNotFoundError:
         raise EventFileError(f"{path}: no such file.") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
-        detail = str(error).splitlines()[0][:200]
+    except MemoryError:
+        raise EventFileError(f"{path}: {doing} asked for more memory than there is: the file is damaged, or the "
+                             "batches are too large.") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise EventFileError(f"{path}: damaged, truncated or not Parquet: {doing} failed ({detail}). "
                              "Copy or make the file again.") from error
 
@@ -67,6 +70,14 @@ class ParquetSink:
         self._writer.close()
 
 
+def check_unique(path: str | os.PathLike[str], names: Sequence[str]) -> None:
+    """Raise :class:`EventFileError` for a column that a file has twice: either could be meant."""
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise EventFileError(f"{path}: the column{'s' if len(twice) > 1 else ''} {', '.join(twice[:5])} stand"
+                             f"{'' if len(twice) > 1 else 's'} twice in it. Make the file again.")
+
+
 def _kind(arrow_type: Any) -> Kind | None:
     import pyarrow as pa
 
@@ -87,6 +98,7 @@ class ParquetSource:
         with damage_reported(path, "opening it"):
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             arrow = self._file.schema_arrow
+            check_unique(path, arrow.names)
             self.n_events = self._file.metadata.num_rows
             self.kinds = {field.name: _kind(field.type) for field in arrow}
             self.type_names = {field.name: str(field.type) for field in arrow}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import EventBatch
-from fei_lite.events.reading import count_events, open_events
+from fei_lite.events.files import is_parquet
+from fei_lite.events.reading import describe, open_events
+from fei_lite.events.rootio import check_root_bytes
+from fei_lite.events.same_events import DistinctFiles
 
 #: Events of a batch: large enough to fill the kernels, small enough for memory.
 BATCH_SIZE = 2000
+#: Up to so many files are opened and counted before the first event; of more, each when its turn comes.
+COUNTED_FIRST = 64
 
 
 @dataclass(frozen=True)
@@ -24,22 +31,97 @@ class EntryRange:
     first_entry: int
 
 
+class EntryRanges(Sequence[EntryRange]):
+    """Ranges of entries of event files, in order; a file is opened and counted when the first of its ranges is needed.
+
+    ``len()``, and an index from the end, count all files. See :func:`entry_ranges`.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, batch_size: int, max_events: int | None, distinct: bool) -> None:
+        self._paths = [Path(path) for path in paths]
+        self._batch_size, self._max_events = batch_size, max_events
+        self._ranges: list[EntryRange] = []
+        self._counted, self._n_events = 0, 0
+        self._distinct = DistinctFiles() if distinct else None
+        self._bytes = [_first_look(path, self._distinct) for path in self._paths]
+
+    def _count_next(self) -> bool:
+        """Count another file; False if there is none, or enough events are there."""
+        if self._counted == len(self._paths) or self._n_events == self._max_events:
+            return False
+        path = self._paths[self._counted]
+        n, origin = describe(path)
+        if self._distinct is not None:
+            self._distinct.add(path, origin)
+        if self._max_events is not None:
+            n = min(n, self._max_events - self._n_events)
+        self._ranges += [EntryRange(path, start, min(start + self._batch_size, n), self._n_events + start)
+                         for start in range(0, n, self._batch_size)]
+        self._counted += 1
+        self._n_events += n
+        return True
+
+    def count(self, value: object = None) -> int:
+        """Open and count all files; returns the number of their events (of ranges equal to ``value``, if given)."""
+        while self._count_next():
+            pass
+        return self._n_events if value is None else self._ranges.count(value)  # type: ignore[arg-type]
+
+    @property
+    def expected_events(self) -> int:
+        """Events of all files; while some are not counted, in proportion to the bytes of those that are."""
+        read = sum(self._bytes[:self._counted])
+        n = self._n_events
+        if self._counted < len(self._paths) and read:
+            n = round(n * sum(self._bytes) / read)
+        return n if self._max_events is None else min(n, self._max_events)
+
+    def __iter__(self) -> Iterator[EntryRange]:
+        i = 0
+        while i < len(self._ranges) or self._count_next():
+            if i < len(self._ranges):
+                yield self._ranges[i]
+                i += 1
+
+    def __len__(self) -> int:
+        self.count()
+        return len(self._ranges)
+
+    @overload
+    def __getitem__(self, index: int) -> EntryRange: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[EntryRange]: ...
+
+    def __getitem__(self, index: int | slice) -> EntryRange | list[EntryRange]:
+        self.count()
+        return self._ranges[index]
+
+
+def _first_look(path: Path, distinct: DistinctFiles | None) -> int:
+    """The size of a file that is there, begins like an event file, and was not given before."""
+    if not is_parquet(path):
+        check_root_bytes(path)
+    if distinct is not None:
+        distinct.add_path(path)
+    return os.stat(path).st_size
+
+
 def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
-                 max_events: int | None = None) -> list[EntryRange]:
-    """Cut event files into ranges of at most ``batch_size`` entries; the first ``max_events`` of all."""
+                 max_events: int | None = None, distinct: bool = True) -> EntryRanges:
+    """Cut event files into ranges of at most ``batch_size`` entries; the first ``max_events`` of all.
+
+    Every file is looked at now: that it is there and begins like an event file. Up to
+    :data:`COUNTED_FIRST` files are opened and counted as well, which takes some 30 ms each; of more
+    files each is opened when its turn comes. Raises :class:`EventFileError`, also for the same events twice
+    (unless ``distinct`` is False: a benchmark may take them again).
+    """
     for name, value in (("batch size", batch_size), ("number of events", max_events)):
         if value is not None and value < 1:
             raise FeiLiteError(f"{name}: got {value}, expected 1 or more.")
-    ranges: list[EntryRange] = []
-    total = 0
-    for path in paths:
-        n = count_events(path)
-        if max_events is not None:
-            n = min(n, max_events - total)
-        for start in range(0, n, batch_size):
-            stop = min(start + batch_size, n)
-            ranges.append(EntryRange(Path(path), start, stop, total + start))
-        total += n
+    ranges = EntryRanges(paths, batch_size=batch_size, max_events=max_events, distinct=distinct)
+    if len(paths) <= COUNTED_FIRST:
+        ranges.count()
     return ranges
 
 

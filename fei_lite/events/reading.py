@@ -9,7 +9,7 @@ from functools import cached_property
 from fei_lite.events import files
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike
-from fei_lite.events.formats import EventFormat, format_of
+from fei_lite.events.formats import EventFormat, FeiLiteFormat, format_of
 
 
 def count_events(path: PathLike) -> int:
@@ -20,6 +20,15 @@ def count_events(path: PathLike) -> int:
 def origin_of(path: PathLike) -> dict[str, str | int | float]:
     """What an event file says about how it was made (process, seed ...); empty for mDST files."""
     return format_of(path).origin(path)
+
+
+def describe(path: PathLike) -> tuple[int, dict[str, str | int | float]]:
+    """:func:`count_events` and :func:`origin_of` of a file of any format, opening it as seldom as can be."""
+    known = format_of(path)
+    if isinstance(known, FeiLiteFormat):
+        found = files.inspect_events(path)
+        return found.n_events, found.metadata
+    return known.count(path), known.origin(path)
 
 
 class EventFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import EventFileError, nearest
+from fei_lite.errors import EventFileError, FeiLiteError, nearest
 from fei_lite.events import schema
+from fei_lite.events.checksums import CHECKSUMS, Checksums, Values, part
 from fei_lite.events.layout import Branch, branches
 
 TREE = "events"
@@ -26,13 +28,16 @@ Kind = tuple[bool, np.dtype]
 def check_root_bytes(path: str | os.PathLike[str]) -> None:
     """Raise :class:`EventFileError` unless the file exists, is ROOT and is as long as it says."""
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise EventFileError(f"{path}: not a regular file. Name a file.")
+        size = status.st_size
         with open(path, "rb") as file:
             head = file.read(20)
     except FileNotFoundError:
         raise EventFileError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise EventFileError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        raise EventFileError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if size == 0:
         raise EventFileError(f"{path}: the file is empty (0 bytes); it was probably never finished.")
     if head[:4] != b"root":
@@ -49,8 +54,11 @@ def damage_reported(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
     """Turn whatever uproot raises on damaged bytes into an :class:`EventFileError`."""
     try:
         yield
-    except (EventFileError, MemoryError):
+    except FeiLiteError:
         raise
+    except MemoryError:
+        raise EventFileError(f"{path}: {doing} asked for more memory than there is: the file is damaged, or the "
+                             "batches are too large.") from None
     except Exception as error:  # struct, zlib, lz4, zstd, index and uproot's own errors all occur
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise EventFileError(f"{path}: damaged: {doing} failed ({detail}). Copy or make the file again.") from error
@@ -120,6 +128,8 @@ class RootSink:
         # LZ4: a fifth larger than ZSTD, four times as fast to write, twice as fast to read
         self._file = uproot.recreate(path, compression=uproot.LZ4(1), initial_directory_bytes=4096)
         self._file[METADATA] = metadata
+        self._checksums = Checksums(edges=[0], sums={}, texts={})
+        self._checksums.add_text(METADATA, metadata)
         types: dict[str, Any] = {b.name: b.dtype for b in branches("events")}
         types |= {name: self._record(name, np.zeros(1, dtype=np.int64), {}).type.content for name in lists}
         self._tree = self._file.mktree(TREE, types, title=f"fei-lite events, schema {schema.VERSION}")
@@ -139,9 +149,14 @@ class RootSink:
         """Append events: event-level branches and, per list, offsets and branches."""
         records = {name: self._record(name, offsets, arrays) for name, (offsets, arrays) in lists.items()}
         self._tree.extend({**events, **records})
+        numbers: dict[str, Values] = {name: (None, values) for name, values in events.items()}
+        numbers |= {b.name: (offsets, columns[b.name]) for name, (offsets, columns) in lists.items()
+                    for b in branches(name)}
+        self._checksums.add(len(next(iter(events.values()))), numbers)
 
     def close(self) -> None:
         """Finish the file."""
+        self._file[CHECKSUMS] = self._checksums.text()
         self._file.close()
 
 
@@ -158,6 +173,9 @@ class RootSource:
                 self.kinds = {b.name: kind_of(b) for b in self._tree.branches}
                 self.type_names = {b.name: str(b.typename) for b in self._tree.branches}
                 self.metadata = str(self._file[METADATA]) if METADATA in self._file else None
+                self._checksums = Checksums.read(self._file, path, self.n_events)
+            if self._checksums is not None:
+                self._checksums.check_text(path, METADATA, self.metadata or "")
         except BaseException:
             self._file.close()
             raise
@@ -170,9 +188,19 @@ class RootSource:
 
     def read(self, wanted: tuple[Branch, ...], start: int, stop: int
              ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]:
-        """(offsets, values) of each branch for entries ``start`` to ``stop``; offsets None if not jagged."""
+        """(offsets, values) of each branch for entries ``start`` to ``stop``; offsets None if not jagged.
+
+        Whole baskets are read, as ROOT does anyway, and compared with their checksums if the file has them.
+        """
+        sums = self._checksums
+        first, last = (start, stop) if sums is None else sums.whole(start, stop)
         with damage_reported(self.path, f"reading entries {start} to {stop}"):
-            arrays = self._tree.arrays([b.name for b in wanted], entry_start=start, entry_stop=stop,
+            arrays = self._tree.arrays([b.name for b in wanted], entry_start=first, entry_stop=last,
                                        library="ak", how=dict, array_cache=None)
-            return {b.name: flat(arrays[b.name]) if b.list != "events"
-                    else (None, np.asarray(arrays[b.name].layout.data)) for b in wanted}
+            found: dict[str, Values] = {b.name: flat(arrays[b.name]) if b.list != "events"
+                                        else (None, np.asarray(arrays[b.name].layout.data)) for b in wanted}
+            if sums is not None:
+                sums.check(self.path, first, last, found)
+        if (first, last) == (start, stop):
+            return found
+        return {name: part(*values, start - first, stop - first) for name, values in found.items()}

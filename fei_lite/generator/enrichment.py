@@ -15,16 +15,18 @@ serve another one as well.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, StringConstraints
 
+from fei_lite.data_files import read_json
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.generator.decay_table import belle2_table, fragments, require_modes, table_hash
@@ -36,6 +38,21 @@ from fei_lite.generator.settings import DEFAULT_SETTINGS
 
 #: Share of events in which both B's are generic: bounds the weights.
 GENERIC_SHARE = 0.3
+
+
+_Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+#: Boosts as :func:`packed` writes them; the lengths stay below what a decay table has.
+_Boosts = Annotated[str, StringConstraints(pattern=r"^(-|-?[0-9]{1,2})x[0-9]{1,4}( (-|-?[0-9]{1,2})x[0-9]{1,4})*$")]
+
+
+class _Content(BaseModel):
+    """An enrichment as a file; what else it says of its origin is free."""
+
+    name: str
+    table: str
+    boosts: dict[_Code, _Boosts]
+    decays: dict[_Code, _Boosts]
+    keep: dict[_Code, dict[_Code, Annotated[float, Field(ge=0.0, le=1.0)]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +85,20 @@ def load_enrichment(name: str) -> Enrichment:
                        if item.name.startswith("enrichment_") and item.name.endswith(".json"))
         raise SimulationError(f"no enrichment '{name}': expected one of {', '.join(known)}, or a .json file of "
                               "fei-lite enrich.")
-    data = json.loads(path.read_text())
-    if data["table"] != table_hash():
-        raise SimulationError(f"{path}: measured for the decay table {data['table']}, the installed decaylanguage "
+    data = read_json(path, _Content, error=SimulationError)
+    if data.table != table_hash():
+        raise SimulationError(f"{path}: measured for the decay table {data.table}, the installed decaylanguage "
                               f"ships {table_hash()}; run fei-lite enrich.")
-    boosts, decays = ({int(code): unpacked(text) for code, text in data[part].items()} for part in ("boosts", "decays"))
+    boosts, decays = ({int(code): unpacked(text) for code, text in part.items()} for part in (data.boosts, data.decays))
     for code, values in (*boosts.items(), *decays.items()):
         expected = len(require_modes(belle2_table(), code))
         if len(values) != expected:
             raise SimulationError(f"{path}: boosts of {code}: got {len(values)}, expected {expected}, one per mode.")
+        if not any(values):
+            raise SimulationError(f"{path}: boosts of {code}: all are 0: no decay is left.")
     keep = {int(code): {int(mode): float(share) for mode, share in found.items()}
-            for code, found in data["keep"].items()}
-    return Enrichment(data["name"], boosts, keep, decays)
+            for code, found in data.keep.items()}
+    return Enrichment(data.name, boosts, keep, decays)
 
 
 def packed(boosts: Sequence[float]) -> str:

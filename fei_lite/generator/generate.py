@@ -30,7 +30,7 @@ from fei_lite.generator.matrix_elements.book import TAU, Book, generic_book, sig
 from fei_lite.generator.matrix_elements.inclusive import system_masses, with_systems
 from fei_lite.generator.matrix_elements.redraw import redrawn, redrawn_pairs
 from fei_lite.generator.pair_sources import UPSILON_SETTINGS, generic_pair, mixing_times, start_pairs
-from fei_lite.generator.processes import Process, find_process
+from fei_lite.generator.processes import Process, check_seed, find_process, run_number
 from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabel
 from fei_lite.generator.records import blocks, retimed
 from fei_lite.generator.records import chosen as events_of
@@ -79,6 +79,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     Raises :class:`SimulationError`.
     """
     chosen = find_process(process)
+    check_seed(seed)
     if n < 0:
         raise SimulationError(f"number of events: got {n}, expected 0 or more.")
     if (process == "signal") != (dec_file is not None):
@@ -89,6 +90,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
+    run = run_number(process, seed, "" if signal is None else Path(signal.place).stem)
     model_rng = np.random.default_rng([seed, 4])
     generator, groups, book = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]),
                                        signal=signal, enrichment=enrichment, settings=settings or load_settings())
@@ -101,6 +103,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
             records = redrawn(records, book, model_rng, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies,
                                      mixes=signal is None or signal.mixes)
+            batch.events["run"][:] = run
             if enrichment is not None:
                 batch.events["weight"] = (groups[chosen.code].weights(records["pdg"][b_rows(records)])
                                           * decay_weights(records, enrichment))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 
 from fei_lite.errors import SimulationError, nearest
@@ -46,6 +47,34 @@ def find_process(name: str) -> Process:
         raise SimulationError(f"unknown process '{name}': expected one of {', '.join(PROCESSES)}."
                               f"{nearest(name, PROCESSES)}")
     return PROCESSES[name]
+
+
+#: Seeds run from 0 to one less than this: Pythia has 900 000 000 of them, and each gives another sequence.
+SEEDS = 900_000_000
+
+
+def check_seed(seed: int) -> int:
+    """The seed, if Pythia has one of its own for it; :class:`SimulationError` otherwise.
+
+    Pythia's ``Random:seed`` goes from 1 to 900 000 000 (0 is the time, a negative one the default), which its
+    generator (Marsaglia, Zaman and Tsang) maps one to one onto starting points; ours is one less. Larger ones
+    would have to share.
+    """
+    if not 0 <= seed < SEEDS:
+        raise SimulationError(f"seed: got {seed}, expected 0 to {SEEDS - 1}: Pythia has no others, and two seeds that "
+                              "share one would give the same events.")
+    return seed
+
+
+def run_number(process: str, seed: int, decay_file: str = "") -> int:
+    """The run of simulated events, 1 to 2^31 - 1: the same for the same process, seed and decay file (its stem).
+
+    With the event number it is a key: files of other events have other runs, but for one pair in 2^31.
+
+    >>> run_number("charged", 1), run_number("charged", 2)
+    (1817072528, 1197670477)
+    """
+    return zlib.crc32(f"{process} {seed} {decay_file}".encode()) % (2**31 - 1) + 1
 
 
 def events_in(name: str, luminosity: float) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import SimulationError
 from fei_lite.generator.decay_table import DecayTable, Finding, Mode, belle2_table, is_parton
+from fei_lite.generator.processes import check_seed
 
 #: Stable for the generator: they fly into the detector.
 STABLE = (11, 13, 22, 130, 211, 321, 2112, 2212)
@@ -78,13 +79,13 @@ class Generator:
 def new_pythia(*, seed: int, settings: Iterable[str] = (), table: DecayTable | None = None) -> Generator:
     """A Pythia with the decay table in it; not yet initialised.
 
-    ``seed`` is taken modulo Pythia's range (1 to 900 000 000).
+    ``seed``: 0 to 899 999 999, see :func:`~fei_lite.generator.processes.check_seed`.
     """
     import pythia8mc
 
     pythia = pythia8mc.Pythia("", False)
     table = belle2_table() if table is None else table
-    for line in (*_SETTINGS, "Random:setSeed = on", f"Random:seed = {seed % 900_000_000 + 1}", *settings):
+    for line in (*_SETTINGS, "Random:setSeed = on", f"Random:seed = {check_seed(seed) + 1}", *settings):
         read(pythia, line)
     findings = list(table.findings)
     products = {abs(c) for modes in table.modes.values() for mode in modes for c in mode.products}

@@ -2,7 +2,8 @@
 
 ``fastmath`` stays off: it deletes ``isnan``, and undefined is NaN here.
 Compiled code is cached beside the package or in ``NUMBA_CACHE_DIR``, which
-several processes may fill at once; ``FEI_LITE_JIT_CACHE=0`` switches the cache
+several processes may fill at once (elsewhere where neither can be written to:
+:func:`~fei_lite.kernels.cache.find_place`); ``FEI_LITE_JIT_CACHE=0`` switches the cache
 off.
 """
 
@@ -14,11 +15,11 @@ from typing import TypeVar
 
 import numba
 
-from fei_lite.kernels.cache import make_safe
+from fei_lite.kernels.cache import find_place, make_safe
 
 F = TypeVar("F", bound=Callable[..., object])
 
-CACHE = os.environ.get("FEI_LITE_JIT_CACHE", "1") != "0"
+CACHE = os.environ.get("FEI_LITE_JIT_CACHE", "1") != "0" and (bool(numba.config.DISABLE_JIT) or find_place())
 
 
 def kernel(function: F) -> F:

@@ -116,6 +116,10 @@ class TagPieces:
 
     def add(self, piece: Mapping[str, NDArray[Any]]) -> None:
         """Add the candidates of a piece: columns of a Btag file, with ``best``; isSignal and mcPDG if known."""
+        # as in fei_lite.tagging.best: a candidate of undefined Mbc or probability is never the best
+        usable = np.isfinite(piece["Mbc"]) & np.isfinite(piece["SignalProbability"])
+        if not usable.all():
+            piece = {name: values[usable] for name, values in piece.items()}
         first, self._last = first_rows(piece, self.choose, self._last)
         names = {**_COLUMNS, **{f: name for f, name in _TRUTH.items() if name in piece}}
         if self.given_bb and _GIVEN_BB in piece:
@@ -168,6 +172,14 @@ def first_rows(piece: Mapping[str, NDArray[Any]], choose: Choice,
     return np.sort(first[fresh]), np.union1d(ending, last)[-2:]
 
 
+def said(metadata: Mapping[str, Any], key: str, where: PathLike = "Btags") -> Any:
+    """What a Btag file says under ``key``; :class:`EventFileError` if nothing."""
+    if metadata.get(key) is None:
+        raise EventFileError(f"{where}: the Btag file's metadata has no '{key}'."
+                             f"{nearest(key, {k for k in metadata if k != key})}")
+    return metadata[key]
+
+
 def _assemble(found: Mapping[str, NDArray[Any] | None], events: Sums, of_b_type: dict[str, Sums],
               listed: dict[str, Sums], metadata: dict[str, Any]) -> BestTags:
     n = 0 if found["entry"] is None else len(found["entry"])
@@ -188,16 +200,21 @@ def _assemble(found: Mapping[str, NDArray[Any] | None], events: Sums, of_b_type:
 def _events(metadata: Mapping[str, Any], where: PathLike) -> tuple[Sums, dict[str, Sums]]:
     """All events, and those of each B type's event type."""
     for key in ("n_events", "sum_of_weights", "sum_of_squared_weights", "event_types"):
-        if key not in metadata:
+        if metadata.get(key) is None:
             raise EventFileError(f"{where}: the Btag file's metadata has no '{key}': it is not complete."
-                                 f"{nearest(key, metadata)}")
+                                 f"{nearest(key, {k for k in metadata if k != key})}")
     everything = Sums(int(metadata["n_events"]), float(metadata["sum_of_weights"]),
                       float(metadata["sum_of_squared_weights"]))
+    if everything.n and not everything.weight > 0.0:
+        raise EventFileError(f"{where}: the weights of its {everything.n} events sum to {everything.weight:g}, "
+                             "expected a positive sum: no efficiency is defined.")
     of_b_type = {}
     for b_type, (_, event_type) in B_TYPES.items():
         if row := metadata["event_types"].get(event_type):
             # files of earlier versions lack the squares per type: as large, for their weight, as those of all events
-            part = float(row["sum_of_weights"]) / everything.weight if everything.weight > 0.0 else 0.0
-            of_b_type[b_type] = Sums(int(row["n_events"]), float(row["sum_of_weights"]),
-                                     float(row.get("sum_of_squared_weights", everything.squares * part)))
+            weight = float(said(row, "sum_of_weights", where))
+            part = weight / everything.weight if everything.weight > 0.0 else 0.0
+            of_b_type[b_type] = Sums(int(row["n_events"]), weight,
+                                     float(everything.squares * part if row.get("sum_of_squared_weights") is None
+                                           else row["sum_of_squared_weights"]))
     return everything, of_b_type

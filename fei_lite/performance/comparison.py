@@ -68,7 +68,8 @@ class SetOfBType:
 class Comparison:
     """Model sets on the same events, by B type of Btag and name of the set; the first is the baseline.
 
-    ``origin``: by set, what its Btag file says of the models and the event files.
+    ``origin``: by set, what its Btag file says of the models and the event files; ``notes``: sentences on what
+    could not be checked.
     """
 
     baseline: str
@@ -76,6 +77,7 @@ class Comparison:
     sets: dict[str, dict[str, SetOfBType]]
     replicas: int
     origin: dict[str, dict[str, Any]]
+    notes: tuple[str, ...] = ()
 
 
 def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PURITIES, replicas: int = 400,
@@ -87,7 +89,7 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
     for purity in purities:
         if not 0.0 < purity < 1.0:
             raise FeiLiteError(f"purity {purity}: expected a number between 0 and 1.")
-    check_same_events(sets)
+    notes = check_same_events(sets)
     first = next(iter(sets))
     b_types = list(sets[first].events_of_b_type)
     entries = np.unique(np.concatenate([tags.entry for tags in sets.values()]))
@@ -101,7 +103,7 @@ def compare_sets(sets: Mapping[str, BestTags], *, purities: Sequence[float] = PU
                        for name, tags in sets.items()}
               for b_type in b_types}
     return Comparison(first, {b_type: sets[first].events_of_b_type[b_type] for b_type in b_types}, result, replicas,
-                      {name: _origin(tags) for name, tags in sets.items()})
+                      {name: _origin(tags) for name, tags in sets.items()}, tuple(notes))
 
 
 def _origin(tags: BestTags) -> dict[str, Any]:
@@ -113,10 +115,21 @@ def _origin(tags: BestTags) -> dict[str, Any]:
         | {"inputs": files}
 
 
-def check_same_events(sets: Mapping[str, BestTags]) -> None:
-    """Raise :class:`FeiLiteError` unless all files are of the same events, as far as they tell."""
+def check_same_events(sets: Mapping[str, BestTags]) -> list[str]:
+    """Raise :class:`FeiLiteError` unless all files are of the same events.
+
+    Files of ``fei-lite reconstruct`` hold a digest of the events
+    (:func:`fei_lite.events.same_events.digest_of`). Where an older one has none, numbers of events,
+    sums of weights and event numbers are compared, and a sentence that says so is returned.
+    """
+    notes = [f"{name}: made by an earlier version, it does not say of which events: only their numbers were compared."
+             for name, tags in sets.items() if not _digest(tags)]
     (first, reference), *others = sets.items()
     for name, tags in others:
+        if _digest(tags) and _digest(reference) and _digest(tags) != _digest(reference):
+            raise FeiLiteError(f"{name} and {first} are of different events: the digest of the events is "
+                               f"{_digest(tags)} and {_digest(reference)}. Reconstruct the same files, in the same "
+                               "order, with both sets.")
         for key, mine in _sums(tags).items():
             if mine != (theirs := _sums(reference)[key]):
                 raise FeiLiteError(f"{name} and {first} are of different events: {key} is {mine} and {theirs}. "
@@ -125,6 +138,11 @@ def check_same_events(sets: Mapping[str, BestTags]) -> None:
         if np.any(tags.event[here] != reference.event[there]):
             raise FeiLiteError(f"{name} and {first} are of different events: the event numbers of the same entries "
                                "differ. Reconstruct the same files, in the same order, with both sets.")
+    return notes
+
+
+def _digest(tags: BestTags) -> str:
+    return str(tags.metadata.get("events_digest") or "")
 
 
 def _sums(tags: BestTags) -> dict[str, Any]:

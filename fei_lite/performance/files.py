@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import load_channel_set
-from fei_lite.performance.best_tags import BestTags, Choice, read_best_tags
+from fei_lite.performance.best_tags import BestTags, Choice, read_best_tags, said
 from fei_lite.performance.calibration import Calibration, calibrate
 from fei_lite.performance.comparison import PURITIES, Comparison, compare_sets
 from fei_lite.performance.origin import nearly_right_tags
 from fei_lite.performance.reconstructible import Reconstructible, find_reconstructible
 from fei_lite.performance.sculpting import Sculpting, mbc_sculpting
 from fei_lite.performance.working_points import WORKING_POINTS, Evaluation, evaluate_tags
+from fei_lite.tagging.driver import NO_B_CHANNEL
 from fei_lite.tagging.output import read_tags
 
 #: Called as progress(events done).
@@ -28,11 +29,13 @@ class FileEvaluation:
     """A Btag file's working points and its cut-flow: rows of (stage, name, count).
 
     ``every_event_accounted_for``: as many events were read as are tagged and untagged, and as the file says it is of.
+    ``notes``: sentences on what the numbers cannot mean.
     """
 
     evaluation: Evaluation
     cutflow: list[tuple[str, str, int]]
     every_event_accounted_for: bool
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, undefined is None."""
@@ -47,13 +50,16 @@ def evaluate_file(path: Path, *, working_points: Sequence[float] = WORKING_POINT
     Raises :class:`EventFileError` for a file that is damaged, foreign or incomplete.
     """
     found = evaluate_tags(read_best_tags(path, truth=False), working_points=working_points)
-    _, rows, _ = read_tags(path, columns=())
+    _, rows, metadata = read_tags(path, columns=())
     cutflow = [(str(stage), str(name), int(count)) for stage, name, count in rows]
     counts = {(stage, name): count for stage, name, count in cutflow}
     read, tagged, untagged = (counts.get(("events", f"all: {step}"), -1) for step in ("read", "tagged", "untagged"))
     accounted = ((read == tagged + untagged == found.n_events and tagged == found.n_tagged)
                  or (not cutflow and found.n_events == 0))
-    return FileEvaluation(found, cutflow, accounted)
+    b_channels = metadata.get("b_channels")
+    untrained = isinstance(b_channels, dict) and b_channels.get("trained") == 0 and b_channels.get("all") != 0
+    notes = (f"{path}: " + NO_B_CHANNEL.format(name=metadata.get("models", "")),) if untrained else ()
+    return FileEvaluation(found, cutflow, accounted, notes)
 
 
 def compare_files(
@@ -85,9 +91,9 @@ def _reconstructible(sets: Mapping[str, BestTags], events: Sequence[Path],
     """The reconstructible fraction of each set's channels, in the events given or in those that the Btag files name."""
     found: dict[str, dict[str, Reconstructible]] = {}  # by channel set
     for tags in sets.values():
-        name = str(tags.metadata["channel_set"])
+        name = str(said(tags.metadata, "channel_set"))
         if name not in found:
-            found[name] = find_reconstructible(list(events) or [Path(p) for p in tags.metadata["inputs"]],
+            found[name] = find_reconstructible(list(events) or [Path(p) for p in said(tags.metadata, "inputs")],
                                                load_channel_set(name), progress=progress)
     return {name: found[str(tags.metadata["channel_set"])] for name, tags in sets.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fei_lite.detector.response import Response, default_response
 from fei_lite.errors import SimulationError
 from fei_lite.events.batch import EventBatch
-from fei_lite.generator.processes import find_process
+from fei_lite.generator.processes import check_seed, find_process, run_number
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.production.selections import Selector, find_selection, selected
 
@@ -76,8 +76,7 @@ def simulate(
 
     if n < 1:
         raise SimulationError(f"number of events: got {n}, expected 1 or more.")
-    if seed < 0:
-        raise SimulationError(f"seed: got {seed}, expected 0 or more.")
+    check_seed(seed)
     keep = None
     enrichment = None if enrich is None else load_enrichment(enrich)
     if keep_uncovered is not None:
@@ -155,14 +154,14 @@ def simulate_file(
     dec_file: DecayFile | None = None, force: bool = False, background: bool = True,
     keep_uncovered: float | None = None, channel_set: str | os.PathLike[str] = "hadronic", enrich: str | None = None,
     selection: str | None = None, reuse: int = 1, settings: str = DEFAULT_SETTINGS, response: Response | None = None,
-    report: Report | None = None,
+    report: Report | None = None, inputs: Sequence[str | os.PathLike[str] | None] = (),
 ) -> Simulated:
     """Simulate ``n`` events of a process and write them to ``output`` (ROOT, or Parquet by the suffix).
 
     The arguments are those of :func:`simulate`; ``force`` overwrites an
-    older file. The file is written whole or not at all, and says in its
-    metadata what it is: process, seed, Pythia's settings, events generated, cross-section in nb
-    and the integrated luminosity they stand for in 1/fb (weights included).
+    older file, but none that is read (those of ``inputs`` neither). The file is written whole or
+    not at all, and says in its metadata what it is: process, seed, Pythia's settings, events generated,
+    cross-section in nb and the integrated luminosity they stand for in 1/fb (weights included).
 
     Raises :class:`SimulationError` and :class:`OutputError`.
     """
@@ -182,6 +181,8 @@ def simulate_file(
     if selection is not None:
         metadata |= {"selection": selection, "reuse": reuse}
     dec_file = _signal(dec_file)
+    decays = "" if dec_file is None else dec_file.place
+    metadata["run"] = run_number(process, seed, Path(decays).stem)
     if dec_file is not None:
         metadata |= {"decay_file": Path(dec_file.place).name, "decay_lines": dec_file.lines_json(),
                      "decay_notices": "\n".join(map(str, dec_file.notices))}
@@ -190,7 +191,8 @@ def simulate_file(
     if enrich is not None:
         metadata["enrich"] = enrich
     kept, weights = 0, 0.0
-    with EventWriter(output, force=force, metadata=metadata) as writer:
+    read = [path for path in (decays or None, enrich, channel_set, *inputs) if path is not None]
+    with EventWriter(output, force=force, metadata=metadata, inputs=read) as writer:
         for batch in simulate(
                 process, n, seed=seed, dec_file=dec_file, background=background, keep_uncovered=keep_uncovered,
                 channel_set=channel_set, enrich=enrich, response=response, report=report, selection=selection,

@@ -12,7 +12,7 @@ import fei_lite
 from fei_lite.classifiers.independence import check_independent
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import BATCH_SIZE
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, check_suffix
 from fei_lite.performance.reconstructible import generated_coverage
 from fei_lite.report.channels import reliability_of
 from fei_lite.report.figures import draw_channels
@@ -56,8 +56,12 @@ def make_report(request: Request, output: str | os.PathLike[str], *, force: bool
     :class:`EventFileError` for events without truth, and :class:`OutputError` if
     the page exists (without ``force``) or cannot be written.
     """
+    check_suffix(output, (".html", ".htm"))
     training, baseline = _load(request)
-    with atomic_output(output, force=force) as temporary:  # whether it can be written shows before the work
+    # whether it can be written shows before the work
+    read = [*request.events, *(part for sets in (training, baseline) if sets is not None
+                               for part in (sets.models.source, sets.channels.path))]
+    with atomic_output(output, force=force, inputs=read) as temporary:
         observed, files = _observe(request, training, baseline, report) if request.events else (None, [])
         coverage = observed.coverage if observed is not None else None
         if coverage is None and request.generate:

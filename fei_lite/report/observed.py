@@ -194,7 +194,7 @@ def _observe_range(entries: EntryRange, loaded: _Loaded, *, sets: Sets, fraction
         counter = StepCounter(result, {key: table for key, (table, _) in seen.items()}, modes)
         counter.count()
         observed.channels, observed.particles = counter.channels, counter.particles
-        observed.totals.add(batch)
+        observed.totals.add(batch, first_entry=entries.first_entry)
         observed.cutflow.merge(result.cutflow)
         if sets.last_stage == len(channels.stages) - 1:
             _add_tags(observed, "set", result, entries.first_entry)

@@ -51,15 +51,17 @@ class Btags(TagTable):
         return np.bincount(self.event, minlength=self.n_events)
 
 
-def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray) -> tuple[NDArray, NDArray]:
+def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray,
+              defined: NDArray | None = None) -> tuple[NDArray, NDArray]:
     """Order of the B candidates and their rank in the event (1 is the best).
 
     The highest SignalProbability wins; ties go to the higher chiProb (an
     undefined one loses), then to the order of :data:`TAG_PARTICLES`, then to
-    the order of the candidates. Returns (order, rank of the ordered rows).
+    the order of the candidates. Those that are not ``defined`` come last. Returns (order, rank of the ordered rows).
     """
     chi = np.where(np.isnan(chi_prob), -1.0, chi_prob)
-    order = np.lexsort((-chi, -probability, event))
+    undefined = np.isnan(probability) if defined is None else ~defined
+    order = np.lexsort((-chi, -probability, undefined, event))
     ordered = event[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left") + 1
     return order, rank
@@ -86,13 +88,15 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0,
     def join(name: str) -> NDArray:
         return np.concatenate([t[name] for t in tables])
 
-    order, rank = rank_tags(event, join("SignalProbability"), join("chiProb"))
     columns = _columns(result, tables, event, first_entry, join)
+    # a helix of absurd variance can fit to a momentum without an Mbc: such a candidate is listed, and never the best
+    defined = np.isfinite(columns["Mbc"]) & np.isfinite(columns["deltaE"]) & np.isfinite(columns["SignalProbability"])
+    order, rank = rank_tags(event, join("SignalProbability"), join("chiProb"), defined)
     chains = Chains(result)
     columns["decayChain"] = np.concatenate([chains.texts(name) for name in present])
     columns = {name: values[order] for name, values in columns.items()}
     columns["rank"] = rank.astype(np.int16)
-    columns["best"] = (rank == 1).astype(np.int8)
+    columns["best"] = ((rank == 1) & defined[order]).astype(np.int8)
     used = join("used")[order]
     lists: dict[str, Column] = {f"{kind[:-1]}_index": object_indices(result.batch, used, event[order], kind)
                                 for kind in ("tracks", "clusters")}

@@ -17,13 +17,26 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
+from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
-from fei_lite.parallel import map_in_context
+from fei_lite.parallel import checked_workers, map_in_context
+from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
-from fei_lite.tagging.best import Btags, select_tags
+from fei_lite.tagging.best import TAG_PARTICLES, Btags, select_tags
 from fei_lite.tagging.output import TagWriter
 from fei_lite.variables.names import check
+
+#: Said of a model set with which no event can get a Btag.
+NO_B_CHANNEL = ("model set '{name}' has no classifier for any channel of the B: no event can get a Btag, and all "
+                "efficiencies are 0. Train it with more events (fei-lite train tells how many), or take a shipped set.")
+
+
+def count_b_channels(channels: ChannelSet, models: Classifiers) -> dict[str, int]:
+    """How many channels of the tag B's have a classifier, and how many there are."""
+    of_b = [channel.identifier for name in TAG_PARTICLES if name in channels.particles
+            for channel in channels.particles[name].channels if channel.features]
+    return {"trained": sum(models.has_model(identifier) for identifier in of_b), "all": len(of_b)}
 
 
 @dataclass
@@ -34,9 +47,12 @@ class Totals:
     sum_of_weights: float = 0.0
     sum_of_squared_weights: float = 0.0
     event_types: dict[str, dict[str, float]] = field(default_factory=dict)
+    #: Which events they were, in which order: see :func:`fei_lite.events.same_events.digest_of`.
+    digest: int = 0
 
-    def add(self, batch: EventBatch) -> None:
-        """Add the events of a batch."""
+    def add(self, batch: EventBatch, *, first_entry: int = 0) -> None:
+        """Add the events of a batch, whose first one has the number ``first_entry`` among all."""
+        self._add_digest(digest_of(batch, first_entry))
         weight = batch.events["weight"].astype(np.float64)
         types = event_types(batch)
         self.n_events += batch.n_events
@@ -50,6 +66,7 @@ class Totals:
 
     def merge(self, other: Totals) -> None:
         """Add the sums of another part."""
+        self._add_digest(other.digest)
         self.n_events += other.n_events
         self.sum_of_weights += other.sum_of_weights
         self.sum_of_squared_weights += other.sum_of_squared_weights
@@ -57,6 +74,9 @@ class Totals:
             mine = self._row(name)
             for key, value in row.items():
                 mine[key] += value
+
+    def _add_digest(self, digest: int) -> None:
+        self.digest = (self.digest + digest) % 2**64
 
     def _row(self, event_type: str) -> dict[str, float]:
         return self.event_types.setdefault(
@@ -81,7 +101,7 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     result.cutflow.add("events", "all", "tagged", tagged)
     result.cutflow.add("events", "all", "untagged", batch.n_events - tagged)
     totals = Totals()
-    totals.add(batch)
+    totals.add(batch, first_entry=first_entry)
     return TaggedBatch(tags, result.cutflow, totals)
 
 
@@ -100,46 +120,52 @@ def kernels_are_cached() -> bool:
 
 def tag_files(
     inputs: Sequence[Path], output: Path, *, models: str, channel_set: str | None = None, force: bool = False,
-    workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None,
+    workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None, distinct: bool = True,
     variables: Mapping[str, str] | None = None, progress: Callable[[int, int], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
 
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
-    suffix; written whole or not at all. ``progress`` is called with (events done,
+    suffix; written whole or not at all. The same events twice are refused (unless ``distinct`` is False).
+    ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
-    files. ``variables`` are further columns: name -> variable or expression. Returns the sums over the events read.
+    files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
+    columns: name -> variable or expression. Returns the sums over the events read.
     """
     asked = dict(variables or {})
     for name, text in asked.items():
         check(text, f"column '{name}'")
     context = tagger_of_run(models, channel_set)
     channels, model_set = context.value
-    ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events)
-    n_all = sum(r.stop - r.start for r in ranges)
+    checked_workers(workers)
+    ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events, distinct=distinct)
+    b_channels = count_b_channels(channels, model_set)
+    if notice is not None and b_channels["all"] and not b_channels["trained"]:
+        notice(NO_B_CHANNEL.format(name=model_set.name))
     totals, cutflow = Totals(), CutFlow()
-    with TagWriter(output, force=force) as writer:
+    with TagWriter(output, force=force, inputs=[*inputs, model_set.source, channels.path]) as writer:
         for parts in map_in_context(partial(_tag_range, variables=asked), ranges, context, workers=workers):
             for part in parts:
                 writer.write(part.tags.columns)
                 totals.merge(part.totals)
                 cutflow.merge(part.cutflow)
             if progress is not None:
-                progress(totals.n_events, n_all)
+                progress(totals.n_events, ranges.expected_events)
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
-        origin = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
-                  "models": models, "models_digest": model_set.digest}
+        origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
+                  "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
         if asked:
             origin["variables"] = json.dumps(asked)
         writer.finish(rows, metadata(inputs, totals, origin))
     return totals
 
 
-def metadata(inputs: Sequence[Path], totals: Totals, origin: Mapping[str, str]) -> dict[str, Any]:
+def metadata(inputs: Sequence[Path], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a Btag file says about itself; ``origin`` names channels and models, with the hashes of their content."""
     return {
         "fei_lite": fei_lite.__version__, **origin,
         "inputs": [str(path) for path in inputs], "n_events": totals.n_events,
         "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
-        "event_types": totals.event_types,
+        "event_types": totals.event_types, "events_digest": f"{totals.digest:016x}",
     }

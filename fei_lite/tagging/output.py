@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, OutputError, UnknownNameError, nearest
 from fei_lite.events import offsets_of, parquetio
-from fei_lite.events.files import PathLike, is_parquet
+from fei_lite.events.checksums import CHECKSUMS, Checksums, Values
+from fei_lite.events.files import SUFFIXES, PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, check_suffix
 from fei_lite.renamed import renamed, with_current_keys
+from fei_lite.tagging.metadata import CUTFLOW, METADATA, read_cutflow, read_metadata
 from fei_lite.tagging.table import BtagFile, Column, CutFlowRows
 
-TREE, CUTFLOW, METADATA = "btag", "cutflow", "fei_lite_metadata"
+TREE = "btag"
 #: Candidates per basket or row group: small writes are gathered.
 ROWS = 20_000
 
@@ -57,6 +59,13 @@ def _join(parts: list[Column]) -> Column:
     return offsets, np.concatenate([p[1] for p in parts])
 
 
+def numbers_of(array: Any) -> Values:
+    """(offsets, numbers) of a column as ROOT stores it, for its checksum; texts are lists of bytes."""
+    layout = getattr(array, "layout", None)
+    return (None, np.asarray(array)) if layout is None or (layout.purelist_depth == 1 and not layout.is_list) else flat(
+        array)
+
+
 #: What basf2 writes for characters that a ROOT branch cannot have.
 _ROOT_NAMES = {" ": "__sp", ",": "__cm", ":": "__cl", "=": "__eq", "<": "__st", ">": "__gt", ".": "__pt", "+": "__pl",
                "-": "__mi", "(": "__bo", ")": "__bc", "[": "__so", "]": "__sc", "^": "__ha", "!": "__em", "*": "__mu",
@@ -79,6 +88,7 @@ class _RootTable:
         self._name = tree
         self._file = uproot.recreate(path, compression=uproot.LZ4(1))
         self._tree: Any = None
+        self._checksums = Checksums(edges=[0], sums={}, texts={})
 
     @staticmethod
     def _awkward(column: Column) -> Any:
@@ -101,6 +111,9 @@ class _RootTable:
             types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in arrays.items()}
             self._tree = self._file.mktree(self._name, types, title="candidates, sorted by event and rank")
         self._tree.extend(arrays)
+        first = next(iter(columns.values()))
+        if _length(first):
+            self._checksums.add(_length(first), {name: numbers_of(array) for name, array in arrays.items()})
 
     def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
         stage, name, count = zip(*cutflow, strict=True) if cutflow else ((), (), ())
@@ -109,6 +122,9 @@ class _RootTable:
         types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in columns.items()}
         self._file.mktree(CUTFLOW, types, title="candidates and events after each step").extend(columns)
         self._file[METADATA] = metadata
+        self._checksums.add_text(METADATA, metadata)
+        self._checksums.add_text(CUTFLOW, json.dumps(cutflow))
+        self._file[CHECKSUMS] = self._checksums.text()
         self._file.close()
 
     def close(self) -> None:
@@ -152,7 +168,7 @@ class TagWriter:
 
     Use it as a context manager. The file appears under its name only if the
     block ends well after :meth:`finish`; an exception or a forgotten
-    :meth:`finish` leaves nothing behind::
+    :meth:`finish` leaves nothing behind; none of ``inputs`` is overwritten::
 
         with TagWriter("btag.root") as writer:
             writer.write(columns)
@@ -161,10 +177,12 @@ class TagWriter:
     ``tree`` is the name of the TTree; ntuples of other candidates have their own.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False, tree: str = TREE) -> None:
+    def __init__(self, path: PathLike, *, force: bool = False, inputs: Sequence[PathLike] = (),
+                 tree: str = TREE) -> None:
+        check_suffix(path, SUFFIXES)
         self.path = path
         self._tree_name = tree
-        self._force = force
+        self._force, self._inputs = force, tuple(inputs)
         self._table: _RootTable | _ParquetTable
         self._kinds: dict[str, str] | None = None
         self._waiting: list[Mapping[str, Column]] = []
@@ -173,7 +191,7 @@ class TagWriter:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with atomic_output(self.path, force=self._force) as temporary:
+        with atomic_output(self.path, force=self._force, inputs=self._inputs) as temporary:
             self._table = (_ParquetTable if temporary.suffix == ".parquet" else _RootTable)(temporary, self._tree_name)
             try:
                 yield
@@ -253,15 +271,6 @@ def _chosen(path: PathLike, wanted: list[str] | None, present: list[str]) -> lis
     return present if wanted is None else [stored[name] for name in wanted]
 
 
-def _metadata(path: PathLike, stored: str | None) -> dict[str, Any]:
-    if stored is None:
-        raise EventFileError(f"{path}: not a Btag file of fei-lite: it holds no metadata.")
-    try:
-        return dict(json.loads(stored))
-    except (ValueError, TypeError):
-        raise EventFileError(f"{path}: metadata unreadable: found {stored[:80]!r}, expected JSON.") from None
-
-
 def _texts(values: list[str]) -> NDArray[np.object_]:
     texts = np.empty(len(values), dtype=object)
     texts[:] = values
@@ -271,9 +280,13 @@ def _texts(values: list[str]) -> NDArray[np.object_]:
 def _read_root(path: PathLike, wanted: list[str] | None) -> BtagFile:
     import uproot
 
-    with open_root(path) as file:
+    with open_root(path) as file, damage_reported(path, "reading what is in it"):
         tree, flow = get_tree(file, path, TREE), get_tree(file, path, CUTFLOW)
-        metadata = _metadata(path, str(file[METADATA]) if METADATA in file else None)
+        stored = str(file[METADATA]) if METADATA in file else None
+        sums = Checksums.read(file, path, int(tree.num_entries))
+        if sums is not None:
+            sums.check_text(path, METADATA, stored or "")
+        metadata = read_metadata(path, stored)
         counters = {b.count_branch.name for b in tree.branches if b.count_branch is not None}
         names = _chosen(path, wanted, [b.name for b in tree.branches if b.name not in counters])
         columns: dict[str, Column] = {}
@@ -281,6 +294,8 @@ def _read_root(path: PathLike, wanted: list[str] | None) -> BtagFile:
             for name in names:
                 branch = tree[name]
                 array = branch.array(library="ak", array_cache=None)
+                if sums is not None:
+                    sums.check(path, 0, int(tree.num_entries), {name: numbers_of(array)})
                 if isinstance(branch.interpretation, uproot.AsStrings):
                     columns[name] = _texts(array.to_list())
                 elif isinstance(branch.interpretation, uproot.AsJagged):
@@ -289,7 +304,10 @@ def _read_root(path: PathLike, wanted: list[str] | None) -> BtagFile:
                     columns[name] = np.asarray(array)
             stage, step, count = (flow[n].array(library="ak").to_list() for n in ("stage", "name", "count"))
             n_btags = int(tree.num_entries)
-    return BtagFile(columns, list(zip(stage, step, count, strict=True)), metadata, str(path), n_btags)
+            rows = list(zip(stage, step, count, strict=True))
+            if sums is not None:
+                sums.check_text(path, CUTFLOW, json.dumps(rows))
+    return BtagFile(columns, rows, metadata, str(path), n_btags)
 
 
 def _read_parquet(path: PathLike, wanted: list[str] | None) -> BtagFile:
@@ -299,19 +317,23 @@ def _read_parquet(path: PathLike, wanted: list[str] | None) -> BtagFile:
     with parquetio.damage_reported(path, "reading the candidates"), \
             pq.ParquetFile(path, page_checksum_verification=True) as file:
         stored = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
-        metadata = _metadata(path, stored.get(METADATA))
+        metadata = read_metadata(path, stored.get(METADATA))
+        parquetio.check_unique(path, file.schema_arrow.names)
         names = _chosen(path, wanted, file.schema_arrow.names)
         n_btags = int(file.metadata.num_rows)
         table = file.read(columns=names).combine_chunks()
     columns: dict[str, Column] = {}
-    for name in names:
-        chunks = table.column(name).chunks
-        array = chunks[0] if chunks else pa.array([], table.column(name).type)
-        if pa.types.is_string(array.type):
-            columns[name] = _texts(array.to_pylist())
-        elif pa.types.is_list(array.type):
-            columns[name] = array.offsets.to_numpy().astype(np.int64), array.flatten().to_numpy()
-        else:
-            columns[name] = array.to_numpy(zero_copy_only=False)
-    rows = [(stage, step, int(count)) for stage, step, count in json.loads(stored.get(CUTFLOW, "[]"))]
+    with parquetio.damage_reported(path, "reading the candidates"):
+        for name in names:
+            chunks = table.column(name).chunks
+            array = chunks[0] if chunks else pa.array([], table.column(name).type)
+            if array.null_count:
+                raise EventFileError(f"{path}: column '{name}' holds nulls, expected values.")
+            if pa.types.is_string(array.type):
+                columns[name] = _texts(array.to_pylist())
+            elif pa.types.is_list(array.type):
+                columns[name] = array.offsets.to_numpy().astype(np.int64), array.flatten().to_numpy()
+            else:
+                columns[name] = array.to_numpy(zero_copy_only=False)
+    rows = read_cutflow(path, stored.get(CUTFLOW, "[]"))
     return BtagFile(columns, rows, metadata, str(path), n_btags)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import UnknownNameError, nearest
+from fei_lite.errors import EventFileError, UnknownNameError, nearest
 from fei_lite.events import parquetio
+from fei_lite.events.checksums import Checksums, part
 from fei_lite.events.files import PathLike, is_parquet
-from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
-from fei_lite.tagging.output import TREE
+from fei_lite.events.rootio import damage_reported, get_tree, open_root
+from fei_lite.tagging.output import TREE, numbers_of
 from fei_lite.tagging.table import Column
 
 #: Candidates of a piece: some 50 MB for ten columns.
@@ -34,6 +35,9 @@ def iterate_tags(path: PathLike, columns: Sequence[str], *, optional: Sequence[s
         if len(numbers) < len(piece):
             raise UnknownNameError(f"{path}: {', '.join(set(piece) - set(numbers))}: a list per candidate; expected "
                                    "columns of numbers.")
+        for name, values in numbers.items():
+            if values.dtype.kind not in "iufb":
+                raise EventFileError(f"{path}: column '{name}': found {values.dtype.name}, expected numbers.")
         yield numbers
 
 
@@ -55,11 +59,19 @@ def _pieces_root(path: PathLike, columns: Sequence[str], optional: Sequence[str]
     with open_root(path) as file:
         tree = get_tree(file, path, TREE)
         names = _wanted(path, columns, optional, [branch.name for branch in tree.branches])
-        for start in range(0, max(int(tree.num_entries), 1), rows):  # without candidates: one empty piece
+        n_entries = int(tree.num_entries)
+        sums = Checksums.read(file, path, n_entries)
+        for start in range(0, max(n_entries, 1), rows):  # without candidates: one empty piece
+            stop = min(start + rows, n_entries)
+            first, last = (start, stop) if sums is None else sums.whole(start, stop)
             with damage_reported(path, "reading the candidates"):
-                arrays = tree.arrays(names, entry_start=start, entry_stop=start + rows, library="ak",
-                                     how=dict, array_cache=None)
-            yield {name: flat(arrays[name]) if arrays[name].ndim > 1 else np.asarray(arrays[name]) for name in names}
+                arrays = tree.arrays(names, entry_start=first, entry_stop=last, library="ak", how=dict,
+                                     array_cache=None)
+                found = {name: numbers_of(arrays[name]) for name in names}
+                if sums is not None:
+                    sums.check(path, first, last, found)
+            pieces = {name: part(*values, start - first, stop - first) for name, values in found.items()}
+            yield {name: values if offsets is None else (offsets, values) for name, (offsets, values) in pieces.items()}
 
 
 def _pieces_parquet(path: PathLike, columns: Sequence[str], optional: Sequence[str],
@@ -75,6 +87,7 @@ def _pieces_parquet(path: PathLike, columns: Sequence[str], optional: Sequence[s
 
     with parquetio.damage_reported(path, "reading the candidates"), \
             pq.ParquetFile(path, page_checksum_verification=True) as file:
+        parquetio.check_unique(path, file.schema_arrow.names)
         names = _wanted(path, columns, optional, file.schema_arrow.names)
         pieces = file.iter_batches(batch_size=rows, columns=names) if file.metadata.num_rows else [
             pa.RecordBatch.from_arrays([pa.array([], file.schema_arrow.field(name).type) for name in names], names)]

@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet, load_channel_set
 from fei_lite.classifiers.fitting import FEI_DEFAULT, MIN_ENTRIES, fit_channel
+from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.outputs import refuse_inputs
+from fei_lite.parallel import Context, checked_workers, map_in_context
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.training.mixture import Factors, luminosity_factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
@@ -68,6 +70,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.search and self.parameters:
             raise FeiLiteError("parameters: settings are searched for; give either the search or the settings.")
+        checked_workers(self.workers)
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
@@ -90,6 +93,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     """
     if tag_classifier_samples and not settings.tag_classifier:
         raise FeiLiteError("events for the tag classifier, but none is to be trained: leave one of the two out.")
+    entry_ranges([*samples, *last_stage_samples, *tag_classifier_samples])  # none twice, before any work
     folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
     channel_set = load_channel_set(settings.channel_set)
     everything = [*samples, *last_stage_samples]
@@ -106,6 +110,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         sample["tag_classifier"] = describe_samples(tag_classifier_samples, settings)["files"]
     for part, values in factors.items():
         sample[f"{part}_factors"] = {Path(path).name: factor for path, factor in values.items()}
+    refuse_inputs(folder / MANIFEST, [*everything, *tag_classifier_samples])
     writer = ModelSetWriter(
         folder, name=settings.name, channel_set=channel_set.name, channel_set_hash=channel_set.hash,
         seed=settings.seed, parameters=parameters, sample=sample, date=date,

@@ -41,5 +41,10 @@ def read_weighted(entries: EntryRange, factors: Factors) -> Iterator[EventBatch]
     for batch in read_range(entries):
         if batch.generated is None:
             raise EventFileError(f"{entries.path}: no list 'generated': training needs events with truth.")
+        weight = batch.events["weight"]
+        if batch.n_events and not (weight.min() >= 0.0 and weight.sum() > 0.0):
+            raise EventFileError(f"{entries.path}: column 'weight': entries {entries.start} to {entries.stop}: the "
+                                 f"smallest is {weight.min():g}, their sum {weight.sum():g}; training needs weights of "
+                                 "0 or more with a positive sum.")
         batch.events["weight"] = batch.events["weight"] * factor
         yield batch

@@ -72,9 +72,11 @@ def ntuple(
     run = context.value
     paths = [Path(path) for path in inputs]
     ranges = entry_ranges(paths, batch_size=batch_size, max_events=max_events)
-    n_all = sum(r.stop - r.start for r in ranges)
     totals, cutflow = Totals(), CutFlow()
-    with TagWriter(output, force=force, tree=TREE) as writer:
+    read: list[str | os.PathLike[str]] = [*paths, run.tagger[1].source, run.tagger[0].path,
+            *(Path(path) for path in (variables, masks) if isinstance(path, str | os.PathLike)),
+            *([] if run.signal is None else [run.signal.path])]
+    with TagWriter(output, force=force, tree=TREE, inputs=read) as writer:
         work = partial(_of_range, asked=asked, best=best)
         for parts in map_in_context(work, ranges, context, workers=workers):
             for columns, flow, sums in parts:
@@ -82,7 +84,7 @@ def ntuple(
                 cutflow.merge(flow)
                 totals.merge(sums)
             if progress is not None:
-                progress(totals.n_events, n_all)
+                progress(totals.n_events, ranges.expected_events)
         channels, model_set = run.tagger
         origin = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash, "models": models,
                   "models_digest": model_set.digest, "cut": asked.cut, "rows": "best" if best else "all"}
@@ -103,13 +105,15 @@ def _prepare(models: str, channel_set: str | None, signal_set: str | None,
 
 
 def _of_range(entries: EntryRange, run: _Run, *, asked: Request, best: bool) -> list[tuple[Columns, CutFlow, Totals]]:
-    return [_of_batch(batch, run, asked=asked, best=best) for batch in read_range(entries)]
+    return [_of_batch(batch, run, asked=asked, best=best, first_entry=entries.first_entry)
+            for batch in read_range(entries)]
 
 
-def _of_batch(batch: EventBatch, run: _Run, *, asked: Request, best: bool) -> tuple[Columns, CutFlow, Totals]:
+def _of_batch(batch: EventBatch, run: _Run, *, asked: Request, best: bool,
+              first_entry: int) -> tuple[Columns, CutFlow, Totals]:
     tags = reconstruct(batch, *run.tagger)
     totals, cutflow = Totals(), CutFlow()
-    totals.add(batch)
+    totals.add(batch, first_entry=first_entry)
     cutflow.merge(tags.cutflow)
     subjects = list(_pairs(batch, tags, run) if run.signal is not None else _btags(tags, run))
     found = [_candidates(subject, asked) for subject in subjects]

@@ -1,0 +1,112 @@
+"""Damaged inputs of every kind, and the reading that each must survive with an error of one line.
+
+``scripts/fuzz_inputs.py`` runs thousands, ``tests/test_fuzzing.py`` a few dozen. Whatever is not a
+:class:`FeiLiteError` that names the file is a finding: a traceback, a reading that does not end, a half-written
+output, and, for event files, a track that changed without a word.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import shutil
+import signal
+import traceback
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from fuzz_kinds import KINDS, Mdst
+
+from fei_lite.errors import FeiLiteError
+
+#: A reading may take so long (s), many times what an undamaged file takes; files are small.
+TIME = 30.0
+
+
+@dataclass
+class Finding:
+    """What a damaged input led to."""
+
+    kind: str
+    seed: int
+    damage: str
+    what: str
+
+
+@dataclass
+class Results:
+    """Findings, and how the inputs were answered."""
+
+    findings: list[Finding] = field(default_factory=list)
+    refused: int = 0
+    read: int = 0
+
+
+class Hang(BaseException):
+    """A reading that does not end."""
+
+
+@contextmanager
+def time_bound(seconds):
+    """Raise :class:`Hang` in the block after so long; compiled code that never returns ends the process."""
+    def expired(*_):
+        raise Hang
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    faulthandler.dump_traceback_later(4 * seconds, exit=True)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, before)
+
+
+def fuzz(n, *, seed, folder, kinds=None, report=None):
+    """Read ``n`` damaged inputs, the kinds in turn; every input has a seed of its own, to repeat it."""
+    results, made = Results(), []
+    for kind in KINDS:
+        if (kinds is None or kind.__name__ in kinds) and (kind is not Mdst or os.environ.get("FEI_LITE_TEST_DATA")):
+            with time_bound(10 * TIME):  # the first may compile kernels
+                made.append(kind(folder))
+    for i in range(n):
+        kind = made[i % len(made)]
+        one(kind, seed * 1_000_000 + i, results)
+        if report is not None:
+            report(i + 1, results)
+    return results
+
+
+def one(kind, seed, results):
+    """One damaged input."""
+    place = kind.folder / "damaged"
+    place.mkdir(exist_ok=True)
+    path = place / f"input{kind.suffix}"
+    damage = kind.damaged(np.random.default_rng(seed), path)
+
+    def found(what):
+        results.findings.append(Finding(type(kind).__name__, seed, damage, what))
+
+    try:
+        with warnings.catch_warnings(), time_bound(TIME):
+            warnings.simplefilter("ignore")
+            kind.read(path)
+        results.read += 1
+    except FeiLiteError as error:
+        results.refused += 1
+        first = str(error).splitlines()[0] if str(error) else ""
+        if path.name not in first and "set" not in first and path.stem not in first:
+            found(f"no file named: {first[:300]}")
+        if len(first) > 2000:
+            found(f"a message of {len(first)} characters: {first[:100]}")
+    except Hang:
+        found(f"not ended after {TIME} s")
+    except Exception:
+        found("".join(traceback.format_exc()[-1500:]))
+    left = sorted(p.name for p in place.iterdir() if p != path)
+    if left:
+        found(f"left behind: {', '.join(left)}")
+    shutil.rmtree(place)
