@@ -42,8 +42,9 @@ RADIATION = ("PartonShowers:model = 2", "HadronLevel:QED = on", "Vincia:Tune = -
 COPIES: Mapping[int, int] = {90_511: 511, 90_521: 521}
 
 #: Pythia's tries for the masses in a decay, and what it leaves free (GeV); draws to measure success with,
-#: and the largest width (GeV) of a mother whose modes are weighed.
+#: the largest width (GeV) of a mother whose modes are weighed, and how draws of products are combined.
 _TRIES, _MASS_SAFETY, _DRAWS, _NARROW = 10, 0.0005, 2000, 0.001
+_SHIFTS = range(7, 7 + 20 * 31, 31)
 
 _SETTINGS = (
     "Print:quiet = on", "Print:verbosity = 0", "Check:event = off", "ParticleDecays:limitTau0 = off",
@@ -140,8 +141,10 @@ def weigh_thresholds(pythia: Any, codes: Iterable[int]) -> None:
             for product in products:
                 if product not in draws:
                     draws[product] = np.array([data.mSel(product) for _ in range(_DRAWS)])
-            # rolled, so that equal products have masses of their own
-            total = sum((np.roll(draws[p], 7 * j) for j, p in enumerate(products)), np.zeros(_DRAWS))
+            # every mass of a product with several of the others: few draws serve for a precise fraction, and equal
+            # products have masses of their own
+            total = np.concatenate([sum((np.roll(draws[p], shift * j) for j, p in enumerate(products)),
+                                        np.zeros(_DRAWS)) for shift in _SHIFTS])
             success = 1.0 - (1.0 - np.mean(total < data.m0(code) - _MASS_SAFETY)) ** _TRIES
             if success > 0.0:
                 channel.bRatio(channel.bRatio() / success)
