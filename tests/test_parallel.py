@@ -23,6 +23,7 @@ from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.fitting import FEI_DEFAULT, fit_channel
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
+from fei_lite.events import EventWriter, read_events
 from fei_lite.parallel import Context, map_in_context, ordered_map
 from fei_lite.production.simulate import simulate_file
 from fei_lite.tagging.driver import tag_files
@@ -68,7 +69,7 @@ def task(number, *, fail_at=None, die_at=None):
     return number**2
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers):
     """Would catch results in the order of their completion, lost or repeated ones."""
     assert list(ordered_map(task, range(8), workers=workers)) == [i**2 for i in range(8)]
@@ -169,7 +170,7 @@ def test_any_number_of_workers_writes_the_same_file(events, models, tmp_path):
     inputs = [events, events]
     one, two, other = tmp_path / "one.parquet", tmp_path / "two.parquet", tmp_path / "other.root"
     progress = []
-    run = partial(tag_files, inputs, models=str(models))
+    run = partial(tag_files, inputs, models=str(models), distinct=False)
     totals = [run(one, batch_size=15), run(two, batch_size=15, workers=2, progress=lambda *n: progress.append(n)),
               run(other, batch_size=N)]
     assert one.read_bytes() == two.read_bytes()
@@ -219,7 +220,12 @@ def processes_of(session):
 
 def start(events, models, folder, talk):
     """A long ``fei-lite reconstruct`` in a session of its own, with its workers at work."""
-    command = [sys.executable, "-c", _COMMAND, "reconstruct", *[str(events)] * 12, "--models", str(models),
+    many = [events.with_name(f"{i}.root") for i in range(12)]
+    for i, path in enumerate(many):  # the same file twelve times is refused
+        if not path.exists():
+            with EventWriter(path, metadata={"process": "mixed", "seed": i}) as writer:
+                writer.write(read_events(events))
+    command = [sys.executable, "-c", _COMMAND, "reconstruct", *map(str, many), "--models", str(models),
                "-o", str(folder / "btag.root"), "--workers", "2", "--batch-size", "2", "--quiet"]
     with open(talk, "wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, start_new_session=True)
