@@ -19,6 +19,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fei_lite.analyses.analysis import analyse as analyse
+    from fei_lite.analyses.candidate_files import read_candidates as read_candidates
+    from fei_lite.analyses.folders import load_analysis as load_analysis
     from fei_lite.channels import ChannelSet as ChannelSet
     from fei_lite.channels import load_channel_set as load_channel_set
     from fei_lite.classifiers.model_set import ModelSet as ModelSet
@@ -76,6 +79,9 @@ _PUBLIC = {
     "rest_of_event": ("fei_lite.roe", "rest_of_event"),
     "rest_variables": ("fei_lite.roe", "rest_variables"),
     "ntuple": ("fei_lite.variables.ntuples", "ntuple"),
+    "load_analysis": ("fei_lite.analyses.folders", "load_analysis"),
+    "read_candidates": ("fei_lite.analyses.candidate_files", "read_candidates"),
+    "analyse": ("fei_lite.analyses.analysis", "analyse"),
     "open_likelihood": ("fei_lite.statistics.workspaces", "open_likelihood"),
     "fit_strength": ("fei_lite.statistics.fits", "fit_strength"),
     "upper_limit": ("fei_lite.statistics.limits", "upper_limit"),
@@ -84,10 +90,10 @@ _PUBLIC = {
 
 __all__ = [
     "Btags", "ChannelSet", "EventBatch", "EventWriter", "FeiLiteError", "ModelSet", "Reconstruction",
-    "ReconstructionOptions", "TrainingSettings", "__version__", "evaluate_tags", "fit_strength",
-    "load_channel_set", "load_model_set", "masked_objects", "ntuple", "open", "open_likelihood", "read_tags",
-    "reconstruct", "register_format", "rest_of_event", "rest_variables", "select_tags", "simulate", "tag_files",
-    "tag_side", "train", "upper_limit",
+    "ReconstructionOptions", "TrainingSettings", "__version__", "analyse", "evaluate_tags", "fit_strength",
+    "load_analysis", "load_channel_set", "load_model_set", "masked_objects", "ntuple", "open", "open_likelihood",
+    "read_candidates", "read_tags", "reconstruct", "register_format", "rest_of_event", "rest_variables",
+    "select_tags", "simulate", "tag_files", "tag_side", "train", "upper_limit",
 ]
 
 

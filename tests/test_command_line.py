@@ -174,8 +174,8 @@ WRONG = {
     "list nothing": ("channels list --set nope", "no channel set 'nope'"),
     "check nothing": ("channels check --set nope", "no channel set 'nope'"),
     "chains over a file": ("channels chains -o text", "--force"),
-    "fit nothing": ("fit none.json", "none.json: No such file"),
-    "fit text": ("fit text", "text: line 1, column 1: not JSON"),
+    "fit nothing": ("fit none.json", "none.json: cannot be read: No such file"),
+    "fit text": ("fit text", "text: cannot be read as JSON: Expecting value: line 1 column 1"),
 }
 
 

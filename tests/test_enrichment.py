@@ -22,7 +22,7 @@ from fei_lite.generator.decay_table import belle2_table, fragments, require_mode
 from fei_lite.generator.enrichment import Enrichment, decay_weights, keep_shares, load_enrichment
 from fei_lite.generator.generate import generate
 from fei_lite.generator.groups import Groups
-from fei_lite.generator.pair_sources import pair_source_class
+from fei_lite.generator.pair_sources import generic_pair, pair_source_class
 from fei_lite.generator.processes import CHI_D
 from fei_lite.generator.records import conjugated
 from fei_lite.generator.validation import MULTIPLICITIES, count_particles
@@ -66,8 +66,8 @@ def test_weights_are_the_ratio_of_probabilities():
 def test_pairs_are_drawn_as_the_weights_believe():
     """Would catch a B that is enriched too often, always the first one, or both of an event."""
     groups = replace(TOY, accepted=np.ones(5))
-    source = pair_source_class()([(521, -521)], mass=5.279, mixing=False, groups={521: groups}, beams=Beams(),
-                                 rng=np.random.default_rng(4))
+    source = pair_source_class()([generic_pair(521)], masses={521: 5.279, -521: 5.279}, groups={521: groups},
+                                 beams=Beams(), rng=np.random.default_rng(4), before=None)
     rows = np.array([row[-2:] for _ in range(20) for row in source.draw()])
     assert np.all(rows * np.array([1, -1]) > 0)
     index = np.searchsorted(groups.copies, np.abs(rows))

@@ -438,17 +438,17 @@ def test_candidates_of_files_and_without(tmp_path):
 
     Also candidates made again although they are there, or kept although the events are others.
     """
-    made = simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
-    assert made == simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=300)
+    made = simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=2000)
+    assert made == simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=2000)
     path, output = tmp_path / "events.root", tmp_path / "file.parquet"
-    simulate_file("signal", path, n=300, seed=2, dec_file="k_nunu")
+    simulate_file("signal", path, n=2000, seed=2, dec_file="k_nunu")
     assert make_candidates(path, output, SETUP) and not make_candidates(path, output, SETUP)
     one, other = (read_candidates([file], HTA) for file in (made, output))
     assert len(one.columns["event"]) > 1 and one.counts == other.counts
     for name, values in one.columns.items():
         np.testing.assert_allclose(values, other.columns[name], rtol=1e-6, err_msg=name)
     with pytest.raises(AnalysisError, match="holds candidates of other options"):
-        simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=310)
+        simulate_candidates("k_nunu", 2, LOADED, folder=tmp_path, n=2010)
     with pytest.raises(AnalysisError, match="the same process 'signal' and seed 2"):
         merge_candidates([made, output], tmp_path / "all.parquet", HTA)
     part = read_events(path, entry_stop=20)

@@ -56,7 +56,7 @@ def test_commands_and_options_exist(page):
 
     text = page.read_text(encoding="utf-8")
     parser = next(action for action in build_parser()._actions if action.choices)
-    for command, rest in re.findall(r"(?:^ {0,4}|`)fei-lite (\w+)([^\n`|]*)", text, flags=re.MULTILINE):
+    for command, rest in re.findall(r"(?:^ {4}|`)fei-lite (\w+)([^\n`|]*)", text, flags=re.MULTILINE):
         if command in COMMANDS:
             known = parser.choices[command].format_help() + "".join(
                 inner.format_help() for action in parser.choices[command]._actions if isinstance(action.choices, dict)

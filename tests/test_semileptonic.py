@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from fei_lite.generator.decay_table import belle2_table
 from fei_lite.generator.matrix_elements import form_factors as ff
 from fei_lite.generator.matrix_elements import helicity
+from fei_lite.generator.matrix_elements.book import numbers_of
 from fei_lite.generator.matrix_elements.kinematics import breakup_momentum
 from fei_lite.generator.matrix_elements.models import transition
 from fei_lite.generator.matrix_elements.semileptonic import (
@@ -249,7 +250,7 @@ def test_every_model_of_the_table_has_finite_amplitudes():
             hadrons = [c for c in mode.products if abs(c) not in range(11, 17)]
             if len(mode.products) != 3 or len(hadrons) != 1:
                 continue
-            found = transition(mode.model, mode.parameters, mother, hadrons[0])
+            found = transition(mode.model, numbers_of(mode.parameters), mother, hadrons[0])
             if found is None:
                 continue
             seen += 1

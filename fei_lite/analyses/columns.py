@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fei_lite.analyses import generated  # noqa: F401  (registers its variable)
 from fei_lite.errors import ExpressionError, UnknownNameError
 from fei_lite.variables.cuts import parse_cut
 from fei_lite.variables.evaluation import Columns, spelling, value

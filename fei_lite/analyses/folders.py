@@ -92,7 +92,7 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
     Raises :class:`AnalysisError` with every defect, each with its file and key path.
 
     >>> load_analysis("hta").recipe
-    <recipe 'B+ -> K+ nu nubar, hadronic tag': 35 variables, 8 cuts, 4 samples, regions hta>
+    <recipe 'B+ -> K+ nu nubar, hadronic tag': 31 variables, 8 cuts, 4 samples, regions hta>
     """
     folder = find_analysis(name_or_folder)
     path = Path(recipe or folder / RECIPE)

@@ -120,3 +120,14 @@ def _count(subject: Subject, pdg: float) -> NDArray[Any]:
     generated = _generated(subject)
     chosen = np.abs(generated["pdg"]) == pdg
     return np.bincount(generated.event_index[chosen], minlength=subject.batch.n_events)[subject.event]
+
+
+@register("nGeneratedWithCluster", unit="", of="truth", parameters=("pdg:number",), nan="never", source="ours",
+          meaning="generated particles of a PDG code, and of its negative, in the event that a cluster is matched to")
+def _with_cluster(subject: Subject, pdg: float) -> NDArray[Any]:
+    generated, clusters = _generated(subject), subject.batch.clusters
+    row = clusters["mc_index"] + generated.offsets[:-1][clusters.event_index]
+    has_cluster = np.zeros(len(generated), dtype=bool)
+    has_cluster[row[clusters["mc_index"] >= 0]] = True
+    chosen = (np.abs(generated["pdg"]) == pdg) & has_cluster
+    return np.bincount(generated.event_index[chosen], minlength=subject.batch.n_events)[subject.event]

@@ -91,7 +91,7 @@ def entry_of(mother: int, mode: Mode, meant: Mapping[int, int]) -> Entry | None:
     charged = [a for a in absolute if a in CHARGED]
     hadrons = [a for a in absolute if a not in (*NEUTRINOS, *CHARGED)]
     charm = abs(mother) in _CHARM
-    numbers = _numbers(mode.parameters)
+    numbers = numbers_of(mode.parameters)
     if abs(mother) not in (*_BEAUTY, *_CHARM) or len(codes) > 3 or len(hadrons) > 1:
         return None
     if len(charged) == 1 and len(neutrinos) == 1 and neutrinos[0] == charged[0] + 1:
@@ -113,8 +113,12 @@ def entry_of(mother: int, mode: Mode, meant: Mapping[int, int]) -> Entry | None:
     return None
 
 
-def _numbers(words: Sequence[str]) -> list[float]:
-    """The parameters of a model that are numbers."""
+def numbers_of(words: Sequence[str]) -> list[float]:
+    """The parameters of a model that are numbers.
+
+    >>> numbers_of(['1.18', 'abc', '0.02'])
+    [1.18, 0.02]
+    """
     out = []
     for word in words:
         try:
