@@ -112,8 +112,9 @@ def parsed_toml(text: str, *, where: str, error: type[FeiLiteError] = FeiLiteErr
     return content
 
 
-def json_content(text: str | bytes, *, where: str, error: type[FeiLiteError] = FeiLiteError) -> Any:
-    """The value of a JSON text, within the limits; a key given twice is a defect."""
+def json_content(text: str | bytes, *, where: str, error: type[FeiLiteError] = FeiLiteError,
+                 finite: bool = True) -> Any:
+    """The value of a JSON text, within the limits; a key given twice is a defect, with ``finite`` NaN as well."""
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) < len(pairs):
@@ -132,16 +133,16 @@ def json_content(text: str | bytes, *, where: str, error: type[FeiLiteError] = F
         raise
     except ValueError as found:  # also of a whole number with thousands of digits
         raise error(f"{where}: cannot be read as JSON: {found}.") from None
-    check_limits(content, where=where, error=error)
+    check_limits(content, where=where, error=error, finite=finite)
     return content
 
 
-def check_limits(content: Any, *, where: str, error: type[FeiLiteError] = FeiLiteError) -> None:
-    """Raise ``error`` for numbers that are not finite or do not fit 64 bits, and for deep nesting."""
+def check_limits(content: Any, *, where: str, error: type[FeiLiteError] = FeiLiteError, finite: bool = True) -> None:
+    """Raise ``error`` for numbers that do not fit 64 bits (``finite``: or are not finite), and for deep nesting."""
     for path, value, depth in _walk(content):
         if depth > MAX_DEPTH:
             raise error(f"{where}: {_shown(path[:4])}...: nested too deeply, expected at most {MAX_DEPTH} levels.")
-        if isinstance(value, float) and not math.isfinite(value):
+        if finite and isinstance(value, float) and not math.isfinite(value):
             raise error(f"{where}: {_shown(path)}: got {value}, expected a finite number.")
         if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
             raise error(f"{where}: {_shown(path)}: a whole number beyond 64 bits.")

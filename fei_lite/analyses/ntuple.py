@@ -72,7 +72,7 @@ def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
         table = pq.read_table(path)
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
     where = f"{path}: {METADATA.decode()}"
-    metadata = json_content(table.schema.metadata[METADATA], where=where, error=AnalysisError)
+    metadata = json_content(table.schema.metadata[METADATA], where=where, error=AnalysisError, finite=False)
     said = validated(metadata, _Said, where=where, error=AnalysisError)
     if said.analysis is not None:  # candidates, which an analysis goes on with
         for key in ("models", "sources"):
