@@ -52,7 +52,7 @@ def mean_loss(momentum: Array, mass: Array) -> Array:
     """Mean energy loss relative to that of a minimum-ionising particle: Bethe's 1 / beta^2 (ln(2 m bg^2 / I) - beta^2).
 
     >>> mean_loss(np.array([0.49, 0.1]), np.full(2, 0.13957)).round(2).tolist()
-    [1.0, 1.9]
+    [1.0, 2.04]
     """
     bg2 = (momentum / mass) ** 2
     beta2 = bg2 / (1.0 + bg2)
