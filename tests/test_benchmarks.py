@@ -40,7 +40,7 @@ def sets(small):
 
 @pytest.fixture(scope="module")
 def batch():
-    return concatenate(list(simulate("charged", 100, seed=3)))
+    return concatenate(list(simulate("charged", 500, seed=3)))
 
 
 def test_short_cuts_change_nothing(batch, sets):

@@ -38,7 +38,7 @@ FEI_DEFAULT: Mapping[str, Any] = MappingProxyType({
 #: sample exceeds that on held-out events by more standard deviations, trees are dropped, but none that held-out
 #: events would miss.
 _OURS = ("n_trees", "early_stopping_rounds", "min_information_in_leaf", "max_overtraining")
-#: Shares of the trees that are tried to keep within ``max_overtraining``.
+#: Fractions of the trees that are tried to keep within ``max_overtraining``.
 _FEWER = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 #: Below this many entries of a class there is no training (the FEI's limit).

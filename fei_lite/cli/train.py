@@ -56,8 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
     parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
-    parser.add_argument("--early-share", type=float, default=None, metavar="F",
-                        help="share of the events that the stages before the B's use (default: 1)")
+    parser.add_argument("--early-fraction", type=float, default=None, metavar="F",
+                        help="fraction of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--date", default=None, help="date for the manifest, ISO 8601 (default: today)")
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             bars[what].close()
 
     date = arguments.date or datetime.date.today().isoformat()
-    given = {name: value for name in ("max_entries", "early_share")
+    given = {name: value for name in ("max_entries", "early_fraction")
              if (value := getattr(arguments, name)) is not None}  # otherwise the defaults of Settings
     settings = Settings(
         name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
@@ -142,7 +142,7 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
                           (arguments.tag_classifier_events, "--tag-classifier-events"),
                           (arguments.no_tag_classifier, "--no-tag-classifier"),
                           (arguments.search, "--search"), (arguments.max_entries is not None, "--max-entries"),
-                          (arguments.early_share is not None, "--early-share")):
+                          (arguments.early_fraction is not None, "--early-fraction")):
         if given:
             raise FeiLiteError(f"{option} is for a training of the channels, and --renew keeps those of "
                                f"{arguments.renew}: leave one of the two out.")

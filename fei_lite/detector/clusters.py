@@ -126,7 +126,7 @@ def _charged(particles: Particles, impact: Array, tracked: NDArray[np.bool_], re
 
 def _split_offs(particles: Particles, impact: Array, tracked: NDArray[np.bool_], response: Response,
                 rng: np.random.Generator) -> Deposits:
-    """More clusters of a shower, some way from the track; a share of them is matched to it all the same."""
+    """More clusters of a shower, some way from the track; a fraction of them is matched to it all the same."""
     c = response.charged_cluster
     reached = np.flatnonzero(np.isfinite(impact[:, 0]))
     reached = reached[region(spherical(impact[reached])[0], response) > 0]

@@ -2,7 +2,7 @@
 
 Each detector has observables of unit width. A true particle gives its own mean
 plus a normal deviate; a hypothesis' log-likelihood is -(x - mean)^2 / 2. Thus
-likelihood ratios are what they claim to be, but for stated shares of tracks
+likelihood ratios are what they claim to be, but for stated fractions of tracks
 that give no information or look like another species.
 """
 
@@ -52,7 +52,7 @@ def _tailed(deviation: Array, p: Pid) -> Array:
 
 
 def _mistaken(truth: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Species with a share of them replaced by a random one of the five."""
+    """Species with a fraction of them replaced by a random one of the five."""
     wrong = rng.uniform(size=len(truth)) < share
     return np.where(wrong, rng.integers(0, 5, len(truth)), truth)
 

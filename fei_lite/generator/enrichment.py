@@ -36,7 +36,7 @@ from fei_lite.generator.pythia import Generator, set_modes
 from fei_lite.generator.records import conjugated, decays_of, has_antiparticle, hashed, mode_hash
 from fei_lite.generator.settings import DEFAULT_SETTINGS
 
-#: Share of events in which both B's are generic: bounds the weights.
+#: Fraction of events in which both B's are generic: bounds the weights.
 GENERIC_SHARE = 0.3
 
 

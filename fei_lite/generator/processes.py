@@ -21,7 +21,7 @@ class Process:
 
 #: e+e- -> Upsilon(4S): 1.110 nb; continuum: tab. 17 of the Belle II Physics Book, arXiv:1808.10567.
 UPSILON_4S = 1.110
-#: Share of B+B- and B0B0bar: f+- = 0.5113, f00 = 0.4861 (as used in arXiv:2311.14647).
+#: Fraction of B+B- and B0B0bar: f+- = 0.5113, f00 = 0.4861 (as used in arXiv:2311.14647).
 F_CHARGED, F_NEUTRAL = 0.5113, 0.4861
 
 PROCESSES = {process.name: process for process in (

@@ -45,7 +45,7 @@ Report = Callable[[str, int, int], None]
 class Settings:
     """How to train.
 
-    ``max_entries`` caps each class of a channel's sample; ``early_share`` is the share of the events
+    ``max_entries`` caps each class of a channel's sample; ``early_fraction`` is the fraction of the events
     that the stages before the last use, which have more candidates than they need; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
     manifest), otherwise they are the FEI's, with ``parameters`` changed;
@@ -61,7 +61,7 @@ class Settings:
     batch_size: int = 2000
     workers: int = 1
     max_events: int | None = None
-    early_share: float = 1.0
+    early_fraction: float = 1.0
     parameters: Mapping[str, Any] | None = None
     search: bool = False
     tag_classifier: bool = True
@@ -74,8 +74,8 @@ class Settings:
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
-        if not 0.0 < self.early_share <= 1.0:
-            raise FeiLiteError(f"early_share: got {self.early_share}, expected a share above 0, at most 1.")
+        if not 0.0 < self.early_fraction <= 1.0:
+            raise FeiLiteError(f"early_fraction: got {self.early_fraction}, expected a fraction above 0, at most 1.")
 
 
 def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
@@ -100,7 +100,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     ranges, early_ranges = (entry_ranges(paths, batch_size=settings.batch_size, max_events=settings.max_events)
                             for paths in (everything, samples))
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
-                  "min_entries": settings.min_entries, "early_share": settings.early_share}
+                  "min_entries": settings.min_entries, "early_fraction": settings.early_fraction}
     parameters |= {"search": True} if settings.search else {}
     factors = _factors(samples, last_stage_samples, tag_classifier_samples) if settings.same_luminosity else {}
     sample = describe_samples(everything, settings)
@@ -121,7 +121,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         if not open_channels:
             continue
         last = stage == len(channel_set.stages) - 1
-        collected = _collect(ranges if last else spread(early_ranges, settings.early_share),
+        collected = _collect(ranges if last else spread(early_ranges, settings.early_fraction),
                              factors.get("last_stage" if last else "early", {}), folder, settings, stage, report)
         chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
@@ -200,8 +200,8 @@ def command_line(samples: Sequence[Path], settings: Settings, last_stage_samples
              "--min-entries", settings.min_entries]
     if settings.max_events is not None:
         words += ["--max-events", settings.max_events]
-    if settings.early_share != 1.0:
-        words += ["--early-share", settings.early_share]
+    if settings.early_fraction != 1.0:
+        words += ["--early-fraction", settings.early_fraction]
     words += (["--search"] * settings.search + ["--no-tag-classifier"] * (not settings.tag_classifier)
               + ["--same-luminosity"] * settings.same_luminosity)
     for option, paths in (("--last-stage-events", last_stage_samples),
