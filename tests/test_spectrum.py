@@ -71,7 +71,7 @@ def naive_f_plus(q2):
     return pole * (0.432 - 0.664 * z - 1.20 * z**2 + z**3 / 3 * (0.664 - 2.40))
 
 
-def test_standard_model_against_the_twin():
+def test_standard_model_against_the_formula_by_hand():
     """Would catch a spectrum that is not p^3 f+^2, or not normalised: adaptive integration of the formula by hand."""
     def rate(q2):
         energy = (M_B**2 + M_K**2 - q2) / (2 * M_B)
@@ -108,6 +108,47 @@ def test_operators_add_without_interference():
     parts = spectrum(q2, Couplings(0.5, 0, 0)) + spectrum(q2, Couplings(0, 2, 0)) + spectrum(q2, Couplings(0, 0, -3))
     np.testing.assert_allclose(spectrum(q2, Couplings(0.5, 2, -3)), parts, rtol=1e-12)
     np.testing.assert_allclose(spectrum(q2, Couplings(0.5)), 0.25 * spectrum(q2), rtol=1e-12)
+
+
+def dirac_matrices():
+    """gamma^mu (4, 4, 4) in the Dirac representation, and P_L."""
+    sigma = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+    zero, one = np.zeros((2, 2)), np.eye(2)
+    gamma = np.array([np.block([[one, zero], [zero, -one]]), *(np.block([[zero, s], [-s, zero]]) for s in sigma)])
+    gamma5 = 1j * gamma[0] @ gamma[1] @ gamma[2] @ gamma[3]
+    return gamma, 0.5 * (np.eye(4) - gamma5)
+
+
+@pytest.mark.parametrize("q2", [1.0, 8.0, 15.0, 21.0])
+def test_scalar_and_tensor_rates_are_absolute(q2):
+    """Would catch a factor of the scalar or tensor rate: traces of Dirac matrices, relative to the vector's.
+
+    Hadronic matrix elements with (1 - gamma5) / 2 of the quarks; a pair of neutrinos k1, k2 at an angle in the frame
+    of their sum. Operators that change lepton number make pairs of neutrinos and, by their conjugate, of antineutrinos.
+    """
+    gamma, left = dirac_matrices()
+    metric = np.diag([1.0, -1, -1, -1])
+    root = 2 * M_B * float(kaon_momentum(q2))
+    sum_p = np.array([(M_B**2 - M_K**2) / q2**0.5, 0, 0, root / q2**0.5])  # p_B + p_K in the frame of q
+    q = np.array([q2**0.5, 0, 0, 0])
+    tensor_element = -1j * (np.outer(sum_p, q) - np.outer(q, sum_p)) * float(f_tensor(q2)) / (M_B + M_K)
+    cosines, weights = np.polynomial.legendre.leggauss(6)
+    rates = np.zeros(3)
+    for c, w in zip(cosines, weights, strict=True):
+        n = np.array([np.sqrt(1 - c**2), 0, c])
+        k1, k2 = (0.5 * q2**0.5 * np.array([1.0, *(s * n)]) for s in (1, -1))
+        slash1, slash2 = (np.einsum("m,mn,nij->ij", k, metric, gamma) for k in (k1, k2))
+        lower = np.einsum("mn,nij->mij", metric, gamma)
+        sigma = 0.5j * (np.einsum("mij,njk->mnik", lower, lower) - np.einsum("nij,mjk->mnik", lower, lower))
+        vertices = (0.5 * float(f_plus(q2)) * np.einsum("m,mij->ij", sum_p, lower) @ left,
+                    0.5 * float(f_zero(q2)) * (M_B**2 - M_K**2) / 4.10 * left,
+                    # sigma P_L of the quarks is self-dual, as that of the neutrinos: the half of P_L is made up for
+                    np.einsum("mn,mnij->ij", tensor_element, sigma) @ left)
+        for i, vertex in enumerate(vertices):
+            bar = gamma[0] @ vertex.conj().T @ gamma[0]
+            rates[i] += w * np.trace(slash1 @ vertex @ slash2 @ bar).real
+    for couplings, rate in ((Couplings(0, 1, 0), rates[1]), (Couplings(0, 0, 1), rates[2])):
+        assert float(spectrum(q2, couplings) / spectrum(q2)) == pytest.approx(2.0 * rate / rates[0], rel=1e-9)
 
 
 def test_generated_q2(generated):
