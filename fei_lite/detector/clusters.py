@@ -18,7 +18,7 @@ from fei_lite.detector.surface import (
     surface_distance,
 )
 from fei_lite.detector.tracks import Tracks
-from fei_lite.events.batch import Jagged
+from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.kernels import detector as kernels
 
 Array = NDArray[np.float64]
@@ -76,11 +76,11 @@ def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[n
     whole = Deposits(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Deposits)))
     order = np.lexsort((rng.uniform(size=len(whole.event)), whole.event))
     columns, event = _measured(whole.take(order), response, rng)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(event, minlength=n_events))]).astype(np.int64)
+    offsets = offsets_of(np.bincount(event, minlength=n_events))
     points = cartesian(*(columns[name].astype(np.float64) for name in ("theta", "phi", "r")))
     reached = helix_impact(tracks.helix, response)
     good = np.isfinite(reached[:, 0])
-    targets = np.concatenate([[0], np.cumsum(np.bincount(tracks.event[good], minlength=n_events))])
+    targets = offsets_of(np.bincount(tracks.event[good], minlength=n_events))
     distance = np.empty(len(event))
     kernels.nearest_distance(points, offsets, reached[good], targets, distance)
     columns["min_track_distance"] = distance.astype(np.float32)

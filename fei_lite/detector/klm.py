@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fei_lite.detector.particles import Particles
 from fei_lite.detector.response import Response
 from fei_lite.detector.surface import straight_impact
-from fei_lite.events.batch import Jagged
+from fei_lite.events.batch import Jagged, offsets_of
 
 _MUON = 1
 
@@ -52,5 +52,5 @@ def make_klm(particles: Particles, impact: NDArray[np.float64], n_events: int, *
                "innermost_layer": np.clip(inner, 1, 15),
                "mc_index": np.concatenate([particles.index[rows], np.full(len(noise), -1)])}
     whole = {"layers": np.int16, "innermost_layer": np.int16, "mc_index": np.int32}
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(event, minlength=n_events))]).astype(np.int64)
+    offsets = offsets_of(np.bincount(event, minlength=n_events))
     return Jagged(offsets, {c: v[order].astype(whole.get(c, np.float32)) for c, v in columns.items()})

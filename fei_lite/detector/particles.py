@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fei_lite.constants import CURVATURE_TO_PT, SPEED_OF_LIGHT
 from fei_lite.detector.response import Response
-from fei_lite.events.batch import Jagged
+from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.kernels import helix as helix_kernels
 
 #: Particles that the detector sees, with mass in GeV (PDG) and charge; neutrinos pass.
@@ -140,7 +140,7 @@ def extend(generated: Jagged, new: Secondaries) -> tuple[Jagged, NDArray[np.int6
     order = np.argsort(new.event, kind="stable")
     n_events = len(generated.offsets) - 1
     added = np.bincount(new.event, minlength=n_events)
-    starts = np.concatenate([[0], np.cumsum(added)])[:-1]
+    starts = offsets_of(added)[:-1]
     index = np.empty(len(order), dtype=np.int64)
     index[order] = generated.counts[new.event[order]] + np.arange(len(order)) - starts[new.event[order]]
     place = np.repeat(generated.offsets[1:], added)  # np.insert keeps the order of equal positions
@@ -148,7 +148,7 @@ def extend(generated: Jagged, new: Secondaries) -> tuple[Jagged, NDArray[np.int6
                "vertex": new.vertex, "time": new.time}
     made = {name: np.insert(generated[name], place, values[order].astype(generated[name].dtype), axis=0)
             for name, values in columns.items()}
-    offsets = generated.offsets + np.concatenate([[0], np.cumsum(added)])
+    offsets = generated.offsets + offsets_of(added)
     return Jagged(offsets.astype(np.int64), made), index
 
 

@@ -26,7 +26,7 @@ from fei_lite.detector.pid import pid_likelihoods
 from fei_lite.detector.response import Response, default_response
 from fei_lite.detector.tracks import find_tracks
 from fei_lite.detector.v0s import find_v0s
-from fei_lite.events.batch import EventBatch, Jagged
+from fei_lite.events.batch import EventBatch, Jagged, offsets_of
 from fei_lite.generator.generate import GeneratedBatch
 
 
@@ -50,7 +50,7 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
     generated, index = extend(batch.generated, secondaries)
     particles = with_secondaries(particles, secondaries, index)
     tracks = find_tracks(particles, bz, n_events, response=response, rng=rng, background=background)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(tracks.event, minlength=n_events))]).astype(np.int64)
+    offsets = offsets_of(np.bincount(tracks.event, minlength=n_events))
     matched = np.where(tracks.particle >= 0, particles.index[tracks.particle] if len(particles) else -1, -1)
     track_list = Jagged(offsets, {
         "charge": tracks.charge.astype(np.int8), "helix": tracks.helix, "helix_cov": tracks.cov,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.detector.response import V0, Response
 from fei_lite.detector.tracks import Tracks
-from fei_lite.events.batch import Jagged
+from fei_lite.events.batch import Jagged, offsets_of
 
 Array = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     plus, minus, code = plus[row[order]], minus[row[order]], code[order]
     event = tracks.event[plus]
     counts = np.bincount(event, minlength=len(offsets) - 1)
-    return Jagged(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), {
+    return Jagged(offsets_of(counts), {
         "pdg": code.astype(np.int32),
         "positive_index": (plus - offsets[event]).astype(np.int32),
         "negative_index": (minus - offsets[event]).astype(np.int32),

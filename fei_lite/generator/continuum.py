@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.events.batch import offsets_of
 from fei_lite.generator.beams import Beams, boost
 from fei_lite.generator.born import PION_MASS, RESONANCES_BELOW, find_fermion, light_parts
 from fei_lite.generator.pair_sources import sine_squared
@@ -79,7 +80,7 @@ class Continuum:
         parts.append(_rows(event, np.full(len(event), 22), k, mass=np.zeros(len(event))))
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(events, kind="stable")
-        first = np.concatenate([[0], np.cumsum(np.bincount(events, minlength=n))])
+        first = offsets_of(np.bincount(events, minlength=n))
         return Events(sqrt_s.tolist(), first.tolist(), labels[order].ravel().tolist(),
                       values[order].ravel().tolist())
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
+from fei_lite.events.batch import offsets_of
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.beams import Beams, boost, rotation_to
 from fei_lite.generator.continuum import CONTINUUM_SETTINGS, start_continuum
@@ -164,7 +165,7 @@ def joined(parts: list[GeneratedBatch]) -> GeneratedBatch:
     if len(parts) == 1:
         return parts[0]
     lists = [part.generated for part in parts]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([item.counts for item in lists]))]).astype(np.int64)
+    offsets = offsets_of(np.concatenate([item.counts for item in lists]))
     generated = Jagged(offsets, {k: np.concatenate([item[k] for item in lists]) for k in lists[0].columns})
     events = {k: np.concatenate([part.events[k] for part in parts]) for k in parts[0].events}
     return GeneratedBatch(events, generated, parts[0].process, sum(part.n_generated for part in parts))

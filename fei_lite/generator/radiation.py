@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma as gamma_function
 
+from fei_lite.events.batch import offsets_of
 from fei_lite.generator.beams import ELECTRON_MASS
 from fei_lite.generator.born import ALPHA, born, find_fermion
 
@@ -134,7 +135,7 @@ def photons(v: Array, sqrt_s: Array, rng: np.random.Generator) -> tuple[NDArray[
     more = rng.poisson(photon_strength(s) * np.log(np.where(radiated, v, SOFTEST) / SOFTEST))
     counts = np.where(radiated, 1 + more, 0)
     event = np.repeat(np.arange(len(v)), counts)
-    first = np.concatenate([[0], np.cumsum(counts)])[:-1][radiated]
+    first = offsets_of(counts)[:-1][radiated]
     x = (SOFTEST / v[event]) ** rng.uniform(size=len(event))
     x[first] = 1.0
     cos = dipole_cosines(len(event), s, rng)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.errors import SimulationError
-from fei_lite.events.batch import Jagged
+from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.generator.beams import boost
 from fei_lite.generator.generate import GeneratedBatch
 
@@ -101,7 +101,7 @@ def recombined(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.int64],
     columns["vertex"][n_own:] = x4[:, :3]
     columns["time"][n_own:] = x4[:, 3] / SPEED_OF_LIGHT
     columns["mother"] = _mothers(generated, sides, own, foreign, rows)
-    offsets = np.concatenate([[0], np.cumsum(count_own + count_foreign)]).astype(np.int64)
+    offsets = offsets_of(count_own + count_foreign)
     return GeneratedBatch({name: values[rows] for name, values in batch.events.items()},
                           Jagged(offsets, {name: values[order] for name, values in columns.items()}),
                           batch.process, len(rows))
@@ -111,9 +111,9 @@ def _jagged(generated: Jagged, event: NDArray[np.int64],
             wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Particles with ``event`` >= 0 of the events ``wanted``: offsets (m + 1,) and rows of ``generated``."""
     members = np.flatnonzero(event >= 0)
-    first = np.concatenate([[0], np.cumsum(np.bincount(event[members], minlength=len(generated.counts)))])
+    first = offsets_of(np.bincount(event[members], minlength=len(generated.counts)))
     counts = np.diff(first)[wanted]
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    offsets = offsets_of(counts)
     inside = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
     return offsets, members[np.repeat(first[wanted], counts) + inside]
 
@@ -137,7 +137,7 @@ def _mothers(generated: Jagged, sides: Sides, own: tuple[NDArray[np.int64], NDAr
     of_second = sides.side == 1
     for part in (of_second, ~of_second):
         members = np.flatnonzero(part)
-        start = np.concatenate([[0], np.cumsum(np.bincount(sides.event[members], minlength=len(generated.counts)))])
+        start = offsets_of(np.bincount(sides.event[members], minlength=len(generated.counts)))
         position[members] = np.arange(len(members)) - start[sides.event[members]]
     count_own = np.diff(own[0])
     mine = absolute[own[1]]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
+from fei_lite.events.batch import offsets_of
 from fei_lite.generator.decay_table import belle2_table, is_parton
 from fei_lite.generator.pythia import COPIES, Generator, relabel
 
@@ -76,7 +77,7 @@ def columns_of(records: Any) -> Jagged:
         for i, part in enumerate(("px", "py", "pz", "e")):
             filled[there, i] = column(ak.drop_none(values[part]))
         columns[name] = filled[places]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(event[rows], minlength=len(counts)))]).astype(np.int64)
+    offsets = offsets_of(np.bincount(event[rows], minlength=len(counts)))
     return Jagged(offsets, columns)
 
 
@@ -91,7 +92,7 @@ def without_intermediates(
     on the meson that decayed. So did EvtGen, and four-momentum is conserved at
     each vertex.
     """
-    first = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    first = offsets_of(counts)[:-1]
     above = np.where(mother >= 0, mother + first[event], -1)
     left_out = is_parton(codes)
     again = np.flatnonzero(np.isin(np.abs(status), (RADIATED, RECOILED)) & (above >= 0) & (codes == codes[above]))
@@ -107,7 +108,7 @@ def without_intermediates(
     kept = np.flatnonzero(~left_out)
     position = np.cumsum(~left_out) - 1
     per_event = np.bincount(event[kept], minlength=len(counts))
-    new_first = np.concatenate([[0], np.cumsum(per_event)])[:-1]
+    new_first = offsets_of(per_event)[:-1]
     ancestor = above[kept]
     relative = np.where(ancestor >= 0, position[ancestor] - new_first[event[kept]], -1)
     return kept, relative.astype(np.int32), radiated[kept]
@@ -220,5 +221,5 @@ def has_antiparticle(code: int) -> bool:
 def chosen(block: Jagged, mask: NDArray[np.bool_]) -> Jagged:
     """The events of a mask."""
     objects = np.repeat(mask, block.counts)
-    offsets = np.concatenate([[0], np.cumsum(block.counts[mask])]).astype(np.int64)
+    offsets = offsets_of(block.counts[mask])
     return Jagged(offsets, {name: values[objects] for name, values in block.columns.items()})

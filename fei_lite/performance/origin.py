@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch, Jagged, open_events
+from fei_lite.events.batch import offsets_of
 from fei_lite.events.files import PathLike
 from fei_lite.performance.best_tags import BestTags, Choice, first_rows
 from fei_lite.tagging.streaming import ROWS, iterate_columns
@@ -52,7 +53,7 @@ def read_best_objects(path: PathLike, *, choose: Choice = "event", rows: int = R
             column = piece[name]
             assert isinstance(column, tuple)
             parts[name].append(_taken(column, chosen))
-    return {name: (np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *(n for n, _ in found)]))]),
+    return {name: (offsets_of(np.concatenate([np.zeros(0, np.int64), *(n for n, _ in found)])),
                    np.concatenate([np.zeros(0, np.int64), *(values for _, values in found)]))
             for name, found in parts.items()}
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fei_lite.events.batch import offsets_of
 from fei_lite.kernels.histfactory import expected_bins
 
 Floats = NDArray[np.float64]
@@ -113,7 +114,7 @@ def _positions(model: Any) -> Mapping[str, Mapping[int, int]]:
 
 
 def _first(lists: list[list[Any]]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
+    return offsets_of([len(one) for one in lists])
 
 
 def _columns(lists: list[list[Any]], types: tuple[Any, ...]) -> list[NDArray[Any]]:
