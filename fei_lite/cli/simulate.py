@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     signal = None
     if arguments.dec is not None:
-        signal = read_signal_decay(arguments.dec, strict=arguments.strict)
+        signal = read_signal_decay(arguments.dec, strict=arguments.strict, process=arguments.process)
         for sentence in () if arguments.quiet else signal.told():
             print(f"{signal.place}: {sentence}", file=sys.stderr)
     n = arguments.events if arguments.luminosity is None else events_in(arguments.process, arguments.luminosity)

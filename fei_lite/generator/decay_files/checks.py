@@ -9,8 +9,8 @@ from particle import InvalidParticle, Particle, ParticleNotFound
 from fei_lite.generator.decay_files.state import Block, State
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 
-#: Pythia's largest number of products.
-MOST_PRODUCTS = 8
+#: Products of the longest mode: Pythia makes eight, the others come from two steps between.
+MOST_PRODUCTS = 22
 #: Flavoured neutral mesons that turn into one other of the same mass: K0 -> K_S0.
 _ONE_BODY = ((311, 310), (311, 130))
 #: 3 x charge of codes whose digits do not say it.
@@ -30,7 +30,7 @@ def three_charge(code: int) -> int:
     if absolute <= 8:
         return sign * _quark(absolute)
     if absolute <= 100:
-        return sign * (-3 if absolute in (11, 13, 15) else 3 if absolute in (24, 34, 37) else 0)
+        return sign * (-3 if absolute in (11, 13, 15, 17) else 3 if absolute in (24, 34, 37) else 0)
     if absolute > 9_999_999:  # nuclei and tetraquarks
         return sign * int(Particle.from_pdgid(absolute).three_charge or 0)
     first, second, third = _digits(absolute)

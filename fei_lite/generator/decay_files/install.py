@@ -10,6 +10,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.generator.decay_files.checks import three_charge
 from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property
+from fei_lite.generator.decay_files.steps import within_limit
 from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, room, weigh
 from fei_lite.generator.decay_table import KEEP_PYTHIAS, Finding, Mode, belle2_table, fragments
 from fei_lite.generator.particle_names import EXTRA_PARTICLES, OWN_DEFINITIONS
@@ -165,8 +166,9 @@ def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> No
 def _set_channels(pythia: Any, code: int, channels: Sequence[tuple[int, Mode]]) -> None:
     """The channels of a particle, each with its switch; a particle without is stable."""
     for i, (switch, mode) in enumerate(channels):
+        products = within_limit(pythia, code, mode.products)
         read(pythia, f"{code}:{'addChannel' if i else 'oneChannel'} = {switch} {mode.fraction:.10g} "
-                     f"{mode.matrix_element} " + " ".join(map(str, mode.products)))
+                     f"{mode.matrix_element} " + " ".join(map(str, products)))
     read(pythia, f"{code}:mayDecay = {'on' if channels else 'off'}")
     read(pythia, f"{code}:varWidth = off")  # its partial widths belong to the channels just replaced
 

@@ -49,7 +49,8 @@ class SignalDecay:
     """A decay file, read: pairs of B's, copies of particles that decay specially, and what its author should know.
 
     ``copies`` and ``redefined`` are by Pythia's code, the latter for particles that decay so wherever they
-    come from. ``lines`` says of every decay line whether it is followed.
+    come from. ``lines`` says of every decay line whether it is followed. ``process`` is what is made: ``signal``, by
+    the pairs, or one of the continuum.
     """
 
     place: str
@@ -62,6 +63,7 @@ class SignalDecay:
     radiates: bool
     lines: tuple[TreatedLine, ...]
     notices: tuple[Notice, ...]
+    process: str = "signal"
 
     @property
     def meant(self) -> dict[int, int]:

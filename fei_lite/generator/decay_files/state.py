@@ -144,12 +144,13 @@ def _alias(state: State, statement: Statement) -> None:
     name, target = statement.words
     base = state.aliases.get(target, target)
     state.require(base)
-    if name in state.aliases:
+    if name in state.aliases:  # EvtGen ignores it
         if state.aliases[name] != base:
-            raise SimulationError(f"{name} is an alias of {state.aliases[name]} already.")
+            state.tell(statement.line, f"Alias {name} {target}: ignored, {name} is an alias of {state.aliases[name]}")
         return
     if state.own and (name in state.blocks or _is_particle(name)):
-        raise SimulationError(f"{name} is a particle, it cannot be an alias as well.")
+        state.tell(statement.line, f"Alias {name} {target}: ignored, {name} is a particle of its own")
+        return
     state.aliases[name] = base
     if target in state.properties:
         state.properties[name] = state.properties[target]
