@@ -31,6 +31,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fei_lite.errors import SimulationError, nearest
+from fei_lite.generator.decay_files.added import added_particles
 from fei_lite.generator.decay_files.grammar import statements_of
 from fei_lite.generator.decay_files.models import APPROXIMATED, REFUSED, ranges
 from fei_lite.generator.decay_files.reading import Reading
@@ -67,7 +68,7 @@ def read_signal_decay(path: Path, *, strict: bool = False, process: str = "signa
 
 def signal_decay(text: str, place: str, *, strict: bool = False, process: str = "signal") -> SignalDecay:
     """A decay file from its text; ``place`` is its name in errors."""
-    state = carried_out(statements_of(text, place), place, start=table_state())
+    state = carried_out(statements_of(text, place), place, start=table_state(), added=added_particles(text, place))
     reading = Reading(state, place)
     faults, notices = reading.checked()
     _raise(place, faults)

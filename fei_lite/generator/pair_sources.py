@@ -19,7 +19,7 @@ from fei_lite.generator.pythia import RADIATION, Generator
 UPSILON = 300553
 #: Settings of a Pythia that gets its events from :func:`start_pairs`.
 UPSILON_SETTINGS = (*RADIATION, "Beams:frameType = 5",
-                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0.0205 10.4 10.8 0")
+                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0 0 0 0")
 _HALF_ENERGY = 5.5  # GeV; above every event, or Pythia drops it: the events carry their own energies
 _BLOCK = 2000          # events drawn at a time, so that the sequence does not depend on the batches
 

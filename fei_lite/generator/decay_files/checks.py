@@ -86,7 +86,7 @@ def faults_of(name: str, block: Block, state: State) -> tuple[list[Notice], list
             continue
         codes = [state.code(daughter) for daughter in line.daughters]
         texts = list(_line_faults(name, mother, line, codes, state))
-        if violation := _numbers(mother, codes):
+        if not _of_its_own(name, line, state) and (violation := _numbers(mother, codes)):
             if not _is_searched(mother, codes):
                 texts.append(violation)
             elif block.keyword == "Decay":
@@ -116,17 +116,31 @@ def _line_faults(name: str, mother: int, line: DecayLine, codes: Sequence[int], 
     if any(abs(code) == abs(mother) for code in codes):
         yield f"{state.aliases.get(name, name)} would decay into itself"
     if line.fraction > 0.0 and not any(each in state.properties for each in (name, *line.daughters)):
-        needed, available = sum(_mass(code, -1) for code in codes), _mass(mother, 1)
+        needed = sum(_mass(daughter, state, -1) for daughter in line.daughters)
+        available = _mass(name, state, 1)
         if needed > available and len(codes) > 1:
             yield f"the products are heavier than the {name}: {needed:.3f} GeV of {available:.3f} GeV"
-    charge = sum(three_charge(code) for code in codes) - three_charge(mother)
-    if charge and not _has_no_numbers(codes):
-        after = sum(three_charge(code) for code in codes)
-        yield f"charge {_thirds(three_charge(mother))} becomes {_thirds(after)}"
+    before, after = _charge(name, state), sum(_charge(daughter, state) for daughter in line.daughters)
+    if before != after and not _has_no_numbers(codes):
+        yield f"charge {_thirds(before)} becomes {_thirds(after)}"
 
 
-def _mass(code: int, sign: int) -> float:
+def _charge(name: str, state: State) -> int:
+    """3 x charge of a name."""
+    definition = state.definition(name)
+    return three_charge(state.code(name)) if definition is None else definition[1]
+
+
+def _of_its_own(name: str, line: DecayLine, state: State) -> bool:
+    """Whether a decay has a particle that the file adds, of which nobody knows baryon and lepton number."""
+    return any(state.aliases.get(each, each) in state.added for each in (name, *line.daughters))
+
+
+def _mass(name: str, state: State, sign: int) -> float:
     """Nominal mass in GeV, of broad particles 15 widths more or less by the sign; partons weigh nothing here."""
+    code, definition = state.code(name), state.definition(name)
+    if definition is not None:
+        return max(definition[2] + sign * definition[4], 0.0)
     if abs(code) <= 8 or abs(code) == 21 or (1000 < abs(code) < 10_000 and abs(code) // 10 % 10 == 0):
         return 0.0
     try:

@@ -13,7 +13,7 @@ from fei_lite.generator.decay_files.state import Property
 from fei_lite.generator.decay_files.steps import within_limit
 from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, room, weigh
 from fei_lite.generator.decay_table import KEEP_PYTHIAS, Finding, Mode, belle2_table, fragments
-from fei_lite.generator.particle_names import EXTRA_PARTICLES, OWN_DEFINITIONS
+from fei_lite.generator.particle_names import EXTRA_PARTICLES
 from fei_lite.generator.pythia import Generator, define_particle, own_modes, read, set_modes
 
 #: EvtGen's line shapes reach this many widths from the mass.
@@ -147,8 +147,8 @@ def _set_mass(pythia: Any, code: int, entry: Property) -> None:
 def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> None:
     """A particle of its own like the one it stands for, without decays and without an antiparticle."""
     data, code = pythia.particleData, abs(entry.code)
-    if entry.base in OWN_DEFINITIONS:
-        spin, charge, mass, width, furthest = OWN_DEFINITIONS[entry.base]
+    if entry.definition is not None:
+        spin, charge, mass, width, furthest = entry.definition
         low, high = (mass - furthest, mass + furthest) if width > 0.0 else (0.0, 0.0)
         read(pythia, f"{copy}:new = C{copy} void {spin} {charge} 0 {mass} {width} {low} {high} 0")
         read(pythia, f"{copy}:isResonance = off")  # Pythia takes what is created heavy for one, and its decays away

@@ -23,7 +23,6 @@ from fei_lite.generator.decay_table import (
     table_state,
 )
 from fei_lite.generator.pair_sources import Pair
-from fei_lite.generator.particle_names import OWN_DEFINITIONS
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Reading:
         """Whether a name needs a copy: it decays, or weighs, differently from the particle it stands for."""
         state, base = self.state, self.state.aliases.get(name, name)
         code = state.code(name)
-        if base in OWN_DEFINITIONS or name == self.start.root:
+        if state.definition(name) is not None or name == self.start.root:
             return True
         block = state.blocks.get(name)
         if name not in state.aliases:
@@ -115,7 +114,8 @@ class Reading:
     def _anew(self, name: str) -> bool:
         """Whether a block of the file changes a particle itself, wherever it comes from."""
         code = abs(self.state.code(name)) if name != UPSILON else B_MESONS[0]
-        return name not in self.state.aliases and code not in B_MESONS and name not in OWN_DEFINITIONS
+        return name not in self.state.aliases and code not in B_MESONS and (
+            self.state.definition(name) is None)
 
     def code(self, name: str) -> int:
         """Pythia's code of a name."""
@@ -144,11 +144,11 @@ class Reading:
         block = self.state.blocks.get(name)
         lines = [line for line in self._lines(name) if line.fraction > 0.0]
         code = self.state.code(name)
-        base = self.state.aliases.get(name, name)
-        stable = not lines and (block is not None or base in OWN_DEFINITIONS)
+        definition = self.state.definition(name)
+        stable = not lines and (block is not None or definition is not None)
         return Copy(name, code, tuple(self._mode(code, line) for line in lines),
                     tuple(line.line if line.own else 0 for line in lines),
-                    stable, None if name == self.start.root else self.state.properties.get(name), base)
+                    stable, None if name == self.start.root else self.state.properties.get(name), definition)
 
     def _mode(self, mother: int, line: DecayLine) -> Mode:
         """A decay line with codes, in the order of Pythia's matrix element."""
@@ -228,7 +228,7 @@ class Reading:
         reached = {d for name in self.codes if name in state.blocks for line in state.blocks[name].modes
                    for d in line.daughters}
         for name in sorted(reached & set(state.aliases) - set(state.blocks)):
-            if state.aliases[name] not in OWN_DEFINITIONS:
+            if state.definition(name) is None:
                 out.append(Notice(0, f"{name} has no block: it decays as {state.aliases[name]} of the table"))
         return out
 

@@ -31,8 +31,9 @@ def copy_code(number: int, code: int) -> int:
 class Copy:
     """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
 
-    ``base`` is the name that ``name`` is an alias of, or itself. Without ``modes`` it
-    decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes, 0 for modes of the table.
+    ``definition`` is that of :data:`~fei_lite.generator.particle_names.OWN_DEFINITIONS`, if it has one.
+    Without ``modes`` it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes, 0
+    for modes of the table.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Copy:
     lines: tuple[int, ...] = ()
     stable: bool = False
     property: Property | None = None
-    base: str = ""
+    definition: tuple[int, int, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
