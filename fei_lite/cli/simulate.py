@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
-                        help="decay file (EvtGen's format), or k_nunu, the shipped one; what of it is followed and "
-                             "what approximated is said on stderr and in the event file")
+                        help="decay file (EvtGen's format), or k_nunu, the shipped one, for signal or continuum; what of it "
+                             "is followed and what approximated is said on stderr and in the event file")
     parser.add_argument("--strict", action="store_true",
                         help="with --dec: refuse models that are only approximated")
     parser.add_argument("--settings", default="belle2", metavar="NAME",

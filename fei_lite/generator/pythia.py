@@ -63,7 +63,8 @@ class Generator:
     left out (:func:`~fei_lite.generator.records.vetoed`), ``n_accepted`` remain.
     ``copies`` has the codes of all copies of particles, with what they stand for;
     ``vetoed`` those of B mesons that decay into partons. An event is left out, too,
-    if one of ``must_decay`` did not: Pythia found no masses for its products.
+    if one of ``must_decay`` did not: Pythia found no masses for its products. Modes of ``weighed`` get their weights
+    elsewhere.
     """
 
     pythia: Any
@@ -72,6 +73,7 @@ class Generator:
     copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
     vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
     must_decay: frozenset[int] = frozenset()
+    weighed: frozenset[int] = frozenset()
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -114,7 +116,8 @@ def initialised(generator: Generator) -> Generator:
     """The generator, ready to make events; :class:`SimulationError` if Pythia refuses."""
     if not generator.pythia.init():
         raise SimulationError("Pythia could not be initialised.")
-    weigh_thresholds(generator.pythia, (*belle2_table().modes, *generator.copies))
+    weigh_thresholds(generator.pythia, [code for code in (*belle2_table().modes, *generator.copies)
+                                        if code not in generator.weighed])
     return generator
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from particle import InvalidParticle, Particle, ParticleNotFound
 
@@ -138,9 +139,15 @@ def _of_its_own(name: str, line: DecayLine, state: State) -> bool:
 
 def _mass(name: str, state: State, sign: int) -> float:
     """Nominal mass in GeV, of broad particles 15 widths more or less by the sign; partons weigh nothing here."""
-    code, definition = state.code(name), state.definition(name)
+    definition = state.definition(name)
     if definition is not None:
         return max(definition[2] + sign * definition[4], 0.0)
+    return _nominal_mass(state.code(name), sign)
+
+
+@cache
+def _nominal_mass(code: int, sign: int) -> float:
+    """:func:`_mass` of a PDG code."""
     if abs(code) <= 8 or abs(code) == 21 or (1000 < abs(code) < 10_000 and abs(code) // 10 % 10 == 0):
         return 0.0
     try:

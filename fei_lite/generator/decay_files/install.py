@@ -63,6 +63,7 @@ def install(generator: Generator, signal: SignalDecay) -> SignalDecay:
     for code in sorted({abs(code) for code in signal.redefined}):
         _redefine(pythia, code, signal)
     generator.copies = {**generator.copies, **signal.meant}
+    generator.weighed = frozenset(code for code, entry in signal.copies.items() if entry.modes)
     generator.must_decay = frozenset(code for entries in (signal.copies, signal.redefined)
                                      for code, entry in entries.items() if entry.modes)
     return signal

@@ -33,6 +33,7 @@ class Reading:
     place: str
     start: Start = field(default_factory=lambda: Start("signal"))
     codes: dict[str, int] = field(default_factory=dict)
+    known_circumstances: dict[str, list[str]] = field(default_factory=dict)
 
     def checked(self) -> tuple[list[Notice], list[Notice]]:
         """Faults and notices of all blocks of the file; unknown names are faults, too."""
@@ -54,7 +55,7 @@ class Reading:
             for daughter in line.daughters:
                 try:
                     self.state.require(daughter)
-                except UnknownNameError as error:
+                except (UnknownNameError, SimulationError) as error:
                     out.append(Notice(line.line, str(error).rstrip(".")))
         return out
 
@@ -204,6 +205,12 @@ class Reading:
         """In which circumstances a line of a name is decayed (see `evtgen_models.toml`)."""
         if name == UPSILON:
             return [] if line in self.start.others else ["upsilon", "aligned"]
+        if name not in self.known_circumstances:
+            self.known_circumstances[name] = self._usual_circumstances(name)
+        return self.known_circumstances[name]
+
+    def _usual_circumstances(self, name: str) -> list[str]:
+        """Those of all lines of a name."""
         out = ["spinless"] if _is_spinless(self.state.code(name)) else []
         parents = [(mother, line) for mother, block in self.state.blocks.items() if block.own
                    for line in block.modes if name in line.daughters]
