@@ -2,7 +2,8 @@
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
 ssbar, ccbar, taupair (continuum) or signal (what the file of --dec says: B's or
-continuum, decayed by it, read as by EvtGen on top of the Belle II decay table). --select keeps what an analysis can use, with weights. Examples:
+continuum, decayed by it, read as by EvtGen on top of the Belle II decay table). --select keeps what an
+analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
     fei-lite simulate ccbar --luminosity 0.001 --seed 1 -o continuum.root
@@ -30,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
-                        help="decay file (EvtGen's format), or k_nunu, the shipped one, for signal or continuum; what of "
-                             "it is followed and what approximated is said on stderr and in the event file")
+                        help="decay file (EvtGen's format), or k_nunu, the shipped one, for signal or continuum; "
+                             "what of it is followed and what approximated is said on stderr and in the event file")
     parser.add_argument("--strict", action="store_true",
                         help="with --dec: refuse models that are only approximated")
     parser.add_argument("--settings", default="belle2", metavar="NAME",
