@@ -287,7 +287,7 @@ def test_schema_indices_and_values_are_valid():
 
 def test_v0s_refer_to_two_tracks_of_their_mother():
     """Catches swapped or shifted indices: both tracks belong to the photon that converted."""
-    response = changed(hits_removed_probability=0.0, **SINGLE)
+    response = changed(hits_removed_probability=0.0, loose_probability=0.0, **SINGLE)
     batch = gun(22, 4000, 15, momentum=(0.5, 2.0), per_event=5, response=response)
     v, t, g = batch.v0s, batch.tracks, batch.generated
     assert len(v) > 50

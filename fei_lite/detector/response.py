@@ -231,6 +231,8 @@ class V0:
     max_gap: float
     max_sigma: float
     hits_removed_probability: float
+    loose_sigma: float
+    loose_probability: float
     mass_K_S0: Array
     mass_Lambda: Array
     mass_photon: Array
