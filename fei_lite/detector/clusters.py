@@ -96,7 +96,7 @@ def _photons(particles: Particles, response: Response, rng: np.random.Generator)
     energy = photons.momentum
     where = region(spherical(point)[0], response)
     efficiency = np.interp(np.log(energy), np.log(c.energy), c.photon_efficiency)
-    efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], 1.0)
+    efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], _by_region(where, c.region_efficiency))
     seen = rng.uniform(size=len(energy)) < efficiency
     lost = np.where(rng.uniform(size=len(energy)) < c.loss_fraction,
                     rng.exponential(c.loss_energy, len(energy)), 0.0)

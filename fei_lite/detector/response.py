@@ -155,6 +155,7 @@ class Calorimeter:
     crystals_shared_fraction: float
     crystals_step: float
     e9e21_one_fraction: Array
+    region_efficiency: Array
     region_energy: Array
     region_theta: Array
     region_phi: Array
@@ -278,6 +279,7 @@ _KNOTS = {
 _LENGTHS = {
     "pid.bethe": 4, "pid.top_theta_deg": 2, "pid.arich_theta_deg": 2, "pid.klm_theta_deg": 2,
     "calorimeter.crystals_spread": 2, "calorimeter.edges_deg": 6, "calorimeter.region_energy": 3,
+    "calorimeter.region_efficiency": 3,
     "calorimeter.region_theta": 3,
     "calorimeter.region_phi": 3, "nuclear.proton_momentum": 2, "charged_cluster.match": 5,
     "charged_cluster.split_off": 5, "neutral_hadron.probability": 3, "neutral_hadron.energy": 3,
