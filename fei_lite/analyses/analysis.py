@@ -76,6 +76,13 @@ class Result:
         """The result of one sample."""
         return next(s for s in self.samples if s.name == sample)
 
+    def in_region(self, name: str) -> NDArray[np.bool_]:
+        """Candidates (n,) inside of a region: where it holds, between the first and the last of its edges."""
+        line = next(line for line in self.recipe.region if line.name == name)
+        x = np.asarray(calculate(line.variable, self.columns, f"region '{name}'"), dtype=np.float64)
+        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
+        return inside if line.where is None else inside & passes(line.where, self.columns, f"region '{name}'")
+
     def region(self, name: str) -> Region:
         """One region."""
         return next(r for r in self.regions if r.name == name)

@@ -12,7 +12,7 @@ import numpy as np
 from fei_lite.analyses import tables
 from fei_lite.analyses.analysis import Result, summary
 from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifier, save_classifier
-from fei_lite.analyses.columns import calculate, passes
+from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
 from fei_lite.outputs import atomic_output
@@ -67,11 +67,8 @@ def fit_values(result: Result) -> Columns:
     """
     found: dict[str, list[Any]] = {"region": [], "sample": [], "value": [], "weight": []}
     for line in result.recipe.region:
-        where = f"region '{line.name}'"
-        x = np.asarray(calculate(line.variable, result.columns, where), dtype=np.float64)
-        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
-        if line.where is not None:
-            inside &= passes(line.where, result.columns, where)
+        x = np.asarray(calculate(line.variable, result.columns, f"region '{line.name}'"), dtype=np.float64)
+        inside = result.in_region(line.name)
         found["region"].append(np.full(int(inside.sum()), line.name, dtype=object))
         found["sample"].append(result.sample[inside].astype(object))
         found["value"].append(x[inside])
