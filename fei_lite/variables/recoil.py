@@ -121,8 +121,8 @@ def _recoil_mass_squared(subject: Subject, which: Sequence[int]) -> Floats:
     return subject.each(squared)
 
 
-_FORMULA = ("m_B^2 + M^2 - 2 (E_beam E + p*tag . p*): M, E, p* of the daughters i, ... of the signal side of a pair whose "
-            "first daughter is the tag, E_beam = sqrt(s)/2, all in the frame of e+e-")
+_FORMULA = ("m_B^2 + M^2 - 2 (E_beam E + p*tag . p*): M, E, p* of the daughters i, ... of the signal side of a pair "
+            "whose first daughter is the tag, E_beam = sqrt(s)/2, all in the frame of e+e-")
 
 
 @register("m2RecoilOfTagAndDaughters", unit="GeV^2", nan="not a pair, or there is no such daughter", of="recoil",

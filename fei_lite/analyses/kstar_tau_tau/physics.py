@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.analysis import Result
+from fei_lite.analyses.kstar_tau_tau import results
 from fei_lite.analyses.kstar_tau_tau.spectrum import weight
 from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
@@ -49,15 +47,5 @@ def event_weights(columns: Columns, process: str, where: str) -> NDArray[np.floa
     return factor
 
 
-def summary(result: Result) -> dict[str, Any]:
-    """Selected over generated signal in each category, with the statistical error, before the cut on eta."""
-    of = result.sample == "signal"
-    total = result.of("signal").flow[0].passed_weight
-    out = {}
-    for line in result.recipe.region:
-        w = result.columns["event_weight"][of & result.in_region(line.name)]
-        out[line.name] = {"value": float(w.sum() / total), "error": float(np.sqrt(np.sum(w**2)) / total)}
-    return {"efficiency_of_categories": out}
-
-
-PHYSICS = Physics(event_columns=EVENT_COLUMNS, of_events=of_events, event_weights=event_weights, summary=summary)
+PHYSICS = Physics(event_columns=EVENT_COLUMNS, of_events=of_events, event_weights=event_weights,
+                  summary=results.summary, figures=results.figures)
