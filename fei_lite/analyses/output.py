@@ -88,6 +88,9 @@ def _classifier_lines(result: Result) -> Sequence[str]:
              ((line.name, result.of(line.name)) for line in result.recipe.signals
               if line.name in {s.name for s in result.samples})]
     for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
+        if "left_out" in used.summary:
+            lines.append(f"{line.name} is left out: {used.summary['left_out']}\n")
+            continue
         lines.append(f"area under the ROC curve of {line.name}: {used.summary['auc']:.3f} +- "
                      f"{used.summary['auc_uncertainty']:.3f}\n")
     return lines

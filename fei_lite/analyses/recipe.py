@@ -92,13 +92,16 @@ class CutLine(Strict):
 class ClassifierLine(Strict):
     """A classifier: column ``name`` is its score, column ``flat`` the score made flat in signal.
 
-    It is trained on, and judges, the selected candidates ``where`` a condition holds (default: all).
+    It judges the selected candidates ``where`` a condition holds (default: all) and is trained on them, or on those
+    for which ``train`` holds: more of a kind. With too few of them an ``optional`` one is left out: its columns are NaN.
     """
 
     name: Text
     features: Annotated[tuple[Text, ...], Field(min_length=1)]
     flat: Text | None = None
     where: Text | None = None
+    train: Text | None = None
+    optional: bool = False
     folds: Annotated[int, Field(ge=2)]
     seed: int
     parameters: dict[str, int | float] = Field(default_factory=dict)
@@ -180,6 +183,8 @@ class Recipe(Strict):
             yield from ((f"classifier[{i}].features[{k}]", name) for k, name in enumerate(classifier.features))
             if classifier.where:
                 yield f"classifier[{i}].where", classifier.where
+            if classifier.train:
+                yield f"classifier[{i}].train.where", classifier.train
         for i, region in enumerate(self.region):
             yield f"region[{i}].variable", region.variable
             if region.where:

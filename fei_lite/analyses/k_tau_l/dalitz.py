@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,10 @@ def phase_space_fractions(edges: tuple[Sequence[float], Sequence[float]], *, m_b
         inside = np.clip(np.minimum(high[:, None], bins[1:]) - np.maximum(low[:, None], bins[:-1]), 0.0, None)
         return np.asarray(np.nansum(inside, axis=0) * (b - a) / _POINTS)
 
-    found = [lengths(a, b, second) for a, b in zip(first[:-1], first[1:], strict=True)]
+    found = [lengths(a, b, second) for a, b in pairwise(first)]
     everything = np.array([-1.0, 2.0 * m_b**2])
     grid = np.linspace(low_s, high_s, 41)
-    total = sum(float(lengths(a, b, everything)[0]) for a, b in zip(grid[:-1], grid[1:], strict=True))
+    total = sum(float(lengths(a, b, everything)[0]) for a, b in pairwise(grid))
     return np.array(found) / total
 
 

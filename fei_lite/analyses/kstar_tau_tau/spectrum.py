@@ -1,8 +1,8 @@
 """The q2 spectrum of B0 -> K*0 tau+ tau- in the standard model.
 
 dGamma/dq2 ~ p q2 beta { C9^2 S (1 + 2 r) + C10^2 [ S (1 - 4 r) + 6 r Ht^2 ] }, S = H+^2 + H0^2 + H-^2,
-r = m_tau^2 / q2, beta = sqrt(1 - 4 r), p the momentum of the K*0 in the frame of the B. Form factors are those of arXiv:1503.05534; the
-electromagnetic operator (a tenth of the rate here) and charm are left out.
+r = m_tau^2 / q2, beta = sqrt(1 - 4 r), p the momentum of the K*0 in the frame of the B. Form factors are those of
+arXiv:1503.05534; the electromagnetic operator (a tenth of the rate here) and charm are left out.
 """
 
 from __future__ import annotations
