@@ -1,4 +1,4 @@
-"""The mass that recoils against tag, K and l: M_tau of B -> K tau l, against exact kinematics and the tables by hand."""
+"""The mass recoiling against tag, K and l: M_tau of B -> K tau l, against exact kinematics and the tables by hand."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class ClassifierLine(Strict):
     """A classifier: column ``name`` is its score, column ``flat`` the score made flat in signal.
 
     It judges the selected candidates ``where`` a condition holds (default: all) and is trained on them, or on those
-    for which ``train`` holds: more of a kind. With too few of them an ``optional`` one is left out: its columns are NaN.
+    for which ``train`` holds: more of a kind. With too few an ``optional`` one is left out: its columns are NaN.
     """
 
     name: Text

@@ -43,10 +43,16 @@ def samples_table(samples: Sequence[SampleResult]) -> str:
 
 
 def yields_table(region: Region, *, published: Mapping[str, Floats] | None = None) -> str:
-    """Expected events per bin of each sample, with statistical errors; those of a published workspace below."""
+    """Expected events per bin of each sample, with statistical errors; those of a published workspace below.
+
+    Of several signals those without any candidate in the region are left out.
+    """
     header = "".join(f"{f'{a:g}-{b:g}':>17s}" for a, b in pairwise(region.edges))
     lines = [f"{region.name:14s} {region.variable}", f"{'':14s}{header}{'all':>17s}"]
+    several = sum(template.signal for template in region.templates) > 1
     for template in region.templates:
+        if several and template.signal and not template.errors.any():
+            continue  # of many signals, those that are in this region
         cells = [f"{value:8.2f} +-{error:5.2f}" for value, error in zip(template.values, template.errors, strict=True)]
         cells.append(f"{template.values.sum():8.2f} +-{np.sqrt((template.errors**2).sum()):5.2f}")
         lines.append(f"{template.name:14s}" + "".join(f" {cell:>16s}" for cell in cells))
