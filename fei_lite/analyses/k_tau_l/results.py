@@ -79,16 +79,25 @@ def operator_efficiencies(result: Result) -> dict[str, dict[str, tuple[float, fl
 def resolution(result: Result) -> dict[str, Any]:
     """M_tau of selected signal in classes of the tag's SignalProbability: quantiles and tails.
 
-    Per class: entries, median, half of the central 68 %, and the fraction off the tau mass by more than 0.2 GeV;
-    ``right`` are those whose tag is right.
+    Per class: entries, median, half of the central 68 %, and the fraction off the tau mass by more than 0.2 GeV. A
+    candidate is right if tag and K are, and the lepton is the B's own.
     """
     signal = np.isin(result.sample, [line.name for line in result.recipe.signals])
-    x, p, right = (result.columns[name][signal] for name in ("M_tau", "tagSignalProbability", "tagIsSignal"))
+    columns = {name: result.columns[name][signal] for name in ("M_tau", "tagSignalProbability", "tagIsSignal")}
+    x, p, tag = columns["M_tau"], columns["tagSignalProbability"], columns["tagIsSignal"] == 1
+    right = tag & is_right(result)[signal]
     found = {}
-    for name, chosen in (("all", p > 0), ("right tag", right == 1), ("wrong tag", right == 0),
+    for name, chosen in (("all", p > 0), ("right", right), ("right tag, wrong K or l", tag & ~right), ("wrong tag", ~tag),
                          *((f"P {a:g}-{b:g}", (p > a) & (p <= b)) for a, b in _CLASSES)):
         found[name] = _quantiles(x[chosen & np.isfinite(x)])
     return found
+
+
+def is_right(result: Result) -> NDArray[np.bool_]:
+    """Candidates (n,) whose tag and K are right and whose lepton comes from the B itself."""
+    columns = result.columns
+    return np.asarray((columns["tagIsSignal"] == 1) & (columns["kaonIsSignal"] == 1)
+                      & np.isin(np.abs(columns["leptonMother"]), (511, 521)))
 
 
 _CLASSES = ((0.001, 0.01), (0.01, 0.1), (0.1, 0.5), (0.5, 1.0))
@@ -128,10 +137,10 @@ def lines(result: Result) -> Sequence[str]:
 def figures(result: Result) -> Mapping[str, Sequence[Panel]]:
     """M_tau of signal by its tag."""
     signal = np.isin(result.sample, [line.name for line in result.recipe.signals])
-    x, right = result.columns["M_tau"], result.columns["tagIsSignal"]
+    x, right = result.columns["M_tau"], is_right(result)
     edges = np.linspace(1.0, 2.5, 61)
     parts = [_normalised(x[signal & (right == flag)], edges, label)
-             for flag, label in ((1, "right tag"), (0, "wrong tag"))]
+             for flag, label in ((True, "tag, K and l right"), (False, "others"))]
     return {"M_tau_signal": [Panel(r"$M_\tau$ [GeV]", "fraction per 25 MeV", steps=parts)]}
 
 
