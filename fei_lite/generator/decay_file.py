@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fei_lite.data_files import read_bytes
 from fei_lite.errors import SimulationError, nearest
 from fei_lite.generator.decay_files.added import added_particles
 from fei_lite.generator.decay_files.grammar import statements_of
@@ -46,7 +47,7 @@ def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
 
     >>> sorted(shipped_decays())
-    ['k_nunu', 'k_nunu_sm', 'kst_nunu', 'xs_nunu', 'xs_nunu_neutral']
+    ['k_nunu', 'k_nunu_sm', 'k_tau_l', 'ks_tau_l', 'kst_nunu', 'kst_tau_l', 'kst_tau_tau', 'xs_nunu', 'xs_nunu_neutral']
     """
     return {path.stem: path for path in Path(__file__).parent.glob("*.dec")}
 
@@ -59,11 +60,11 @@ def read_signal_decay(path: Path, *, strict: bool = False, process: str = "signa
     Raises :class:`SimulationError` with file and line.
     """
     path = shipped_decays().get(str(path), Path(path))
-    if not path.is_file():
+    if not path.exists():
         raise SimulationError(f"{path}: no such decay file, and none of that name is shipped "
                               f"({', '.join(sorted(shipped_decays()))}).{nearest(str(path), shipped_decays())}")
-    return signal_decay(path.read_bytes().decode("utf-8", errors="replace"), str(path), strict=strict,
-                        process=process)
+    text = read_bytes(path, error=SimulationError).decode("utf-8", errors="replace")
+    return signal_decay(text, str(path), strict=strict, process=process)
 
 
 def signal_decay(text: str, place: str, *, strict: bool = False, process: str = "signal") -> SignalDecay:

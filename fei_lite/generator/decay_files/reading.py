@@ -22,6 +22,7 @@ from fei_lite.generator.decay_table import (
     parton_shape,
     table_state,
 )
+from fei_lite.generator.matrix_elements.dalitz import plot_of
 from fei_lite.generator.pair_sources import Pair
 
 
@@ -193,7 +194,8 @@ class Reading:
         if name == PHOTON and self.start.process != "signal":
             return FOLLOWED, f"the process {self.start.process}"
         if not is_parton(np.array(codes)).any():
-            return treatment(line.model, self._circumstances(name, line))
+            plot = ["plot"] if plot_of(self.state.code(name), tuple(codes)) is not None else []
+            return treatment(line.model, [*self._circumstances(name, line), *plot])
         known = fragmentation_elements().get(parton_shape(codes))
         if known is None:
             return REFUSED, "the decay table has no such partons, and Pythia might never come to an end"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -65,6 +66,16 @@ class SignalDecay:
     lines: tuple[TreatedLine, ...]
     notices: tuple[Notice, ...]
     process: str = "signal"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text without comments and layout, 16 digits: part of what identifies a sample.
+
+        Comments that add particles (:mod:`~fei_lite.generator.decay_files.added`) count.
+        """
+        words = (" ".join((line if "add_particle" in line else line.partition("#")[0]).split())
+                 for line in self.text.splitlines())
+        return hashlib.sha256("\n".join(filter(None, words)).encode()).hexdigest()[:16]
 
     @property
     def meant(self) -> dict[int, int]:
