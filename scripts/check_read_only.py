@@ -92,7 +92,8 @@ def seconds_to_first_event(place: Place, events: Path, n: int) -> float:
     for i in range(n):
         with EventWriter(folder / f"{i}.parquet", metadata={"process": "charged", "seed": i, "n_generated": 5}) as file:
             file.write(batch)
-    words = ["reconstruct", *(str(folder / f"{i}.parquet") for i in range(n)), "-o", str(place.folder / "out/many.root")]
+    files = [str(folder / f"{i}.parquet") for i in range(n)]
+    words = ["reconstruct", *files, "-o", str(place.folder / "out/many.root")]
     begin = time.monotonic()
     process = place.start(*words)
     said, found = "", float("inf")

@@ -191,8 +191,8 @@ NTUPLE = {
 class Ntuple(Kind):
     suffix = ".parquet"
     def make(self, path, said=None):
-        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "event": np.arange(5), "q2": np.arange(5.0)},
-                     said or NTUPLE)
+        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "event": np.arange(5),
+                            "q2": np.arange(5.0)}, said or NTUPLE)
         return path
 
     def damaged(self, rng, path):

@@ -96,10 +96,7 @@ def one(kind, seed, results):
     place.mkdir(exist_ok=True)
     path = place / f"input{kind.suffix}"
     rng = np.random.default_rng(seed)
-    if rng.random() < ODD:
-        damage = odd(path, kind.good.read_bytes(), rng)
-    else:
-        damage = kind.damaged(rng, path)
+    damage = odd(path, kind.good.read_bytes(), rng) if rng.random() < ODD else kind.damaged(rng, path)
 
     def found(what):
         results.findings.append(Finding(type(kind).__name__, seed, damage, what))

@@ -43,13 +43,14 @@ COMMANDS = {
     "evaluate": ("evaluate btag.root -o OUT/a.txt", ["a.txt"], 0),
     "evaluate figure": ("evaluate btag.root --purities 0.3 --replicas 5 --figure OUT/a.svg", ["a.svg"], 0),
     "analyse": ("analyse hta signal.parquet charged.parquet mixed.parquet ccbar.parquet uubar.parquet ddbar.parquet "
-                "--no-figures --classifier trained -o OUT/hta", ["hta/workspace.json", "hta/histograms.json", "hta/ntuple.parquet"], 0),
+                "--no-figures --classifier trained -o OUT/hta",
+                ["hta/workspace.json", "hta/histograms.json", "hta/ntuple.parquet"], 0),
     "candidates": ("analyse hta signal.parquet charged.parquet --candidates-only -o OUT/hta",
                    ["hta/candidates.parquet"], 0),
     "fit": ("fit workspace.json -o OUT/a.txt", ["a.txt"], 0),
     "report": ("report set --set small --generate 0 --quiet -o OUT/a.html", ["a.html"], 0),
-    "produce": ("produce hta k_nunu --events 3 --piece 3 --seed 1 -o OUT", ["k_nunu.parquet", "pieces/k_nunu_1.parquet"],
-                0),
+    "produce": ("produce hta k_nunu --events 3 --piece 3 --seed 1 -o OUT",
+                ["k_nunu.parquet", "pieces/k_nunu_1.parquet"], 0),
 }
 
 #: Those that go on where they stopped, or write over what they wrote: a second run is not refused.

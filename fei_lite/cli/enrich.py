@@ -88,7 +88,8 @@ def _boost(arguments: argparse.Namespace) -> int:
                f"fei-lite enrich boost --set {arguments.channel_set}")
     with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts, arguments.channel_set]) as temporary:
         channel_set = load_channel_set(arguments.channel_set)
-        data, rates = find_boosts(channel_set, read_counts(arguments.counts, Channels(channel_set)), command=command)
+        counts = read_counts(arguments.counts, Channels(channel_set))
+        data, rates = find_boosts(channel_set, counts, command=command)
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     print(f"{'':45s} {'generic':>12s} {'enriched':>12s} {'found':>12s} {'equal weight':>12s}  true complete decays in "
           f"{EVENTS} events of each B type")
