@@ -37,23 +37,25 @@ def _nobody() -> list[int]:
     return [pwd.getpwnam("nobody").pw_uid] if os.geteuid() == 0 else []
 
 
+def _as_nobody() -> list[str]:
+    """What makes a command one of that user: it may read what this one may (where Python is), and write nowhere."""
+    return [word for uid in _nobody() for word in (
+        "setpriv", "--reuid", str(uid), "--regid", str(pwd.getpwuid(uid).pw_gid), "--clear-groups",
+        "--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")]
+
+
 @dataclass
 class Place:
     """Folders of the check."""
 
     folder: Path
 
-    def user(self) -> dict[str, object]:
-        """Arguments of a process of the other user."""
-        return {"user": number, "group": pwd.getpwuid(number).pw_gid, "extra_groups": []} if (
-            number := next(iter(_nobody()), 0)) else {}
-
     def start(self, *words: str, temporary: Path | None = None) -> subprocess.Popen[str]:
         """A command as the other user, from a folder that is not writable."""
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder / "site"),
                        "TMPDIR": str(temporary or self.folder / "tmp")}
-        return subprocess.Popen([*COMMAND, *words], env=environment, cwd=self.folder / "site", text=True,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **self.user())
+        return subprocess.Popen([*_as_nobody(), *COMMAND, *words], env=environment, cwd=self.folder / "site", text=True,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def run(self, what: str, *words: str, temporary: Path | None = None) -> str:
         """Run a command, say how long it took; its talk. Ends the check if it fails."""

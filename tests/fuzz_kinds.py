@@ -185,7 +185,7 @@ NTUPLE = {
     "analysis": "hta", "version": VERSION, "models": {"name": "m"}, "recipe": load_analysis("hta").identity,
     "sources": [
         {"source": {"file": "a.root", "process": "charged", "seed": 1, "n_generated": 9, "n_events": 9, "options": {}},
-         "counts": {"events": {"entries": 9, "weight": 9.0}}}]}
+         "counts": {"bbbar": {"events read": [9, 9.0]}}}]}
 
 
 class Ntuple(Kind):

@@ -86,7 +86,8 @@ def _boost(arguments: argparse.Namespace) -> int:
     check_suffix(arguments.output, (".json",))
     command = (f"fei-lite enrich count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
                f"fei-lite enrich boost --set {arguments.channel_set}")
-    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts, arguments.channel_set]) as temporary:
+    inputs = [arguments.counts, arguments.channel_set]
+    with atomic_output(arguments.output, force=arguments.force, inputs=inputs) as temporary:
         channel_set = load_channel_set(arguments.channel_set)
         counts = read_counts(arguments.counts, Channels(channel_set))
         data, rates = find_boosts(channel_set, counts, command=command)
