@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.folders import load_analysis
     from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.output import read_classifiers, write_results
-    from fei_lite.outputs import check_free, refuse_inputs
+    from fei_lite.outputs import check_free, make_folder, refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
     from fei_lite.statistics.workspaces import published_templates, save_workspace
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if clock.tagging:
         print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
     if arguments.candidates_only:
-        merged = merge_candidates(files, folder / "candidates.parquet", analysis, force=arguments.force)
+        merged = merge_candidates(files, make_folder(folder) / "candidates.parquet", analysis, force=arguments.force)
         print(f"{len(merged)} candidates of {len(merged.sources)} files in {folder / 'candidates.parquet'}",
               file=sys.stderr)
         return 0
