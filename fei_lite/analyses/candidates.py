@@ -66,7 +66,7 @@ def sample_of_events(analysis: Analysis, process: str, columns: Columns, n: int)
 
 def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
                process: str) -> tuple[Columns, Counts]:
-    """Candidates as columns (one entry per event that has one), and the counts before.
+    """Candidates as columns (one entry per event that has one, or several with ``each``), and the counts before.
 
     ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
     includes the factor of the analysis's physics. Raises :class:`AnalysisError`.
@@ -95,8 +95,9 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
                       own=physics.variables)
     count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
     count("Btag and signal side", has_any(every.result, (pair,)))
+    each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
-                                       recipe.signal_side.best])
+                                       recipe.signal_side.best], each=None if each is None else every.value(each))
     columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
