@@ -9,6 +9,7 @@ from fei_lite.candidates import CandidateTable
 from fei_lite.channels import ParticleConfig
 from fei_lite.events import EventBatch
 from fei_lite.events.batch import Jagged
+from fei_lite.reconstruction import truth
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.final_state import leaf_kind
 from fei_lite.used_objects import n_words
@@ -53,6 +54,9 @@ def _selected(table: CandidateTable, config: ParticleConfig, result: Reconstruct
             kind = _LISTS[leaf_kind(channel)]
             columns["object"][here] -= _moved(getattr(result.batch, kind), wanted)[event[here]].astype(np.int32)
     if "mc" in columns and result.batch.generated is not None:
+        if "mc_used" in columns:
+            width = truth.empty_match(batch).mc_used.shape[1]
+            columns["mc_used"] = np.ascontiguousarray(columns["mc_used"][:, :width])
         matched = columns["mc"] >= 0
         columns["mc"][matched] -= _moved(result.batch.generated, wanted)[event[matched]].astype(columns["mc"].dtype)
     offsets = np.concatenate([[0], np.cumsum(np.diff(table.offsets)[wanted])]).astype(table.offsets.dtype)

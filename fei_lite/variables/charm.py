@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite import particles
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.errors import UnknownNameError, nearest
@@ -111,19 +112,20 @@ def _particle(name: str, word: str) -> str:
     return PARTICLES[word]
 
 
-@register("charmM", unit="GeV", meaning="mass of the D (Dplus, D0, D0pi0: with a pi0) of the candidate's first kaon and "
-          "other tracks of the event, whoever uses them, that has the highest p-value of its vertex", nan=_NONE,
-          source=_SOURCE, of="daughters", parameters=("which:word",))
+@register("charmM", unit="GeV", nan=_NONE, source=_SOURCE, of="daughters", parameters=("which:word",),
+          meaning="mass of the D (Dplus, D0, D0pi0: with a pi0) of the candidate's first kaon and other tracks of the "
+          "event, whoever uses them, with the highest p-value of its vertex, then nearest to its mass")
 def _mass(subject: Subject, which: str) -> Floats:
     found, group, own, n = _groups(subject, _particle("charmM", which))
-    order = np.argsort(found.probability, kind="stable")
+    far = np.abs(found.mass - particles.mass(PARTICLES[which]))
+    order = np.lexsort((-far, found.probability))  # many p-values are 0: then the nearest to the D's mass
     best = np.full(n, np.nan)
     best[group[order]] = found.mass[order]  # the last one stays: the highest
     return best[own]
 
 
-@register("charmChiProbSpread", unit="", meaning="standard deviation of the vertex p-values of all D (as charmM) of the "
-          "candidate's first kaon", nan=_NONE, source=_SOURCE, of="daughters", parameters=("which:word",))
+@register("charmChiProbSpread", unit="", nan=_NONE, source=_SOURCE, of="daughters", parameters=("which:word",),
+          meaning="standard deviation of the vertex p-values of all D (as charmM) of the candidate's first kaon")
 def _spread(subject: Subject, which: str) -> Floats:
     found, group, own, n = _groups(subject, _particle("charmChiProbSpread", which))
     counts = np.bincount(group, minlength=n).astype(np.float64)

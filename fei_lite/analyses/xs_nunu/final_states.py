@@ -55,7 +55,7 @@ def title(mode: int) -> str:
 @cache
 def _numbers() -> Mapping[tuple[int, ...], int]:
     """(1 for B0, charged kaons, K_S0, charged pions, pi0) -> mode."""
-    found = {}
+    found: dict[tuple[int, ...], int] = {}
     for i, daughters in enumerate(modes()):
         n = Counter(name.rstrip("+-") for name in daughters)
         found[int(i >= len(modes()) // 2), n["K"], n["K_S0"], n["pi"], n["pi0"]] = i
@@ -118,7 +118,7 @@ def _sums(p4: Floats, mother: NDArray[np.int64], rows: NDArray[np.intp], n: int)
 
 
 def _invariant_mass(p4: Floats) -> Floats:
-    return np.sqrt(np.maximum(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1), 0.0))
+    return np.asarray(np.sqrt(np.maximum(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1), 0.0)))
 
 
 def _counts(generated: Jagged, mother: NDArray[np.int64], signal: NDArray[np.intp], code: NDArray[np.int64],

@@ -63,7 +63,7 @@ class Fragmentation:
 
     def category(self, mode: NDArray[np.integer]) -> NDArray[np.int64]:
         """Category (n,) of modes (n,), :data:`OTHER` for none."""
-        return np.append(self.of_mode, OTHER)[mode]
+        return np.asarray(np.append(self.of_mode, OTHER)[mode])
 
     def bins(self, mass: Floats) -> NDArray[np.int64]:
         """Bin (n,) of M(Xs) (n,), GeV."""
