@@ -32,6 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workspace", type=Path, metavar="WORKSPACE", help="workspace of pyhf (JSON)")
     parser.add_argument("--poi", metavar="NAME", help="parameter of interest, any normalisation factor "
                                                       "(default: the measurement's)")
+    parser.add_argument("--together", action="store_true",
+                        help="all strengths of the workspace scale together: one parameter of interest, mu")
     parser.add_argument("--measurement", metavar="NAME", help="measurement of the workspace (default: the first)")
     parser.add_argument("--level", type=float, default=0.9, help="confidence level of the limit (default: %(default)s)")
     parser.add_argument("--toys", type=int, default=0, metavar="N",
@@ -48,15 +50,19 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
+    from fei_lite.errors import WorkspaceError
     from fei_lite.outputs import atomic_output, refuse_inputs
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import check_limit_options, upper_limit
-    from fei_lite.statistics.workspaces import open_likelihood
+    from fei_lite.statistics.workspaces import open_likelihood, read_workspace, with_common_strength
 
     if arguments.output is not None:
         refuse_inputs(arguments.output, [arguments.workspace])
     check_limit_options(arguments.level, arguments.toys)
-    likelihood = open_likelihood(arguments.workspace, poi=arguments.poi, measurement=arguments.measurement)
+    if arguments.together and (arguments.poi or arguments.measurement):
+        raise WorkspaceError("--together fits all strengths as one: it goes with neither --poi nor --measurement.")
+    source = with_common_strength(read_workspace(arguments.workspace)) if arguments.together else arguments.workspace
+    likelihood = open_likelihood(source, poi=arguments.poi, measurement=arguments.measurement)
     undefined: dict[str, str] = {}
     fit = fit_strength(likelihood)
     undefined.update(fit.undefined)
