@@ -356,20 +356,21 @@ def test_command_line(tmp_path, capsys, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.dec").write_text(ONE_B + "Decay B+sig\n1.0 D0sig K+ PHSP;\nEnddecay\nCDecay B-sig\nDecay D0sig\n"
-                                    "1.0 K- pi+ pi0 D_DALITZ;\nEnddecay\nCDecay anti-D0sig\n")
+                                    "0.5 pi- pi+ pi0 D_DALITZ;\n0.5 K- pi+ pi0 D_DALITZ;\nEnddecay\n"
+                                    "CDecay anti-D0sig\n")
     command = ["simulate", "signal", "--dec", "x.dec", "-n", "20", "--seed", "1", "--no-background", "-o", "x.root"]
     assert main([*command, "--strict"]) == 2
     assert "strict: only approximated: line 10" in capsys.readouterr().err
     assert not list(tmp_path.glob("x.root*"))
     assert main(command) == 0
     told = capsys.readouterr().err
-    assert told.count("approximated: D_DALITZ: phase space, no Dalitz structure (line 10)") == 1
+    assert told.count("approximated: D_DALITZ: phase space; elsewhere: resonances of K- pi+ pi+") == 1
     assert main([*command, "--force", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     with uproot.open("x.root") as file:
         metadata = json.loads(str(file["fei_lite_metadata"]))["metadata"]
     lines = json.loads(metadata["decay_lines"])
-    assert [line["treatment"] for line in lines if line["model"] == "D_DALITZ"] == ["approximated"]
+    assert [line["treatment"] for line in lines if line["model"] == "D_DALITZ"] == ["approximated", "followed"]
     (tmp_path / "bad.dec").write_text("Decay B+\n1.0 K- pi0 PHSP;\nEnddecay\n")
     assert main(["simulate", "signal", "--dec", "bad.dec", "-n", "5", "--seed", "1", "-o", "y.root"]) == 2
     assert "bad.dec: line 2: B+ -> K- pi0: charge +1 becomes -1" in capsys.readouterr().err

@@ -57,13 +57,13 @@ def _count(arguments: argparse.Namespace) -> int:
 
     from fei_lite.channels import load_channel_set
     from fei_lite.generator.enrichment import Enrichment, load_enrichment
-    from fei_lite.outputs import atomic_output
+    from fei_lite.outputs import atomic_output, make_folder
     from fei_lite.production.enrichment_rates.counting import Channels, count_decays
 
     channels = Channels(load_channel_set(arguments.channel_set))
     enriched = load_enrichment(arguments.decays) if arguments.decays else Enrichment("", {}, {})
     path = arguments.output / f"{arguments.process}_{arguments.seed}.npz"
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.output)
     inputs = [arguments.channel_set, arguments.decays]
     with atomic_output(path, inputs=inputs) as temporary, tqdm(total=arguments.events, unit="event", file=sys.stderr,
                                                 disable=arguments.quiet) as bar:

@@ -37,14 +37,12 @@ _VIRTUAL, _PION, _NO_SPIN = 23, 211, 9.0
 class Events(NamedTuple):
     """Events for Pythia, as flat lists: sqrt(s) and the first row of each event (one more: the end).
 
-    Of each row six ``labels`` (code, status, two mothers, colour, anti-colour) and seven ``values`` (px, py, pz, E,
-    mass, life, helicity).
+    Each of ``rows`` holds code, status, two mothers, colour, anti-colour; px, py, pz, E, mass, life, helicity.
     """
 
     sqrt_s: list[float]
     first: list[int]
-    labels: list[int]
-    values: list[float]
+    rows: list[tuple[int | float, ...]]
 
 
 def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
@@ -81,8 +79,8 @@ class Continuum:
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(events, kind="stable")
         first = offsets_of(np.bincount(events, minlength=n))
-        return Events(sqrt_s.tolist(), first.tolist(), labels[order].ravel().tolist(),
-                      values[order].ravel().tolist())
+        rows = zip(*labels[order].T.tolist(), *values[order].T.tolist(), strict=True)
+        return Events(sqrt_s.tolist(), first.tolist(), list(rows))
 
     def final(self, mass: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What the virtual photon becomes: codes, and 1 where it decays into two of them, 0 where it is that hadron."""
@@ -154,7 +152,7 @@ def _source_class() -> Any:
         def __init__(self, continuum: Continuum) -> None:
             super().__init__()
             self.continuum = continuum
-            self.events = Events([], [0], [], [])
+            self.events = Events([], [0], [])
             self.next = 0
 
         def setInit(self) -> bool:
@@ -167,15 +165,15 @@ def _source_class() -> Any:
         def setEvent(self, _process: int = 0) -> bool:
             if self.next == len(self.events.sqrt_s):
                 self.events, self.next = self.continuum.draw(), 0
-            i, (sqrt_s_of, first, labels, values) = self.next, self.events
+            i, (sqrt_s_of, first, rows) = self.next, self.events
             self.next += 1
             sqrt_s, add = sqrt_s_of[i], self.addParticle
             half = 0.5 * sqrt_s
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             add(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             add(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
-            for row in range(first[i], first[i + 1]):
-                add(*labels[6 * row:6 * row + 6], *values[7 * row:7 * row + 7], sqrt_s)
+            for row in rows[first[i]:first[i + 1]]:
+                add(*row, sqrt_s)
             return True
 
     return ContinuumSource

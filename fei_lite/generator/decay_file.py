@@ -49,6 +49,7 @@ from fei_lite.generator.decay_table import (
     parton_shape,
     table_state,
 )
+from fei_lite.generator.matrix_elements.dalitz import plot_of
 from fei_lite.generator.pair_sources import Pair
 from fei_lite.generator.particle_names import OWN_DEFINITIONS
 
@@ -240,7 +241,8 @@ class _Reading:
         """Class and reason of a line; of partons they depend on what Pythia can fragment."""
         codes = [self.state.code(daughter) for daughter in line.daughters]
         if not is_parton(np.array(codes)).any():
-            return treatment(line.model, self._circumstances(name))
+            plot = ["plot"] if plot_of(self.state.code(name), tuple(codes)) is not None else []
+            return treatment(line.model, [*self._circumstances(name), *plot])
         known = fragmentation_elements().get(parton_shape(codes))
         if known is None:
             return REFUSED, "the decay table has no such partons, and Pythia might never come to an end"

@@ -19,7 +19,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.batch import offsets_of
 from fei_lite.events.schema import STATUS
-from fei_lite.generator.beams import Beams, boost, rotation_to
+from fei_lite.generator.beams import Beams, rotation_to
 from fei_lite.generator.continuum import CONTINUUM_SETTINGS, start_continuum
 from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.decay_files.install import install, settle
@@ -36,6 +36,7 @@ from fei_lite.generator.pythia import Generator, initialised, new_pythia, relabe
 from fei_lite.generator.records import blocks, retimed
 from fei_lite.generator.records import chosen as events_of
 from fei_lite.generator.settings import Settings, load_settings
+from fei_lite.kernels import frames
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
         pairs = [generic_pair(process.code)] if signal is None else signal.pairs
         start_pairs(generator, pairs, groups=groups, beams=beams, rng=rng,
                     before=system_masses(generator.pythia, book.systems, np.random.default_rng([seed, 5])))
-    initialised(generator)
+    initialised(generator, beauty=process.kind != "continuum")
     if signal is not None:
         settle(generator, signal)
     return generator, groups, book
@@ -210,10 +211,9 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
         codes = np.where(root, 22, codes)
     rotation = rotation_to(beams.axis_cms)
     frame, place = beams.smeared(n, rng), beams.vertices(n, rng)
-    p4, x4 = records["p4"].copy(), records["x4"] / 10.0  # mm -> cm
-    for vectors in (p4, x4):
-        vectors[:, :3] = vectors[:, :3] @ rotation.T
-    p4, x4 = boost(p4, frame[event]), boost(x4, frame[event])
+    p4, x4 = np.empty_like(records["p4"]), np.empty_like(records["x4"])
+    frames.to_laboratory(records["p4"], event, rotation, frame, p4)
+    frames.to_laboratory(records["x4"] / 10.0, event, rotation, frame, x4)  # mm -> cm
     bits = np.full(len(codes), STATUS["primary"], dtype=np.int32)
     bits[records["status"] > 0] |= STATUS["stable"]
     bits[records["radiated"]] |= STATUS["photos_photon"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fei_lite.events import Jagged
 from fei_lite.generator.matrix_elements.analysers import Analysers, analysers
 from fei_lite.generator.matrix_elements.book import CHARGED, NEUTRINOS, TAU, Book, Entry
+from fei_lite.generator.matrix_elements.dalitz import redraw_dalitz
 from fei_lite.generator.matrix_elements.family import Family
 from fei_lite.generator.matrix_elements.kinematics import (
     axes_along,
@@ -83,6 +84,7 @@ def redrawn(records: Jagged, book: Book, rng: np.random.Generator, copies: Mappi
         turn_vectors(family, moves, rng)
         redraw_three_pions(family, moves, rng)
         moves.apply(family)
+    redraw_dalitz(family, book.shapes, moves, rng)
     decays = find_decays(family, book, rng)
     if len(decays.mother):
         _three_body(family, decays.chosen(decays.hadron >= 0), moves, rng)
