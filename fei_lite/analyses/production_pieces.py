@@ -1,4 +1,4 @@
-"""A piece of a production: generated, selected, detected, tagged once, and reduced to the candidates of all analyses."""
+"""A piece of a production: generated, selected, detected, tagged once, reduced to candidates of all analyses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fei_lite.analyses.candidate_files import Loaded, write_candidates
 from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
@@ -32,10 +31,13 @@ from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.outputs import atomic_output
 from fei_lite.parallel import Context
 from fei_lite.production.learned import Experience, LearnedSelection, load_selection
+from fei_lite.production.recorded_features import recorded_features
 from fei_lite.production.sampling import Sampler, Taken, gathered
 
 #: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
 BATCH = 2000
+#: Fraction of the recorded events whose features are remembered, tagged or not.
+SEEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -234,8 +236,8 @@ def _generated(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...], s
             return
         with times("select"):
             n = batch.n_events
-            taken = (Taken(batch, np.zeros((n, 0)), batch.events["event"].astype(np.int64), n, np.zeros((0, 0)))
-                     if sampler is None else sampler(batch))
+            taken = (Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64), n,
+                           np.zeros((0, 0))) if sampler is None else sampler(batch))
         yield taken
 
 
@@ -243,45 +245,57 @@ def _reconstruct_all(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, .
                      selection: LearnedSelection | None, made: _Gathering, times: Times,
                      events: EventWriter | None) -> None:
     """Detect and reconstruct what is taken; the result goes to ``made``."""
-    rng, response = np.random.default_rng([piece.seed, 10]), default_response()
+    rng, second = (np.random.default_rng([piece.seed, stream]) for stream in (10, 12))
+    response = default_response()
     for taken in gathered(_generated(piece, workshop, analyses, selection, times), BATCH):
         made.n_offered += taken.n_offered
         made.n_taken += taken.batch.n_events
         made.weight += float(taken.batch.events["weight"].sum())
         with times("detect"):
             batch = simulate_detector(taken.batch, response, rng=rng)
-        kept = _reconstruct(batch, taken, analyses, piece.process, made, times)
+        kept = _reconstruct(batch, taken, analyses, piece, selection, made, times, second)
         if events is not None:
             with times("write"):
                 events.write(kept)
 
 
-def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], process: str, made: _Gathering,
-                 times: Times) -> EventBatch:
-    """Tag a batch once, make the candidates of every analysis; returns the events that have a Btag."""
+def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], piece: Piece,
+                 selection: LearnedSelection | None, made: _Gathering, times: Times,
+                 rng: np.random.Generator) -> EventBatch:
+    """Choose, tag once, make the candidates of every analysis; returns the events that have a Btag."""
+    process, n = piece.process, batch.n_events
     with times("look"):
         looks = [first_look(batch, one.analysis, process=process) for one in analyses]
-        rows = np.unique(np.concatenate([look.with_side for look in looks]))
+        sides = np.bincount(np.concatenate([look.with_side for look in looks]), minlength=n)
+        recorded, chance = np.zeros((n, 0)), np.ones(n)
+        if selection is not None:
+            recorded = recorded_features(batch, sides)
+            chance = selection.chance(taken.X, recorded, taken.wanted)
+        rows = np.flatnonzero((sides > 0) & (rng.uniform(size=n) < chance))
+        batch.events["weight"] = batch.events["weight"] / chance
         part = batch.select(rows)
     made.n_tagged += len(rows)
     with times("tag"):
         tags = analyses[0].tags(part)
-    n, k = batch.n_events, len(analyses)
-    candidate, chosen, tagged = np.zeros((n, k), bool), np.zeros((n, k), bool), np.zeros(len(rows), bool)
-    order = np.argsort(batch.events["event"], kind="stable")
+    k, where = len(analyses), np.argsort(part.events["event"], kind="stable")
+    candidate, chosen, tagged = (np.zeros((len(rows), m), bool) for m in (k, k, 1))
     for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
+        weighted = replace(look, weight=look.weight / chance)
         with times("analyse"):
-            columns, counts, with_tag = tagged_candidates(part, tags, look, rows, one.analysis, process=process)
-        tagged |= with_tag
-        event = order[np.searchsorted(batch.events["event"], columns["event"], sorter=order)]
-        columns["partner"] = taken.partner[event]
+            columns, counts, with_tag = tagged_candidates(part, tags, weighted, rows, one.analysis, process=process)
+        tagged[:, 0] |= with_tag
+        event = where[np.searchsorted(part.events["event"], columns["event"], sorter=where)]
+        columns["partner"] = taken.partner[rows][event]
         made.candidates[one.analysis.name].append(columns)
         made.counts[one.analysis.name].merge(counts.steps)
         candidate[event, i] = True
         chosen[event, i] = selected(one.analysis.recipe, columns)
-    made.experience.append(Experience(taken.X.astype(np.float32), taken.batch.events["weight"], candidate, chosen,
-                                      taken.offered))
-    return part.select(np.flatnonzero(tagged))
+    if selection is not None:
+        seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
+        made.experience.append(Experience(
+            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], candidate, chosen, taken.offered,
+            seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
+    return part.select(np.flatnonzero(tagged[:, 0]))
 
 
 def _summary(one: Loaded, parts: list[Columns]) -> dict[str, Any]:
@@ -301,9 +315,8 @@ def experience_file(folder: Path, name: str) -> Path:
 def _save_experience(piece: Piece, experience: Experience) -> None:
     path = experience_file(piece.folder, piece.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, NDArray[Any]] = {
-        "X": experience.X, "weight": experience.weight, "candidate": experience.candidate,
-        "selected": experience.selected, "offered": experience.offered.astype(np.float32)}
+    columns = {name: getattr(experience, name) for name in Experience.__dataclass_fields__}
+    columns["offered"] = experience.offered.astype(np.float32)
     with atomic_output(path, force=True) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **columns)
 
@@ -311,8 +324,7 @@ def _save_experience(piece: Piece, experience: Experience) -> None:
 def read_experience(path: Path) -> Experience:
     """The experience of a piece, as it was written."""
     with np.load(path, allow_pickle=False) as said:
-        return Experience(said["X"], said["weight"], said["candidate"], said["selected"],
-                          said["offered"].astype(np.float64))
+        return Experience(*(said[name] for name in Experience.__dataclass_fields__))
 
 
 def read_record(path: Path) -> dict[str, Any]:

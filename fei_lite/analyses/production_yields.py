@@ -78,5 +78,6 @@ def _plain(records: Sequence[dict[str, Any]]) -> float:
 
     section = find_process(records[0]["process"]).cross_section
     generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    one = per(("generate",), generated) + per(("detect", "look", "tag", "analyse"), sum(r["taken"] for r in records))
+    one = (per(("generate",), generated) + per(("detect", "look"), sum(record["taken"] for record in records))
+           + per(("tag", "analyse"), sum(record["tagged"] for record in records)))
     return one * section * 1e6

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production_pieces import (
     Piece,
     Plan,
@@ -27,7 +28,7 @@ from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import PROCESSES, events_in
 from fei_lite.outputs import atomic_output
 from fei_lite.parallel import map_in_context
-from fei_lite.production.learned import Experience, LearnedSelection, first_selection, learn, load_selection
+from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
 
 #: Events generated per piece: before anything was learned, and afterwards.
 FIRST_PIECE = {"pairs": 4_000, "events": 20_000, "signal": 10_000}
@@ -154,24 +155,24 @@ def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], *,
     candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
     if candidates < max(CANDIDATES, MORE * present.learned_from.get("all_candidates", 0)):
         return present, path
-    offering, taking = _costs(of_kind, reuse=reuse if kind == "pairs" else 1)
-    new = learn(_experience(folder, of_kind), before=present, offering=offering, taking=taking)
+    new = learn(_experience(folder, of_kind), before=present, costs=_costs(of_kind, reuse if kind == "pairs" else 1))
     new.learned_from["all_candidates"] = candidates
     return new, new.save(where)
 
 
-def _costs(records: Sequence[dict[str, Any]], *, reuse: int) -> tuple[float, float]:
-    """Seconds per event offered and per event taken."""
+def _costs(records: Sequence[dict[str, Any]], reuse: int) -> Costs:
+    """Seconds per event, from the pieces of the latest selection."""
     latest = max(int(record["selection"]["name"].split("_")[1]) for record in records)
     records = [record for record in records if record["selection"]["name"].endswith(f"_{latest}")]
-    seconds: dict[str, float] = {}
-    for record in records:
-        for step, spent in record["seconds"].items():
-            seconds[step] = seconds.get(step, 0.0) + spent
+
+    def per(steps: Sequence[str], events: float) -> float:
+        spent = sum(record["seconds"].get(step, 0.0) for record in records for step in steps)
+        return float(spent / max(events, 1.0))
+
     generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    offered, taken = (sum(record[key] for record in records) for key in ("offered", "taken"))
-    return (seconds["generate"] / generated / reuse + seconds["select"] / offered,
-            sum(seconds.get(step, 0.0) for step in ("detect", "look", "tag", "analyse", "write")) / max(taken, 1))
+    offered, taken, tagged = (sum(record[key] for record in records) for key in ("offered", "taken", "tagged"))
+    return Costs(per(["generate"], generated) / reuse + per(["select"], offered), per(["detect", "look"], taken),
+                 per(["tag", "analyse", "write"], tagged))
 
 
 def _experience(folder: Path, records: Sequence[dict[str, Any]]) -> Experience:
@@ -185,23 +186,43 @@ def _experience(folder: Path, records: Sequence[dict[str, Any]]) -> Experience:
     return Experience.joined(parts)
 
 
-def production_files(folder: Path, analysis: str, identity: str) -> list[Path]:
+def with_productions(inputs: Sequence[Path], analysis: Analysis) -> list[Path]:
+    """Inputs of an analysis with the files of each production in place of its folder.
+
+    Raises :class:`AnalysisError` for productions of different versions, settings or models, which do not add up.
+    """
+    found: list[Path] = []
+    first: tuple[Path, dict[str, Any]] | None = None
+    for path in inputs:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        found += production_files(path, analysis)
+        said = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        first = first or (path, said)
+        other = [key for key in ("fei_lite_version", "settings", "settings_digest") if said[key] != first[1][key]]
+        if other:
+            raise AnalysisError(f"{path}: a production with other {', '.join(other)} than {first[0]}: they do not add "
+                                "up. Leave one out.")
+    return found
+
+
+def production_files(folder: Path, analysis: Analysis) -> list[Path]:
     """The candidates of an analysis in a production; where it is not among those it was made for, its tagged events.
 
-    ``identity`` is that of the analysis's recipe. Raises :class:`AnalysisError` if there is neither.
+    Raises :class:`AnalysisError` if there is neither.
     """
     records = records_of(folder)
     if not records:
         raise AnalysisError(f"{folder}: no production (no pieces/*.json) in this folder.")
-    own = [record for record in records if record["analyses"].get(analysis, {}).get("identity") == identity]
+    own = [record for record in records
+           if record["analyses"].get(analysis.name, {}).get("identity") == analysis.identity]
     if own:
-        return [folder / analysis / f"{record['process']}_{record['seed']}.parquet" for record in own]
+        return [folder / analysis.name / f"{record['process']}_{record['seed']}.parquet" for record in own]
     events = [folder / "events" / f"{record['process']}_{record['seed']}.parquet" for record in records
               if record["selection"]]
-    events = [path for path in events if path.exists()]
-    if not events:
+    if not events or not all(path.exists() for path in events):
         known = {name for record in records for name in record["analyses"]}
-        raise AnalysisError(f"{folder}: made for {', '.join(sorted(known))}, not for '{analysis}' as it is now, and "
-                            "without events (--keep-events). Produce it anew.")
+        raise AnalysisError(f"{folder}: made for {', '.join(sorted(known))}, not for '{analysis.name}' as it is now, "
+                            "and without its events (--keep-events). Produce it anew.")
     return events
-

@@ -1,8 +1,11 @@
-"""Learned selections: a forest says how much a generated event promises, before the detector.
+"""Learned selections: forests say how much a generated event promises, before the detector and again after it.
 
 An event (or a combination of two B decays) of promise h is wanted ``scale sqrt(h + floor)`` times: for a given time
 the sum of squared weights is then as small as the promise allows. Its weight is the inverse of that number, whatever
 the promise: a bad forest costs time, it biases nothing. Nothing is never wanted, because of the floor.
+
+The detector is cheap, the tag is not. So more goes to the detector than to the tag, and a second look at what was
+recorded (:mod:`fei_lite.production.recorded_features`) chooses among it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.errors import SimulationError
 from fei_lite.outputs import atomic_output
 from fei_lite.production.generated_features import EVENT, PAIR
+from fei_lite.production.recorded_features import RECORDED
 
 Array = NDArray[np.float64]
 
@@ -39,47 +43,86 @@ _START = {"pairs": 0.02, "events": 0.08}  # scale before anything was learned: s
 
 
 @dataclass(frozen=True)
-class LearnedSelection:
-    """A selection of ``pairs`` or ``events``; number 0 has learned nothing yet and follows simple rules.
+class Stage:
+    """One look: ``forests`` are LightGBM's texts, of the chance of a candidate, and of one to be selected."""
 
-    ``forests`` are LightGBM's texts: log-odds for a candidate, and for one to pass the cuts. ``most`` is how often an
-    event is taken at most. ``learned_from`` says what it was trained on.
-    """
-
-    of: str
-    number: int
     scale: float
     floor: float
-    most: int
+    most: float
     forests: tuple[str, ...] = field(default=(), repr=False)
-    learned_from: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def models(self) -> tuple[TreeModel, ...]:
         """The forests, ready to be evaluated."""
-        return tuple(parse_trees(text, source=f"selection of {self.of} {self.number}") for text in self.forests)
+        return tuple(parse_trees(text, source="learned selection") for text in self.forests)
+
+    def promise(self, X: Array) -> Array:
+        """Expected importance of each event (n,): a probability where all that are selected count alike."""
+        found = np.ones(len(X))
+        for model in self.models:
+            found *= model.probability(X)
+        return found
+
+    def wanted(self, promised: Array) -> Array:
+        """How often events (n,) are wanted: above 0, and at most ``most``."""
+        return np.minimum(self.scale * np.sqrt(promised + self.floor), self.most)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {"scale": self.scale, "floor": self.floor, "most": self.most, "forests": list(self.forests)}
+
+
+@dataclass(frozen=True)
+class LearnedSelection:
+    """A selection of ``pairs`` or ``events``; number 0 has learned nothing yet and follows simple rules.
+
+    ``first`` chooses what goes to the detector, ``second`` (None: all) what goes from there to the tag.
+    ``learned_from`` says what it was trained on.
+    """
+
+    of: str
+    number: int
+    first: Stage
+    second: Stage | None = None
+    learned_from: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
         """Kind and number."""
         return f"{self.of}_{self.number}"
 
+    @property
+    def most(self) -> int:
+        """Copies of an event at most."""
+        return int(self.first.most)
+
     @cached_property
     def digest(self) -> str:
         """Hash of what decides: 16 hexadecimal digits."""
-        content = [self.of, self.number, self.scale, self.floor, self.most, self.forests, FEATURES[self.of]]
+        content = [self.of, self.number, self.first.to_json(), None if self.second is None else self.second.to_json(),
+                   FEATURES[self.of], RECORDED]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def wanted(self, X: Array) -> Array:
-        """How often each event is wanted, (n,), above 0 and at most ``most``; its weight is the inverse."""
-        return np.minimum(self.scale * np.sqrt(promise(self, X) + self.floor), float(self.most))
+        """How often each event is wanted in the detector, (n,); its weight is the inverse."""
+        return self.first.wanted(self.first.promise(X) if self.first.forests else _simple(self.of, X))
+
+    def chance(self, X: Array, recorded: Array, wanted: Array) -> Array:
+        """Probability (n,), above 0, that what was recorded goes to the tag.
+
+        ``X`` and ``recorded`` are its features; ``wanted`` (n,) is how often it was in the first place.
+        """
+        if self.second is None:
+            return np.ones(len(X))
+        promised = self.second.promise(np.concatenate([X, recorded], axis=1))
+        return np.minimum(self.second.wanted(promised) / wanted, 1.0)
 
     def save(self, folder: Path) -> Path:
         """Write it to FOLDER/NAME.json."""
         path = folder / f"{self.name}.json"
-        content = {"of": self.of, "number": self.number, "scale": self.scale, "floor": self.floor, "most": self.most,
-                   "forests": self.forests, "learned_from": self.learned_from, "features": FEATURES[self.of],
-                   "digest": self.digest}
+        content = {"of": self.of, "number": self.number, "first": self.first.to_json(),
+                   "second": None if self.second is None else self.second.to_json(), "digest": self.digest,
+                   "learned_from": self.learned_from, "features": [*FEATURES[self.of], *RECORDED]}
         with atomic_output(path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
         return path
@@ -88,8 +131,10 @@ class LearnedSelection:
 def load_selection(path: Path) -> LearnedSelection:
     """A selection as it was saved. Raises :class:`SimulationError` if this version would decide otherwise."""
     said = json.loads(path.read_text(encoding="utf-8"))
-    found = LearnedSelection(said["of"], said["number"], said["scale"], said["floor"], said["most"],
-                             tuple(said["forests"]), said["learned_from"])
+    first, second = (None if part is None else Stage(part["scale"], part["floor"], part["most"], tuple(part["forests"]))
+                     for part in (said["first"], said["second"]))
+    assert first is not None
+    found = LearnedSelection(said["of"], said["number"], first, second, said["learned_from"])
     if found.digest != said["digest"]:
         raise SimulationError(f"{path}: a learned selection of another version (features or content differ). Start a "
                               "new folder.")
@@ -98,17 +143,7 @@ def load_selection(path: Path) -> LearnedSelection:
 
 def first_selection(of: str, most: int) -> LearnedSelection:
     """The selection before anything was learned."""
-    return LearnedSelection(of, 0, _START[of], 0.1, most)
-
-
-def promise(selection: LearnedSelection, X: Array) -> Array:
-    """Expected importance of each event (n,): a probability where all that are selected count alike."""
-    if not selection.forests:
-        return _simple(selection.of, X)
-    found = np.ones(len(X))
-    for model in selection.models:
-        found *= model.probability(X)
-    return found
+    return LearnedSelection(of, 0, Stage(_START[of], 0.1, float(most)))
 
 
 def _simple(of: str, X: Array) -> Array:
@@ -123,16 +158,20 @@ def _simple(of: str, X: Array) -> Array:
 
 @dataclass(frozen=True)
 class Experience:
-    """What became of events that were reconstructed, (n, ...): features, weights, candidates and selected ones.
+    """What became of events that were tagged, (n, ...): features of both looks, weights, candidates, selected ones.
 
-    ``candidate`` and ``selected`` are (n, n_analyses). ``offered`` (m, n_features) are events as they were generated.
+    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``candidate`` and
+    ``selected`` are (n, n_analyses). ``offered`` (m, n_features) are some events as they were generated, ``seen``
+    some as they were recorded (both looks' features, and ``wanted`` as the last column).
     """
 
     X: Array
-    weight: Array
+    wanted: Array
+    chance: Array
     candidate: NDArray[np.bool_]
     selected: NDArray[np.bool_]
     offered: Array
+    seen: Array
 
     @staticmethod
     def joined(parts: Sequence[Experience]) -> Experience:
@@ -141,46 +180,76 @@ class Experience:
                             for name in Experience.__dataclass_fields__))
 
 
-def learn(experience: Experience, *, before: LearnedSelection, offering: float, taking: float) -> LearnedSelection:
-    """The next selection, from all that was reconstructed so far.
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of the processor per event: to be offered (generated), to be recorded, to be tagged."""
 
-    ``offering`` and ``taking`` are seconds per event offered and per event taken: the scale is the one that makes the
-    product of time and expected variance least, if the forests are right.
+    offer: float
+    record: float
+    tag: float
+
+
+def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> LearnedSelection:
+    """The next selection, from all that was tagged so far."""
+    number, n = before.number + 1, len(FEATURES[before.of])
+    weight = 1.0 / (experience.wanted * experience.chance)
+    some, passed = (_importance(weight, which) for which in (experience.candidate, experience.selected))
+    first, second = (_forests(X, some, passed, names, unseen=unseen, seed=number) for X, names, unseen in (
+        (experience.X[:, :n], FEATURES[before.of], 1.0 / experience.chance),
+        (experience.X, (*FEATURES[before.of], *RECORDED), np.ones(len(weight)))))
+    positives = int(np.count_nonzero(passed > 0.0)) if len(first) > 1 else int(np.count_nonzero(some > 0.0))
+    least = _FLOOR / np.sqrt(max(positives, 1) / 100.0)
+    seen = experience.seen.astype(np.float64)
+    stages = []
+    for texts, X, most in ((first, seen[:, :n], before.first.most), (second, seen[:, :-1], before.first.most)):
+        draft = Stage(1.0, 0.0, most, texts)
+        promised = draft.promise(X)
+        stages.append((replace(draft, floor=least * float(np.average(promised, weights=1.0 / seen[:, -1]))), promised))
+    (one, h1), (two, h2) = stages
+    scales = best_scales(h1 + one.floor, h2 + two.floor, 1.0 / seen[:, -1], most=one.most, costs=costs)
+    said = {"tagged": len(weight), "candidates": experience.candidate.sum(axis=0).tolist(),
+            "selected": experience.selected.sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
+    return LearnedSelection(before.of, number, replace(one, scale=scales[0]), replace(two, scale=scales[1]), said)
+
+
+def best_scales(first: Array, second: Array, weight: Array, *, most: float, costs: Costs) -> tuple[float, float]:
+    """Scales of both looks at which time times variance is nearly least.
+
+    ``first`` and ``second`` are the promises (n,) of recorded events in both looks, which with ``weight`` stand for
+    all that is generated. The product falls to a flat valley where most of the time goes to the tag; what is taken is
+    the edge of it where a generated event costs least, since many decays and events are better than copies of few.
+    Copies of one event have its own chance in common, which does not shrink with their number.
     """
-    X, number = experience.X, before.number + 1
-    names = FEATURES[before.of]
-    some = _importance(experience.weight, experience.candidate)
-    forests = [_forest(X, some > 0.0, np.where(some > 0.0, some, 1.0), names, seed=number)]
-    inside = some > 0.0
-    passed = _importance(experience.weight, experience.selected)[inside]
-    if np.count_nonzero(passed > 0.0) >= _LEAST and np.count_nonzero(passed == 0.0) >= _LEAST:
-        forests.append(_forest(X[inside], passed > 0.0, np.where(passed > 0.0, passed, some[inside]), names,
-                               seed=100 + number))
-    n = int(np.count_nonzero(passed > 0.0)) if len(forests) > 1 else int(np.count_nonzero(inside))
-    draft = LearnedSelection(before.of, number, 1.0, 0.0, before.most, tuple(forests))
-    expected = promise(draft, experience.offered)
-    floor = float(expected.mean()) * _FLOOR / np.sqrt(max(n, 1) / 100.0)
-    scale = best_scale(expected + floor, most=before.most, offering=offering, taking=taking)
-    said = {"events": len(X), "candidates": int(np.count_nonzero(inside)), "selected": experience.selected.sum(
-        axis=0).tolist(), "offering_s": offering, "taking_s": taking}
-    return LearnedSelection(before.of, number, scale, floor, before.most, tuple(forests), said)
-
-
-def best_scale(promised: Array, *, most: int, offering: float, taking: float) -> float:
-    """The least scale at which time times variance is nearly least, over events (n,) as they are generated.
-
-    The more is taken of what was generated, the less time generating costs per event, and the less is gained by it:
-    the product falls to a flat valley, of which the beginning is wanted. Several copies of one event have its own
-    chance in common, which does not shrink with their number.
-    """
-    root = np.sqrt(promised)
-    scales = np.geomspace(1e-4, 1e2, 121) / root.mean()
+    weight = weight / weight.sum()
+    roots = np.sqrt(first), np.sqrt(second)
+    grid = [np.geomspace(1e-4, 1e1, 61) / (weight @ root) for root in roots]
     found = []
-    for scale in scales:
-        wanted = np.minimum(scale * root, float(most))
-        variance = np.mean(promised / wanted + promised**2 * np.clip(1.0 - 1.0 / wanted, 0.0, None))
-        found.append(float(variance * (offering + taking * wanted.mean())))
-    return float(scales[np.argmax(np.array(found) <= (1.0 + _NEARLY) * min(found))])
+    for s1 in grid[0]:
+        wanted = np.minimum(s1 * roots[0], most)
+        family = float(weight @ (first**2 * np.clip(1.0 - 1.0 / wanted, 0.0, None)))
+        fixed = costs.offer + costs.record * float(weight @ wanted)
+        for s2 in grid[1]:
+            tagged = np.minimum(s2 * roots[1], wanted)
+            time = fixed + costs.tag * float(weight @ tagged)
+            found.append((time * (float(weight @ (second / tagged)) + family), time, float(s1), float(s2)))
+    least = min(row[0] for row in found)
+    _, _, s1, s2 = min((row for row in found if row[0] <= (1.0 + _NEARLY) * least), key=lambda row: row[1])
+    return s1, s2
+
+
+def _forests(X: Array, some: Array, passed: Array, names: Sequence[str], *, unseen: Array,
+             seed: int) -> tuple[str, ...]:
+    """Forests of the chance of a candidate, and, with enough of them, of one to be selected.
+
+    ``some`` and ``passed`` (n,) are importances of events with a candidate and with a selected one; ``unseen`` (n,)
+    makes up for what a later look left out.
+    """
+    inside = some > 0.0
+    forests = [_forest(X, inside, unseen * np.where(inside, some, 1.0), names, seed=seed)]
+    if min(np.count_nonzero(passed[inside] > 0.0), np.count_nonzero(passed[inside] == 0.0)) >= _LEAST:
+        forests.append(_forest(X[inside], passed[inside] > 0.0,
+                               (unseen * np.where(passed > 0.0, passed, some))[inside], names, seed=100 + seed))
+    return tuple(forests)
 
 
 def _importance(weight: Array, passed: NDArray[np.bool_]) -> Array:

@@ -31,12 +31,14 @@ _REMEMBERED = 200
 class Taken:
     """Events that were taken, the features (n, n_features) that decided, and the numbers of the second decay's event.
 
-    ``partner`` (n,) is that of the event itself where decays were not combined anew. ``n_offered`` events or
-    combinations were looked at, of which ``offered`` (m, n_features) are a random sample.
+    ``wanted`` (n,) is how often each was wanted, the inverse of its weight. ``partner`` (n,) is that of the event
+    itself where decays were not combined anew. ``n_offered`` events or combinations were looked at; ``offered``
+    (m, n_features) are a random sample of them.
     """
 
     batch: GeneratedBatch
     X: Array
+    wanted: Array
     partner: NDArray[np.int64]
     n_offered: int
     offered: Array
@@ -67,7 +69,7 @@ class Sampler:
         number = batch.events["event"][rows] * self.selection.most + copy
         made = repeated(batch, rows)
         events = made.events | {"weight": made.events["weight"] / wanted[rows], "event": number}
-        return Taken(replace(made, events=events, n_generated=batch.n_generated), X[rows],
+        return Taken(replace(made, events=events, n_generated=batch.n_generated), X[rows], wanted[rows],
                      batch.events["event"][rows].astype(np.int64), len(X), self._some(X, len(X)))
 
     def _of_pairs(self, batch: GeneratedBatch) -> Taken:
@@ -90,8 +92,8 @@ class Sampler:
         made = recombined(batch, sides, row, partner)
         events = made.events | {"weight": 1.0 / np.concatenate(wanted), "event": np.concatenate(numbers)}
         return Taken(replace(made, events=events, n_generated=batch.n_generated * self.reuse),
-                     np.concatenate(features), batch.events["event"][partner].astype(np.int64), n * self.reuse,
-                     np.concatenate(sample))
+                     np.concatenate(features), np.concatenate(wanted),
+                     batch.events["event"][partner].astype(np.int64), n * self.reuse, np.concatenate(sample))
 
     def _some(self, X: Array, n: int) -> Array:
         """A random part of ``X``, of ``n`` in all some hundred."""
@@ -135,12 +137,14 @@ def gathered(taken: Iterable[Taken], size: int) -> Iterator[Taken]:
 def _together(parts: list[Taken]) -> Taken:
     """All of several."""
     return Taken(joined([part.batch for part in parts]), np.concatenate([part.X for part in parts]),
-                 np.concatenate([part.partner for part in parts]), sum(part.n_offered for part in parts),
+                 np.concatenate([part.wanted for part in parts]), np.concatenate([part.partner for part in parts]),
+                 sum(part.n_offered for part in parts),
                  np.concatenate([part.offered for part in parts]))
 
 
 def _part(taken: Taken, start: int, stop: int) -> Taken:
     """Events ``start`` to ``stop``; what was offered for all of them counts for the first."""
     first = start == 0
-    return Taken(taken.batch.slice(start, stop), taken.X[start:stop], taken.partner[start:stop],
-                 taken.n_offered if first else 0, taken.offered if first else taken.offered[:0])
+    return Taken(taken.batch.slice(start, stop), taken.X[start:stop], taken.wanted[start:stop],
+                 taken.partner[start:stop], taken.n_offered if first else 0,
+                 taken.offered if first else taken.offered[:0])
