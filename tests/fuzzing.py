@@ -17,12 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from fuzz_kinds import KINDS, Mdst
+from fuzz_damage import odd
+from fuzz_kinds import Mdst
+from fuzz_more_kinds import ALL as KINDS
 
 from fei_lite.errors import FeiLiteError
 
 #: A reading may take so long (s), many times what an undamaged file takes; files are small.
 TIME = 30.0
+
+#: Fraction of inputs that are no file, or one in another encoding.
+ODD = 0.12
 
 
 @dataclass
@@ -85,7 +90,11 @@ def one(kind, seed, results):
     place = kind.folder / "damaged"
     place.mkdir(exist_ok=True)
     path = place / f"input{kind.suffix}"
-    damage = kind.damaged(np.random.default_rng(seed), path)
+    rng = np.random.default_rng(seed)
+    if rng.random() < ODD:
+        damage = odd(path, kind.good.read_bytes(), rng)
+    else:
+        damage = kind.damaged(rng, path)
 
     def found(what):
         results.findings.append(Finding(type(kind).__name__, seed, damage, what))

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         from fei_lite.channels.drawing import draw
         from fei_lite.outputs import atomic_output
 
-        with atomic_output(arguments.output, force=arguments.force) as temporary:
+        with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.channel_set]) as temporary:
             draw(channel_set, temporary)
         return 0
     content, text = _ACTIONS[arguments.action](channel_set)
@@ -135,5 +135,5 @@ def _write(text: str, arguments: argparse.Namespace) -> None:
         return
     from fei_lite.outputs import atomic_output
 
-    with atomic_output(arguments.output, force=arguments.force) as temporary:
+    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.channel_set]) as temporary:
         temporary.write_text(text, encoding="utf-8")

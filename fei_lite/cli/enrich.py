@@ -64,7 +64,8 @@ def _count(arguments: argparse.Namespace) -> int:
     enriched = load_enrichment(arguments.decays) if arguments.decays else Enrichment("", {}, {})
     path = arguments.output / f"{arguments.process}_{arguments.seed}.npz"
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path) as temporary, tqdm(total=arguments.events, unit="event", file=sys.stderr,
+    inputs = [arguments.channel_set, arguments.decays]
+    with atomic_output(path, inputs=inputs) as temporary, tqdm(total=arguments.events, unit="event", file=sys.stderr,
                                                 disable=arguments.quiet) as bar:
         content = BytesIO()
         found = count_decays(arguments.process, arguments.events, seed=arguments.seed, channels=channels,
@@ -78,12 +79,13 @@ def _boost(arguments: argparse.Namespace) -> int:
     from fei_lite.channels import load_channel_set
     from fei_lite.outputs import atomic_output
     from fei_lite.production.enrichment_rates.boosts import EVENTS, find_boosts, read_counts
+    from fei_lite.production.enrichment_rates.counting import Channels
 
     command = (f"fei-lite enrich count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
                f"fei-lite enrich boost --set {arguments.channel_set}")
-    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts]) as temporary:
-        data, rates = find_boosts(load_channel_set(arguments.channel_set), read_counts(arguments.counts),
-                                  command=command)
+    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts, arguments.channel_set]) as temporary:
+        channel_set = load_channel_set(arguments.channel_set)
+        data, rates = find_boosts(channel_set, read_counts(arguments.counts, Channels(channel_set)), command=command)
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     print(f"{'':45s} {'generic':>12s} {'enriched':>12s} {'found':>12s} {'equal weight':>12s}  true complete decays in "
           f"{EVENTS} events of each B type")

@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fei_lite.data_files import read_bytes
 from fei_lite.errors import SimulationError, UnknownNameError, nearest
 from fei_lite.generator.decay_files.checks import faults_of
 from fei_lite.generator.decay_files.grammar import statements_of
@@ -67,10 +68,11 @@ def read_signal_decay(path: Path, *, strict: bool = False) -> SignalDecay:
     Raises :class:`SimulationError` with file and line.
     """
     path = shipped_decays().get(str(path), Path(path))
-    if not path.is_file():
+    if not path.exists():
         raise SimulationError(f"{path}: no such decay file, and none of that name is shipped "
                               f"({', '.join(sorted(shipped_decays()))}).{nearest(str(path), shipped_decays())}")
-    return signal_decay(path.read_bytes().decode("utf-8", errors="replace"), str(path), strict=strict)
+    text = read_bytes(path, error=SimulationError).decode("utf-8", errors="replace")
+    return signal_decay(text, str(path), strict=strict)
 
 
 def signal_decay(text: str, place: str, *, strict: bool = False) -> SignalDecay:

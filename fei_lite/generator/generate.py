@@ -91,7 +91,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
-    run = run_number(process, seed, "" if signal is None else Path(signal.place).stem)
+    run = run_of(process, seed, signal, enrichment, settings)
     model_rng = np.random.default_rng([seed, 4])
     generator, groups, book = _prepare(chosen, seed=seed, beams=beams, rng=np.random.default_rng([seed, 3]),
                                        signal=signal, enrichment=enrichment, settings=settings or load_settings())
@@ -116,6 +116,21 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
             mask, weight = keep(batch, keep_rng)
             batch = select(batch, mask, batch.events["weight"] * weight)
         yield batch
+
+
+def made_by(signal: SignalDecay | None, enrichment: Enrichment | None, settings: Settings | None) -> dict[str, str]:
+    """Digests of what decides, with process and seed, which events are generated; empty for what is not there."""
+    return {"settings_digest": (settings or load_settings()).digest,
+            "enrich_digest": "" if enrichment is None else enrichment.digest,
+            "decay_digest": "" if signal is None else signal.digest}
+
+
+def run_of(process: str, seed: int, signal: SignalDecay | None, enrichment: Enrichment | None,
+           settings: Settings | None) -> int:
+    """The run number of generated events: that of process and seed where nothing else is asked for."""
+    usual = made_by(None, None, None).items()
+    return run_number(process, seed, " ".join(
+        value for key, value in made_by(signal, enrichment, settings).items() if (key, value) not in usual))
 
 
 def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Generator,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fei_lite.detector.response import Response, default_response
 from fei_lite.errors import SimulationError
 from fei_lite.events.batch import EventBatch
-from fei_lite.generator.processes import check_seed, find_process, run_number
+from fei_lite.generator.processes import check_seed, find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.production.selections import Selector, find_selection, selected
 
@@ -167,12 +167,14 @@ def simulate_file(
     """
     from fei_lite import __version__
     from fei_lite.events.files import EventWriter
+    from fei_lite.generator.enrichment import load_enrichment
     from fei_lite.generator.fragmentation import measured_settings
+    from fei_lite.generator.generate import made_by, run_of
 
     taken = load_settings(settings)
     metadata: dict[str, str | int | float] = {
         "process": process, "seed": seed, "n_generated": n * reuse, "fei_lite_version": __version__,
-        "background": int(background), "settings": taken.name, "settings_digest": taken.digest}
+        "background": int(background), "settings": taken.name}
     cross_section = find_process(process).cross_section
     if find_process(process).kind == "bb":
         metadata["fragmentation_measured_for"] = measured_settings(taken.name)
@@ -182,7 +184,9 @@ def simulate_file(
         metadata |= {"selection": selection, "reuse": reuse}
     dec_file = _signal(dec_file)
     decays = "" if dec_file is None else dec_file.place
-    metadata["run"] = run_number(process, seed, Path(decays).stem)
+    enrichment = None if enrich is None else load_enrichment(enrich)
+    metadata |= made_by(dec_file, enrichment, taken)
+    metadata["run"] = run_of(process, seed, dec_file, enrichment, taken)
     if dec_file is not None:
         metadata |= {"decay_file": Path(dec_file.place).name, "decay_lines": dec_file.lines_json(),
                      "decay_notices": "\n".join(map(str, dec_file.notices))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fei_lite.errors import SimulationError
+from fei_lite.errors import SimulationError, UnknownNameError
 from fei_lite.generator.decay_files.state import State
 from fei_lite.generator.decay_files.statements import DecayLine
 from fei_lite.generator.particle_names import NOT_SIMULATED
@@ -52,10 +52,12 @@ def pairs_of(state: State, place: str) -> list[NamedPair]:
 
 def _pairs_of_line(line: DecayLine, state: State, place: str) -> list[NamedPair]:
     """The pairs of one mode of the Upsilon(4S)."""
-    names = line.daughters
-    codes = [state.code(name) for name in names]
-    mixes = line.model == "VSS_BMIX"
+    names, mixes = line.daughters, line.model == "VSS_BMIX"
     where = f"{place}: line {line.line}: {UPSILON} -> {line}"
+    try:
+        codes = [state.code(name) for name in names]
+    except UnknownNameError as error:
+        raise SimulationError(f"{where}: {error}") from None
     if len(names) not in (2, 4) or any(abs(code) not in B_MESONS for code in codes):
         raise SimulationError(f"{where}: only pairs of B mesons are simulated.")
     if len(names) == 4 and not mixes:

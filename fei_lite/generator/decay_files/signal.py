@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -62,6 +63,12 @@ class SignalDecay:
     radiates: bool
     lines: tuple[TreatedLine, ...]
     notices: tuple[Notice, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text without comments and layout, 16 digits: part of what identifies a sample."""
+        words = (" ".join(line.partition("#")[0].split()) for line in self.text.splitlines())
+        return hashlib.sha256("\n".join(filter(None, words)).encode()).hexdigest()[:16]
 
     @property
     def meant(self) -> dict[int, int]:
