@@ -25,7 +25,7 @@ from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.events.files import EventWriter
 from fei_lite.generator.decay_file import read_signal_decay
-from fei_lite.generator.generate import generate
+from fei_lite.generator.generate import generate, made_by
 from fei_lite.generator.processes import find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.outputs import atomic_output
@@ -190,12 +190,13 @@ def find_decay(process: str, analyses: tuple[Loaded, ...]) -> str | None:
 
 def _options(piece: Piece, workshop: Workshop, selection: LearnedSelection | None) -> dict[str, Any]:
     """What a source says besides process, seed and number."""
-    common = workshop.identity
+    common, decay = workshop.identity, find_decay(piece.process, workshop.of(piece.process))
     options: dict[str, Any] = {"fei_lite_version": common["fei_lite_version"], "background": 1,
-                               "settings": common["settings"], "settings_digest": common["settings_digest"]}
-    decay = find_decay(piece.process, workshop.of(piece.process))
+                               "settings": common["settings"]}
+    options |= made_by(None if decay is None else read_signal_decay(Path(decay)), None,
+                       load_settings(workshop.plan.settings))
     if decay is not None:
-        options["decay_file"] = Path(decay).stem
+        options["decay_file"] = Path(decay).name
     if selection is not None:
         options |= {"selection": selection.name, "selection_digest": selection.digest}
         options |= {"reuse": piece.reuse} if selection.of == "pairs" else {"split": selection.most}
