@@ -95,10 +95,11 @@ def first_look(batch: EventBatch, analysis: Analysis, *, process: str) -> Look:
 
 def tagged_candidates(batch: EventBatch, tags: Reconstruction, look: Look, rows: NDArray[np.int64],
                       analysis: Analysis, *, process: str) -> tuple[Columns, Counts, NDArray[np.bool_]]:
-    """Candidates of a tagged batch (one entry per event that has one), the counts, and which have a Btag.
+    """Candidates of a tagged batch (one entry per event that has one, or several with ``each``), the counts, the events
+    that have a Btag.
 
-    ``batch`` and its ``tags`` are the events ``rows`` of the batch that ``look`` is of; all with a signal side must be
-    there, others may. Column ``weight`` includes the factor of the analysis's physics.
+    ``batch`` and its ``tags`` are the events ``rows`` of the batch that ``look`` is of; of those with a signal side
+    all that were chosen must be there, others may. Column ``weight`` includes the factor of the analysis's physics.
     """
     physics, recipe, counts = analysis.physics, analysis.recipe, look.counts
     samples, pair = [line.name for line in recipe.samples_of(process)], recipe.signal_side.pair
@@ -108,8 +109,9 @@ def tagged_candidates(batch: EventBatch, tags: Reconstruction, look: Look, rows:
     tagged, with_side = has_any(every.result, side_names(analysis.signal_set, pair, TAG)), np.isin(rows, look.with_side)
     for name, keep in (("Btag", tagged & with_side), ("Btag and signal side", has_any(every.result, (pair,)))):
         counts.add(name, weight[keep], sample[keep], samples)
+    each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
-                                       recipe.signal_side.best])
+                                       recipe.signal_side.best], each=None if each is None else every.value(each))
     columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
@@ -120,7 +122,7 @@ def tagged_candidates(batch: EventBatch, tags: Reconstruction, look: Look, rows:
 
 def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
                process: str) -> tuple[Columns, Counts]:
-    """Candidates as columns (one entry per event that has one), and the counts before.
+    """Candidates as columns (one entry per event that has one, or several with ``each``), and the counts before.
 
     ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
     includes the factor of the analysis's physics. Raises :class:`AnalysisError`.

@@ -117,6 +117,13 @@ class FoldClassifier:
         return out
 
 
+def left_out(features: Sequence[str], reason: str) -> FoldClassifier:
+    """A classifier that could not be trained: it has no forest, and all its scores are NaN."""
+    ends = np.array([0.0, 1.0])
+    return FoldClassifier(tuple(features), (), FlatTransform(ends, ends),
+                          {"left_out": reason, "auc": None, "auc_uncertainty": None})
+
+
 def train_folds(
     X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str], folds: int,
     seed: int, parameters: Mapping[str, Any],

@@ -117,19 +117,20 @@ def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay:
     """Variance (n_bins,) of sums of weights, candidates that share a generated decay being correlated.
 
     Of combinations with the same first B decay the sum counts as one, and likewise of those with the same ``second``
-    decay. Without a record of the second B's, what the first ones add to the sum of squared weights counts twice, for
-    both are shared alike.
+    decay (what shares both is not counted twice). Without a record of the second B's, what the first ones add to the
+    sum of squared weights counts twice, for both are shared alike.
     """
     n = len(edges) - 1
     inside = (x >= edges[0]) & (x <= edges[-1])
     place = np.searchsorted(edges[1:-1], x[inside], side="right")
     squares = np.bincount(place, weight[inside] ** 2, minlength=n)
 
-    def added(shared: NDArray[np.integer]) -> Floats:
-        keys = np.stack([place, source[inside], shared[inside]], axis=1)
+    def clustered(*shared: NDArray[np.integer]) -> Floats:
+        keys = np.stack([place, source[inside], *(numbers[inside] for numbers in shared)], axis=1)
         groups, which = np.unique(keys, axis=0, return_inverse=True)
         sums = np.bincount(which.ravel(), weight[inside], minlength=len(groups))
-        return np.asarray(np.bincount(groups[:, 0].astype(np.int64), sums**2, minlength=n) - squares)
+        return np.asarray(np.bincount(groups[:, 0].astype(np.int64), sums**2, minlength=n), dtype=np.float64)
 
-    of_first = added(decay)
-    return np.asarray(squares + of_first + (of_first if second is None else added(second)), dtype=np.float64)
+    if second is None:
+        return np.asarray(squares + 2.0 * (clustered(decay) - squares))
+    return np.asarray(clustered(decay) + clustered(second) - clustered(decay, second))

@@ -12,7 +12,7 @@ import numpy as np
 from fei_lite.analyses import tables
 from fei_lite.analyses.analysis import Result, summary
 from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifier, save_classifier
-from fei_lite.analyses.columns import calculate, passes
+from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
 from fei_lite.outputs import atomic_output
@@ -67,11 +67,8 @@ def fit_values(result: Result) -> Columns:
     """
     found: dict[str, list[Any]] = {"region": [], "sample": [], "value": [], "weight": []}
     for line in result.recipe.region:
-        where = f"region '{line.name}'"
-        x = np.asarray(calculate(line.variable, result.columns, where), dtype=np.float64)
-        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
-        if line.where is not None:
-            inside &= passes(line.where, result.columns, where)
+        x = np.asarray(calculate(line.variable, result.columns, f"region '{line.name}'"), dtype=np.float64)
+        inside = result.in_region(line.name)
         found["region"].append(np.full(int(inside.sum()), line.name, dtype=object))
         found["sample"].append(result.sample[inside].astype(object))
         found["value"].append(x[inside])
@@ -91,6 +88,9 @@ def _classifier_lines(result: Result) -> Sequence[str]:
              ((line.name, result.of(line.name)) for line in result.recipe.signals
               if line.name in {s.name for s in result.samples})]
     for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
+        if "left_out" in used.summary:
+            lines.append(f"{line.name} is left out: {used.summary['left_out']}\n")
+            continue
         lines.append(f"area under the ROC curve of {line.name}: {used.summary['auc']:.3f} +- "
                      f"{used.summary['auc_uncertainty']:.3f}\n")
     return lines

@@ -128,14 +128,19 @@ def all_pairs(batch: EventBatch, tags: Reconstruction, channel_set: ChannelSet, 
     return Pairs(result, np.arange(len(result.tables[pair])), pair, tags=tags, masks=masks, own=own or {})
 
 
-def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]]) -> Pairs:
+def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]], *,
+                       each: NDArray[Any] | None = None) -> Pairs:
     """One pair of each event: that with the highest (True) or lowest (False) value; NaN loses.
 
-    Of equal ones the next rule decides, in the end the order of the table.
+    Of equal ones the next rule decides, in the end the order of the table. With ``each`` (n,) there is one for every
+    value of it in the event; NaN is a value of its own.
     """
     keys = []
     for value, highest in rules:
         key = np.asarray(value, dtype=np.float64)
         keys.append(-key if highest else key)  # NaN is sorted last
-    order = np.lexsort((*reversed(keys), pairs.event))
-    return pairs.chosen(order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))])
+    group = np.zeros(len(pairs), dtype=np.int64) if each is None else np.unique(each, return_inverse=True)[1]
+    order = np.lexsort((*reversed(keys), group, pairs.event))
+    first = np.diff(pairs.event[order], prepend=-1) != 0
+    first[1:] |= np.diff(group[order]) != 0
+    return pairs.chosen(order[first])

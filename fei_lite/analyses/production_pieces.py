@@ -290,7 +290,7 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
         made.candidates[one.analysis.name].append(columns)
         made.counts[one.analysis.name].merge(counts.steps)
         candidate[event, i] = True
-        chosen[event, i] = selected(one.analysis.recipe, columns)
+        chosen[event[selected(one.analysis.recipe, columns)], i] = True
     if selection is not None:
         seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
         made.experience.append(Experience(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fei_lite.analyses.columns import calculate, needed, passes
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.recipe import Recipe
+from fei_lite.analyses.selection import passes_cut
 
 
 def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
@@ -15,8 +16,8 @@ def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
     n = len(columns["weight"])
     keep = np.ones(n, dtype=bool)
     for cut in recipe.cut:
-        if not _made(recipe, cut.cut):
-            keep &= passes(cut.cut, columns)
+        if not _made(recipe, cut.cut) and not (cut.where and _made(recipe, cut.where)):
+            keep &= passes_cut(cut, columns)
     inside = np.zeros(n, dtype=bool)
     for line in recipe.region:
         here = np.ones(n, dtype=bool)

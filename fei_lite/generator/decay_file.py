@@ -57,7 +57,7 @@ def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
 
     >>> sorted(shipped_decays())
-    ['k_nunu', 'k_nunu_sm', 'kst_nunu', 'xs_nunu', 'xs_nunu_neutral']
+    ['k_nunu', 'k_nunu_sm', 'k_tau_l', 'ks_tau_l', 'kst_nunu', 'kst_tau_l', 'kst_tau_tau', 'xs_nunu', 'xs_nunu_neutral']
     """
     return {path.stem: path for path in Path(__file__).parent.glob("*.dec")}
 
