@@ -136,7 +136,8 @@ def experience_of(rng, n, of="events"):
     chance = np.where(X[:, 0] > 1.0, 0.4, 0.01)
     candidate = rng.uniform(size=n) < chance
     selected = candidate & (X[:, -1] > 0.0)
-    return Experience(X, np.ones(n), np.ones(n), candidate[:, None], selected[:, None],
+    failed = np.where(selected, 0, np.where(candidate, 3, 255)).astype(np.uint8)
+    return Experience(X, np.ones(n), np.ones(n), failed[:, None],
                       rng.normal(size=(500, len(names))), np.column_stack([X[:2000], np.ones(2000)]))
 
 

@@ -17,7 +17,7 @@ from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
 from fei_lite.analyses.folders import load_analysis, with_models
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.samples import Source
-from fei_lite.analyses.selected import selected
+from fei_lite.analyses.selected import n_failed, selected
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
@@ -30,7 +30,7 @@ from fei_lite.generator.processes import find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.outputs import atomic_output
 from fei_lite.parallel import Context
-from fei_lite.production.learned import Experience, LearnedSelection, load_selection
+from fei_lite.production.learned import NO_CANDIDATE, Experience, LearnedSelection, load_selection
 from fei_lite.production.recorded_features import recorded_features
 from fei_lite.production.sampling import Sampler, Taken, gathered
 
@@ -279,24 +279,23 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     with times("tag"):
         tags = analyses[0].tags(part)
     k, where = len(analyses), np.argsort(part.events["event"], kind="stable")
-    candidate, chosen, tagged = (np.zeros((len(rows), m), bool) for m in (k, k, 1))
+    failed, tagged = np.full((len(rows), k), NO_CANDIDATE, dtype=np.uint8), np.zeros(len(rows), dtype=bool)
     for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
         weighted = replace(look, weight=look.weight / chance)
         with times("analyse"):
             columns, counts, with_tag = tagged_candidates(part, tags, weighted, rows, one.analysis, process=process)
-        tagged[:, 0] |= with_tag
+        tagged |= with_tag
         event = where[np.searchsorted(part.events["event"], columns["event"], sorter=where)]
         columns["partner"] = taken.partner[rows][event]
         made.candidates[one.analysis.name].append(columns)
         made.counts[one.analysis.name].merge(counts.steps)
-        candidate[event, i] = True
-        chosen[event[selected(one.analysis.recipe, columns)], i] = True
+        np.minimum.at(failed[:, i], event, n_failed(one.analysis.recipe, columns).clip(max=99).astype(np.uint8))
     if selection is not None:
         seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
         made.experience.append(Experience(
-            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], candidate, chosen, taken.offered,
+            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], failed, taken.offered,
             seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
-    return part.select(np.flatnonzero(tagged[:, 0]))
+    return part.select(np.flatnonzero(tagged))
 
 
 def _summary(one: Loaded, parts: list[Columns]) -> dict[str, Any]:

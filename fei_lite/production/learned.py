@@ -31,11 +31,14 @@ Array = NDArray[np.float64]
 
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
+#: In place of the number of failed cuts where there is no candidate.
+NO_CANDIDATE = 255
 #: A forest's settings (ours): small, since it sees every combination, and slow enough for some hundred candidates.
 _FOREST = {"objective": "binary", "num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 40, "lambda_l2": 5.0,
            "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127, "verbosity": -1,
            "num_threads": 1, "deterministic": True, "force_row_wise": True}
 _TREES, _LEAST = 100, 25   # trees of a forest; positives without which there is none
+_MANY, _NEAR = 300, 0.2    # selected events from which nothing else counts; importance of those that fail one cut
 _RATIO = 30.0              # of the importances of two analyses, at most
 _FLOOR = 0.1               # of the mean promise that every event has at least, with 100 positives; less with more
 _NEARLY = 0.2              # above the least product of time and variance, at the scale that is taken
@@ -158,18 +161,17 @@ def _simple(of: str, X: Array) -> Array:
 
 @dataclass(frozen=True)
 class Experience:
-    """What became of events that were tagged, (n, ...): features of both looks, weights, candidates, selected ones.
+    """What became of events that were tagged, (n, ...): features of both looks, weights, candidates.
 
-    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``candidate`` and
-    ``selected`` are (n, n_analyses). ``offered`` (m, n_features) are some events as they were generated, ``seen``
+    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``failed``
+    (n, n_analyses) is how many cuts the best candidate of each analysis fails, or NO_CANDIDATE. ``offered`` (m, n_features) are some events as they were generated, ``seen``
     some as they were recorded (both looks' features, and ``wanted`` as the last column).
     """
 
     X: Array
     wanted: Array
     chance: Array
-    candidate: NDArray[np.bool_]
-    selected: NDArray[np.bool_]
+    failed: NDArray[np.uint8]
     offered: Array
     seen: Array
 
@@ -193,7 +195,10 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     """The next selection, from all that was tagged so far."""
     number, n = before.number + 1, len(FEATURES[before.of])
     weight = 1.0 / (experience.wanted * experience.chance)
-    some, passed = (_importance(weight, which) for which in (experience.candidate, experience.selected))
+    some = _importance(weight, experience.failed < NO_CANDIDATE)
+    passed = _importance(weight, experience.failed == 0)
+    if np.count_nonzero(passed > 0.0) < _MANY:  # few: what fails one cut shows the way
+        passed = passed + _NEAR * _importance(weight, experience.failed <= 1)
     first, second = (_forests(X, some, passed, names, unseen=unseen, seed=number) for X, names, unseen in (
         (experience.X[:, :n], FEATURES[before.of], 1.0 / experience.chance),
         (experience.X, (*FEATURES[before.of], *RECORDED), np.ones(len(weight)))))
@@ -207,8 +212,8 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
         stages.append((replace(draft, floor=least * float(np.average(promised, weights=1.0 / seen[:, -1]))), promised))
     (one, h1), (two, h2) = stages
     scales = best_scales(h1 + one.floor, h2 + two.floor, 1.0 / seen[:, -1], most=one.most, costs=costs)
-    said = {"tagged": len(weight), "candidates": experience.candidate.sum(axis=0).tolist(),
-            "selected": experience.selected.sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
+    said = {"tagged": len(weight), "candidates": (experience.failed < NO_CANDIDATE).sum(axis=0).tolist(),
+            "selected": (experience.failed == 0).sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
     return LearnedSelection(before.of, number, replace(one, scale=scales[0]), replace(two, scale=scales[1]), said)
 
 
