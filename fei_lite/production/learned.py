@@ -164,8 +164,9 @@ class Experience:
     """What became of events that were tagged, (n, ...): features of both looks, weights, candidates.
 
     ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``failed``
-    (n, n_analyses) is how many cuts the best candidate of each analysis fails, or NO_CANDIDATE. ``offered`` (m, n_features) are some events as they were generated, ``seen``
-    some as they were recorded (both looks' features, and ``wanted`` as the last column).
+    (n, n_analyses) is how many cuts the best candidate of each analysis fails, or NO_CANDIDATE. ``offered``
+    (m, n_features) are some events as they were generated, ``seen`` some as they were recorded (both looks' features,
+    and ``wanted`` as the last column).
     """
 
     X: Array
@@ -213,7 +214,8 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     (one, h1), (two, h2) = stages
     scales = best_scales(h1 + one.floor, h2 + two.floor, 1.0 / seen[:, -1], most=one.most, costs=costs)
     said = {"tagged": len(weight), "candidates": (experience.failed < NO_CANDIDATE).sum(axis=0).tolist(),
-            "selected": (experience.failed == 0).sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
+            "selected": (experience.failed == 0).sum(axis=0).tolist(),
+            "costs_s": [costs.offer, costs.record, costs.tag]}
     return LearnedSelection(before.of, number, replace(one, scale=scales[0]), replace(two, scale=scales[1]), said)
 
 
