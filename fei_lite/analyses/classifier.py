@@ -25,7 +25,7 @@ from fei_lite.classifiers.text import pack, text_names, unpack
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.data_files import read_bytes, read_json, validated
 from fei_lite.errors import AnalysisError
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.renamed import with_current_keys
 
 Floats = NDArray[np.float64]
@@ -163,8 +163,7 @@ def train_folds(
 def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], *, extra: Mapping[str, Any],
                     force: bool = False) -> None:
     """Write a classifier; ``extra`` goes into its manifest (sample, seed, command ...)."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     files = []
     for k, text in enumerate(classifier.texts):
         packed = pack(text)

@@ -15,7 +15,7 @@ from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifi
 from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 
 #: Templates of a published workspace: region -> sample -> expected events per bin.
 Published = Mapping[str, Mapping[str, Any]]
@@ -27,7 +27,7 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
 
     With ``fit = "unbinned"`` also ``values.parquet``: the fit variable of every selected candidate in each region.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     content, physics = summary(result), result.analysis.physics
     flows = {s.name: s.flow for s in result.samples}
     parts = [tables.cut_flow_table(flows), *_classifier_lines(result),

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fei_lite.cli.options import natural
+
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import FitPoint, Likelihood
 
@@ -34,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.9, help="confidence level of the limit (default: %(default)s)")
     parser.add_argument("--toys", type=int, default=0, metavar="N",
                         help="limit from N toys per hypothesis and strength (default: asymptotic)")
-    parser.add_argument("--seed", type=int, default=1, help="of the toys (default: %(default)s)")
+    parser.add_argument("--seed", type=natural, default=1, help="of the toys (default: %(default)s)")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
