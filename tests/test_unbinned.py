@@ -83,7 +83,7 @@ def test_backgrounds_by_hand(family):
 
 def test_unknown_background():
     """Would catch a family that is taken for another one."""
-    with pytest.raises(FitError, match="no background 'exponentail'.*Nearest known: 'exponential'"):
+    with pytest.raises(FitError, match=r"no background 'exponentail'.*Nearest known: 'exponential'"):
         Background("exponentail", LOW, HIGH)
 
 
@@ -122,12 +122,12 @@ def test_fit_by_another_minimiser():
     one = model(60.0, 8.0)
     for seed in (1, 2, 3):
         data, _ = one.draw(1.5, np.random.default_rng(seed))
-        x, width = data[0].x, HIGH - LOW
+        x = data[0].x
 
         def cost(p, x=x):
             mu, b, k = p
-            u = (x - LOW) / width
-            shape = np.exp(-k * u) * (k / (1 - np.exp(-k)) if abs(k) > 1e-6 else 1.0) / width
+            u = (x - LOW) / (HIGH - LOW)
+            shape = np.exp(-k * u) * (k / (1 - np.exp(-k)) if abs(k) > 1e-6 else 1.0) / (HIGH - LOW)
             inside = 8.0 * mu * PEAK.density(x) + b * shape
             return 1e9 if np.any(inside <= 0) else 2 * (8.0 * mu + b - np.sum(np.log(inside)))
 
@@ -205,7 +205,7 @@ def test_values_of_an_analysis(values):
     assert found.peak("one", loc=1.78).entries == pytest.approx(300, abs=3)
     assert found.peak("two", loc=1.78).entries > 300
     assert found.model("two", loc=1.78).sets[0].total == pytest.approx(0.5)
-    with pytest.raises(WorkspaceError, match="no region 'onne'; there are one, two. Nearest known: 'one'"):
+    with pytest.raises(WorkspaceError, match=r"no region 'onne'; there are one, two\. Nearest known: 'one'"):
         found.region("onne")
     with pytest.raises(WorkspaceError, match="no values of an unbinned fit"):
         read_values(values.parent / "nothing.parquet")
