@@ -71,20 +71,28 @@ def read_json(source: Source, model: type[Model], *, where: str = "",
 
 
 def read_text(source: Source, *, where: str = "", error: type[FeiLiteError] = FeiLiteError) -> str:
-    """The text of a regular file of at most :data:`MAX_BYTES`; raises ``error``."""
+    """The text of a regular file of at most :data:`MAX_BYTES`, line ends as ``\\n``; raises ``error``."""
+    shown = where or str(source)
+    try:
+        text = read_bytes(source, where=where, error=error).decode("utf-8")
+    except UnicodeDecodeError as found:
+        raise error(f"{shown}: not text in UTF-8 (byte {found.start}).") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(source: Source, *, where: str = "", error: type[FeiLiteError] = FeiLiteError) -> bytes:
+    """The bytes of a regular file of at most :data:`MAX_BYTES`; raises ``error``."""
     shown = where or str(source)
     try:
         if not isinstance(source, str | os.PathLike):
-            return source.read_text(encoding="utf-8")
+            return source.read_bytes()
         path = Path(source)
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise error(f"{shown}: not a regular file. Name a file.")
         if status.st_size > MAX_BYTES:
             raise error(f"{shown}: {status.st_size / 2**20:.0f} MiB, expected at most {MAX_BYTES // 2**20} MiB.")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as found:
-        raise error(f"{shown}: not text in UTF-8 (byte {found.start}).") from None
+        return path.read_bytes()
     except (OSError, ValueError) as found:
         if isinstance(found, FeiLiteError):
             raise

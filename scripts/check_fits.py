@@ -28,7 +28,7 @@ from fei_lite.errors import FitError
 from fei_lite.statistics.fits import fit_strength
 from fei_lite.statistics.likelihood import Likelihood
 from fei_lite.statistics.limits import asymptotic_cls, upper_limit
-from fei_lite.statistics.minimum import minimum
+from fei_lite.statistics.minimum import first_of_alike, minimum
 from fei_lite.statistics.workspaces import open_likelihood
 
 Floats = NDArray[np.float64]
@@ -219,12 +219,13 @@ def _error(likelihood: Likelihood, reference: Reference, name: str, best: float,
 
 def _limits(likelihood: Likelihood, reference: Reference, observed: float, median: float, least: float) -> list[str]:
     data = likelihood.observed
-    without = minimum(likelihood, data, held={likelihood.poi: 0.0})
+    held = {likelihood.poi: 0.0}
+    without = first_of_alike(likelihood, data, minimum(likelihood, data, held=held), held=held)
     zero = _profile(likelihood, reference, 0.0, data)
     lost = reference.twice(without.parameters, data) - zero
     if not abs(lost) < TOLERANCE:
         return [f"without signal: {lost:+.3f} above the minimum"]
-    # of two valleys alike, either gives Asimov data: ours
+    # of valleys equally deep each gives Asimov data: those of the limit
     asimov = likelihood.expected(without.parameters)
     saturated = reference.least(asimov, strength=0.0, near=[without.parameters])
     found = []

@@ -9,6 +9,7 @@ without a word. ``--kinds Events Btags`` takes some of the kinds only; an input 
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import tempfile
 from collections import Counter
@@ -18,8 +19,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from fuzz_kinds import KINDS
+from fuzz_more_kinds import ALL as KINDS
 from fuzzing import fuzz
+
+#: Memory (address space) of the process: who asks for more gets a MemoryError, which is a finding.
+MEMORY = 12 * 2**30
 
 
 def main() -> int:
@@ -31,6 +35,7 @@ def main() -> int:
                         help="kinds of input (default: all)")
     arguments = parser.parse_args()
 
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
     with tempfile.TemporaryDirectory() as folder, tqdm(total=arguments.n, unit=" inputs", file=sys.stderr,
                                                        disable=None) as bar:
         results = fuzz(arguments.n, seed=arguments.seed, folder=Path(folder), kinds=arguments.kinds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 
 def raw(data, rng):
@@ -26,6 +27,30 @@ def raw(data, rng):
     else:
         data[(a := int(rng.integers(n))):a] = rng.bytes(int(rng.integers(1, 64)))
     return bytes(data), what
+
+
+def odd(path, data, rng):
+    """What is no file, or a file in another encoding, in place of ``path``; what it is."""
+    what = str(rng.choice(["nothing", "empty", "folder", "pipe", "loop", "zeros", "full", "device", "mark", "lines",
+                           "utf-16", "latin", "null", "brackets", "doubled line", "blank", "long"]))
+    path.unlink(missing_ok=True)
+    links = {"loop": path.name, "zeros": "/dev/zero", "device": "/dev/full", "full": "/dev/null"}
+    content = {"empty": b"", "mark": b"\xef\xbb\xbf" + data, "lines": data.replace(b"\n", b"\r\n"),
+               "latin": data + b"\xe9\xff", "null": data[:9] + b"\0" + data[9:], "brackets": b"[" * 100_000,
+               "utf-16": data.decode("latin-1").encode("utf-16"), "blank": b" \n" * 100, "long": data + b"9" * 100_000}
+    if what == "doubled line":
+        lines = data.split(b"\n")
+        i = int(rng.integers(len(lines)))
+        content[what] = b"\n".join([*lines[:i], lines[i], *lines[i:]])
+    if what == "folder":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what in links:
+        path.symlink_to(links[what])
+    elif what in content:
+        path.write_bytes(content[what])
+    return what
 
 
 def _deep():

@@ -23,7 +23,7 @@ from fei_lite.classifiers.model_set import find_model_set, load_model_set
 from fei_lite.classifiers.text import unpack
 from fei_lite.classifiers.trees import parse_trees
 from fei_lite.cli import main
-from fei_lite.data_files import toml_content
+from fei_lite.data_files import read_bytes, read_text, toml_content
 from fei_lite.detector.response import load_response
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventWriter, open_events
@@ -46,6 +46,15 @@ def command(words):
         raise FeiLiteError(said.getvalue().strip().partition("Error: ")[2])
     if code not in (0, 1):
         raise RuntimeError(f"exit code {code}: {said.getvalue()}")
+
+
+def moved(path, target):
+    """Put a file, or whatever it is, to another place."""
+    if target.is_dir() and not target.is_symlink():
+        target.rmdir()
+    target.unlink(missing_ok=True)
+    if os.path.lexists(path):
+        shutil.copy(path, target) if path.name.startswith("good") else os.rename(path, target)
 
 
 class Kind:
@@ -176,14 +185,14 @@ NTUPLE = {
     "analysis": "hta", "version": VERSION, "models": {"name": "m"}, "recipe": load_analysis("hta").identity,
     "sources": [
         {"source": {"file": "a.root", "process": "charged", "seed": 1, "n_generated": 9, "n_events": 9, "options": {}},
-         "counts": {"events": {"entries": 9, "weight": 9.0}}}]}
+         "counts": {"bbbar": {"events read": [9, 9.0]}}}]}
 
 
 class Ntuple(Kind):
     suffix = ".parquet"
     def make(self, path, said=None):
-        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "q2": np.arange(5.0)},
-                     said or NTUPLE)
+        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "event": np.arange(5),
+                            "q2": np.arange(5.0)}, said or NTUPLE)
         return path
 
     def damaged(self, rng, path):
@@ -237,7 +246,7 @@ class Manifest(Text):
         return path
 
     def read(self, path):
-        shutil.copy(path, self.folder / "set" / "manifest.json")
+        moved(path, self.folder / "set" / "manifest.json")
         models = load_model_set(self.folder / "set")
         for model in models.models.values():
             model.predict(np.zeros((2, len(model.features))))
@@ -252,10 +261,7 @@ class ModelText(Kind):
         return path
 
     def read(self, path):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            return
+        text = read_text(path)  # as a model set gives it, from a file with a checksum
         model = parse_trees(text, source=str(path))
         model.probability(np.random.default_rng(1).normal(size=(5, len(model.feature_names))))
 
@@ -269,7 +275,7 @@ class PackedModel(ModelText):
         return path
 
     def read(self, path):
-        parse_trees(unpack(path.read_bytes(), source=str(path)), source=str(path))
+        parse_trees(unpack(read_bytes(path), source=str(path)), source=str(path))
 
 
 class ChannelFile(Text):
@@ -284,7 +290,7 @@ class ChannelFile(Text):
         folder.mkdir(exist_ok=True)
         for name in ("pi_plus", "K_plus", "gamma", "pi0", "K_S0"):
             shutil.copy(find_channel_set("hadronic") / f"{name}.toml", folder)
-        shutil.copy(path, folder / "D0.toml")
+        moved(path, folder / "D0.toml")
         load_channel_set(folder)
 
 

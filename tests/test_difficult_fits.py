@@ -19,7 +19,8 @@ from fei_lite.cli import main
 from fei_lite.errors import FitError
 from fei_lite.statistics.fits import fit_strength, significance
 from fei_lite.statistics.from_templates import Channel, build_workspace, workspace_of
-from fei_lite.statistics.limits import asymptotic_cls, upper_limit
+from fei_lite.statistics.limits import TestStatistic, asymptotic_cls, upper_limit
+from fei_lite.statistics.minimum import point_at
 from fei_lite.statistics.profile import Profile
 from fei_lite.statistics.workspaces import open_likelihood
 from fei_lite.templates import Template
@@ -151,6 +152,37 @@ def test_profile_takes_the_lower_valley():
     values = [forward(mu) for mu in grid]
     assert [backward(mu) for mu in grid[::-1]][::-1] == pytest.approx(values, abs=1e-4)
     assert [Profile(likelihood)(mu) for mu in grid[::5]] == pytest.approx(values[::5], abs=1e-4)
+
+
+def mirrored(low):
+    """Two nuisances whose variations of the background are equal (if ``low`` is 28), but not those of the signal."""
+    spec = one_channel([4.0, 2.0], [([20.0, 30.0], [
+        ("u", "histosys", {"hi_data": [28.0, 38.0], "lo_data": [low, 38.0]}),
+        ("v", "histosys", {"hi_data": [20.0, 44.0], "lo_data": [20.0, 44.0]})])], [29, 45])
+    spec["channels"][0]["samples"][0]["modifiers"] += [
+        {"name": name, "type": "normsys", "data": {"hi": 1.5, "lo": 0.7}} for name in "uv"]
+    return open_likelihood(spec)
+
+
+def test_of_valleys_equally_deep_the_same_one_is_taken():
+    """Would catch Asimov data, and with them expected limits, that rounding and the path of a scan choose: without
+    signal the four combinations of u and v with a sign each are equally good, but a signal is worse in some of them.
+    A valley that is deeper is kept."""
+    likelihood = mirrored(28.0)
+    best = TestStatistic(likelihood, likelihood.observed).without
+    u, v = (likelihood.index(name) for name in "uv")
+    assert best.parameters[u] > 0.3 and best.parameters[v] > 0.3
+    for signs in ((1, -1), (-1, 1), (-1, -1)):
+        other = best.parameters.copy()
+        other[[u, v]] *= signs
+        point = point_at(likelihood, likelihood.observed, other)
+        assert point.nll == pytest.approx(best.nll, abs=1e-8)
+        statistic = TestStatistic(likelihood, likelihood.observed)
+        statistic.profile._points[0.0] = point  # as a scan from that side leaves it
+        assert statistic.without.parameters == pytest.approx(best.parameters, abs=1e-3)
+    uneven = mirrored(29.0)  # the valley of negative u is deeper
+    found = TestStatistic(uneven, uneven.observed).without.parameters
+    assert found[u] < -0.3 and found[v] > 0.3
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_twenty_thousand_equal_channels(tmp_path):
         shutil.copy(find_channel_set("hadronic") / f"{name}.toml", tmp_path)
     head = (find_channel_set("hadronic") / "D0.toml").read_text().split("[[channel]]")[0]
     one = '[[channel]]\ndaughters = ["K-", "pi+"]\nfeatures = ["M"]\n'
-    (tmp_path / "D0.toml").write_text(head + one * 2000)
+    (tmp_path / "D0.toml").write_text(head + one * 20_000)
     start = time.monotonic()
     with pytest.raises(ChannelFileError):
         load_channel_set(tmp_path)

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from fuzz_damage import raw, structured, toml_text
-from fuzz_kinds import KINDS, EnrichmentFile, Kind
+from fuzz_kinds import EnrichmentFile, Kind
+from fuzz_more_kinds import ALL as KINDS
 from fuzzing import Results, fuzz, one
 
 from fei_lite import data_files

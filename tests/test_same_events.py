@@ -7,7 +7,9 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from itertools import pairwise
+from importlib.resources import files as files_of
+from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +22,12 @@ from fei_lite.errors import EventFileError, FeiLiteError, SimulationError
 from fei_lite.events import EventWriter, concatenate
 from fei_lite.events import ranges as ranges_module
 from fei_lite.events.ranges import entry_ranges, read_range
-from fei_lite.events.same_events import digest_of, identity_of
-from fei_lite.generator.generate import generate
+from fei_lite.events.same_events import digest_of, same_sample, seed_of
+from fei_lite.generator.decay_file import read_signal_decay
+from fei_lite.generator.enrichment import load_enrichment
+from fei_lite.generator.generate import generate, made_by
 from fei_lite.generator.processes import SEEDS, check_seed, run_number
+from fei_lite.generator.settings import load_settings
 from fei_lite.parallel import map_in_context, ordered_map
 from fei_lite.performance.best_tags import read_best_tags
 from fei_lite.performance.files import compare_files, evaluate_file
@@ -43,14 +48,20 @@ def files(tmp_path_factory):
     """Files whose metadata tell, and files that say nothing."""
     folder, batch = tmp_path_factory.mktemp("files"), toy_batch(6, means=SMALL)
     found = {
-        "one": write(folder / "one.root", batch, process="charged", seed=1),
         "parquet": write(folder / "one.parquet", batch, process="charged", seed=1),
         "longer": write(folder / "longer.root", toy_batch(9, means=SMALL), process="charged", seed=1),
         "wrapped": write(folder / "wrapped.root", batch, process="charged", seed=1 + SEEDS),
         "two": write(folder / "two.root", batch, process="charged", seed=2),
-        "signal": write(folder / "signal.root", batch, process="signal", seed=1, decay_file="a.dec"),
+        "selected": write(folder / "hta.root", batch, process="charged", seed=1, selection="hta", settings_digest="b"),
+        "monash": write(folder / "monash.root", batch, process="charged", seed=1, settings_digest="m"),
         "other signal": write(folder / "other.root", batch, process="signal", seed=1, decay_file="b.dec"),
-        "silent": write(folder / "silent.root", batch), "silent other": write(folder / "x.root", toy_batch(6, seed=3))}
+        "silent": write(folder / "silent.root", batch), "silent other": write(folder / "x.root", toy_batch(6, seed=3)),
+        "silent parquet": write(folder / "silent.parquet", batch),
+        "later": write(folder / "later.root", concatenate([batch.slice(0, 5), toy_batch(1, seed=4)]))}
+    found["one"] = write(folder / "one.root", batch, process="charged", seed=1, settings_digest="b")
+    for name, decays, digest in (("", "a", "x"), ("renamed ", "c", "x"), ("edited ", "a", "y")):
+        found[f"{name}signal"] = write(folder / f"{name}signal.root", batch, process="signal", seed=1,
+                                       decay_file=f"{decays}.dec", decay_digest=digest)
     shutil.copy(found["silent"], folder / "copy.root")
     os.symlink(found["two"], folder / "link.root")
     return found | {"copy": folder / "copy.root", "link": folder / "link.root"}
@@ -59,8 +70,11 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize("pair, message", [
     (("one", "one"), "given twice"), (("two", "link"), r"given twice: its events|given twice \(also as"),
     (("one", "parquet"), "the same process 'charged' and seed 1"), (("one", "longer"), "the same process"),
-    (("one", "wrapped"), "the same process"), (("silent", "copy"), "a copy of"),
-    (("one", "two"), None), (("one", "signal"), None), (("signal", "other signal"), None), (("silent", "one"), None),
+    (("one", "wrapped"), "the same process"), (("silent", "copy"), "the same events as in"),
+    (("silent", "one"), "the same events as in"), (("silent parquet", "silent"), "the same events as in"),
+    (("one", "selected"), "the same process"), (("one", "monash"), None), (("selected", "monash"), None),
+    (("signal", "renamed signal"), "the same process"), (("signal", "edited signal"), None),
+    (("one", "two"), None), (("one", "signal"), None), (("signal", "other signal"), None), (("silent", "later"), None),
     (("silent", "silent other"), None)])
 def test_the_same_events_twice(pair, message, files):
     """Would catch events that count twice in reconstruct, train, report and ntuple: all cut files by this function."""
@@ -81,7 +95,7 @@ def test_seeds_are_those_that_pythia_has():
         with pytest.raises(SimulationError, match="seed"):
             next(generate("charged", 1, seed=seed))
     assert check_seed(0) == 0 and check_seed(SEEDS - 1) == SEEDS - 1
-    assert identity_of({"process": "a", "seed": "1"}) is None and identity_of({"seed": 1}) is None
+    assert seed_of({"process": "a", "seed": "1"}) is None and seed_of({"seed": 1}) is None
 
 
 def test_pythias_seeds_are_one_to_one():
@@ -100,6 +114,43 @@ def test_runs_are_keys():
     one, other = (next(generate("charged", 3, seed=seed)).events for seed in (1, 2))
     assert set(one["run"]) == {run_number("charged", 1)} and set(other["run"]) == {run_number("charged", 2)}
     assert one["event"].tolist() == [0, 1, 2]
+
+
+def first_momenta(seed=5, **asked):
+    batch = next(generate("charged", 6, seed=seed, **asked))
+    particles = batch.generated
+    return [particles["p4"][a:b].tobytes() for a, b in pairwise(particles.offsets)], int(batch.events["run"][0])
+
+
+def test_what_makes_other_events_is_told_apart(tmp_path):
+    """Would catch samples of one seed that are refused as the same though settings or an enrichment made other
+    events, or that have the same run; and a selection, or a file under another name, taken for something else."""
+    (usual, run), kept = first_momenta(), first_momenta(keep=lambda batch, rng: (
+        np.arange(batch.n_events) % 2 == 1, np.ones(batch.n_events)))
+    assert kept == (usual[1::2], run)
+    text = (files_of("fei_lite.generator") / "settings_monash.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(text.replace('name = "monash"', 'name = "mine"', 1), encoding="utf-8")
+    monash, mine = (load_settings(name) for name in ("monash", str(tmp_path / "mine.toml")))
+    shutil.copy(str(files_of("fei_lite.generator") / "enrichment_hadronic.json"), tmp_path / "mine.json")
+    enriched, same = (load_enrichment(name) for name in ("hadronic", str(tmp_path / "mine.json")))
+    found = [(usual, run, made_by(None, None, None))]
+    for asked, again in (({"settings": monash}, {"settings": mine}), ({"enrichment": enriched}, {"enrichment": same})):
+        one, other = ((None, x.get("enrichment"), x.get("settings")) for x in (asked, again))
+        assert made_by(*one) == made_by(*other)
+        found.append((*first_momenta(**asked), made_by(*one)))
+    for (mine_p4, mine_run, mine_made), (p4, number, made) in combinations(found, 2):
+        origins = [{"process": "charged", "seed": 5, **x} for x in (mine_made, made)]
+        assert set(mine_p4).isdisjoint(p4) and mine_run != number and not same_sample(*origins)
+
+
+def test_a_decay_file_is_known_by_its_content(tmp_path):
+    """Would catch two files of one name with other decays taken for the same, or one under another name, or with
+    another comment, taken for another one."""
+    shipped = read_signal_decay(Path("k_nunu"))
+    (tmp_path / "k.dec").write_text(f"# mine\n{shipped.text}\n", encoding="utf-8")
+    (tmp_path / "k_nunu.dec").write_text(shipped.text.replace("nu_tau", "nu_mu"), encoding="utf-8")
+    same, other = (read_signal_decay(tmp_path / f"{name}.dec").digest for name in ("k", "k_nunu"))
+    assert shipped.digest == same != other
 
 
 def test_digest_knows_events_and_order_only():

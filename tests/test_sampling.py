@@ -197,7 +197,8 @@ def test_damaged_file(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(FeiLiteError, match="not a saved training sample"):
             ChannelSample.load(path)
-    np.savez(path, header=np.array([99, 2, 0]))
+    path.write_bytes(data)
+    np.savez(path, **dict(np.load(path)) | {"header": np.array([99, 2, 0])})
     with pytest.raises(FeiLiteError, match="format 99"):
         ChannelSample.load(path)
     with pytest.raises(FeiLiteError, match="not a saved training sample"):

@@ -14,6 +14,7 @@ from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.samples import Source
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
+from fei_lite.outputs import make_folder
 from fei_lite.parallel import map_in_context
 
 #: Called with the number of pieces done and wanted.
@@ -36,8 +37,7 @@ def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int 
         raise AnalysisError(f"{process}: expected a number of events or a luminosity, got {events} and {luminosity}.")
     wanted = events if events is not None else events_in(process, float(luminosity or 0.0))
     n = max(1, -(-wanted // (piece * _reuse(process, analysis.recipe.production.reuse))))
-    folder = output / "pieces"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(output / "pieces")
     work = partial(_piece, process=process, folder=folder, n=piece)
     files = []
     for path in map_in_context(work, range(seed, seed + n), context, workers=workers):

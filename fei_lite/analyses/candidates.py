@@ -12,18 +12,19 @@ from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.pairs import (
     SIGNAL,
-    TAG,
     Columns,
     Pairs,
     all_pairs,
     best_of_each_event,
     has_any,
     side_names,
+    with_btag,
     with_signal_side,
 )
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import Reconstruction
+from fei_lite.reconstruction.some_events import of_events as tags_of
 
 
 @dataclass
@@ -66,7 +67,7 @@ def sample_of_events(analysis: Analysis, process: str, columns: Columns, n: int)
 
 def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
                process: str) -> tuple[Columns, Counts]:
-    """Candidates as columns (one entry per event that has one), and the counts before.
+    """Candidates as columns (one entry per event that has one, or several with ``each``), and the counts before.
 
     ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
     includes the factor of the analysis's physics. Raises :class:`AnalysisError`.
@@ -91,12 +92,18 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
     batch, weight, sample = batch.select(chosen), weight[chosen], sample[chosen]
     of_events = {name: values[chosen] for name, values in of_events.items()}
     count("signal side")
-    every = all_pairs(batch, tag(batch), analysis.signal_set, pair, masks=analysis.masks,
-                      own=physics.variables)
-    count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
+    tags = tag(batch)
+    tagged = with_btag(tags, analysis.signal_set, pair)
+    count("Btag", tagged)
+    weight, sample = weight[tagged], sample[tagged]
+    of_events = {name: values[tagged] for name, values in of_events.items()}
+    tags = tags_of(tags, np.flatnonzero(tagged))
+    batch = tags.batch
+    every = all_pairs(batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
     count("Btag and signal side", has_any(every.result, (pair,)))
+    each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
-                                       recipe.signal_side.best])
+                                       recipe.signal_side.best], each=None if each is None else every.value(each))
     columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)

@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field
 
 from fei_lite.classifiers.fitting import fit_channel
 from fei_lite.classifiers.quality import weighted_auc
-from fei_lite.classifiers.text import pack, unpack
+from fei_lite.classifiers.text import pack, text_names, unpack
 from fei_lite.classifiers.trees import TreeModel, parse_trees
+from fei_lite.data_files import read_bytes, read_json, validated
 from fei_lite.errors import AnalysisError
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.renamed import with_current_keys
 
 Floats = NDArray[np.float64]
@@ -115,6 +117,13 @@ class FoldClassifier:
         return out
 
 
+def left_out(features: Sequence[str], reason: str) -> FoldClassifier:
+    """A classifier that could not be trained: it has no forest, and all its scores are NaN."""
+    ends = np.array([0.0, 1.0])
+    return FoldClassifier(tuple(features), (), FlatTransform(ends, ends),
+                          {"left_out": reason, "auc": None, "auc_uncertainty": None})
+
+
 def train_folds(
     X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str], folds: int,
     seed: int, parameters: Mapping[str, Any],
@@ -154,8 +163,7 @@ def train_folds(
 def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], *, extra: Mapping[str, Any],
                     force: bool = False) -> None:
     """Write a classifier; ``extra`` goes into its manifest (sample, seed, command ...)."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     files = []
     for k, text in enumerate(classifier.texts):
         packed = pack(text)
@@ -170,27 +178,61 @@ def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], 
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+class _Fold(BaseModel):
+    """A forest's file, in the folder of its manifest, and its checksum."""
+
+    file: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Eta(BaseModel):
+    """The points of the transform."""
+
+    scores: list[float] = Field(min_length=2)
+    fraction: list[float] = Field(min_length=2)
+
+
+class _Manifest(BaseModel):
+    """``classifier.json``; what else it says of its training is free."""
+
+    format: str
+    format_version: int
+    features: list[str] = Field(min_length=1)
+    folds: list[_Fold] = Field(min_length=1, max_length=1000)
+    summary: dict[str, Any]
+    eta: dict[str, Any]
+
+
 def load_classifier(folder: str | os.PathLike[str], features: Sequence[str]) -> FoldClassifier:
     """Read a classifier and check it; ``features`` are what the caller will give, in this order.
 
     Raises :class:`AnalysisError` for a missing or damaged file, or other features.
     """
     path = Path(folder) / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("format") != FORMAT:
-            raise AnalysisError(f"{path}: not a classifier of an analysis.")
-        texts = []
-        for entry in content["folds"]:
-            packed = (Path(folder) / entry["file"]).read_bytes()
-            if hashlib.sha256(packed).hexdigest() != entry["sha256"]:
-                raise AnalysisError(f"{Path(folder) / entry['file']}: damaged: its SHA-256 is not the manifest's.")
-            texts.append(unpack(packed, source=entry["file"]))
-        eta = with_current_keys("manifest", content["eta"], str(path))
-        transform = FlatTransform(np.array(eta["scores"]), np.array(eta["fraction"]))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise AnalysisError(f"{path}: no classifier can be read there: {error}.") from None
-    if tuple(content["features"]) != tuple(features):
-        raise AnalysisError(f"{path}: trained on {', '.join(content['features'])}; the recipe has "
+    read = read_json(path, _Manifest, error=AnalysisError)
+    if read.format != FORMAT or read.format_version != 1:
+        raise AnalysisError(f"{path}: format: got '{read.format[:60]}' {read.format_version}, expected '{FORMAT}' 1.")
+    if tuple(read.features) != tuple(features):
+        raise AnalysisError(f"{path}: trained on {', '.join(read.features)[:500]}; the recipe has "
                             f"{', '.join(features)}.")
-    return FoldClassifier(tuple(features), tuple(texts), transform, content["summary"])
+    eta = validated(with_current_keys("manifest", read.eta, f"{path}: eta"), _Eta, where=f"{path}: eta",
+                    error=AnalysisError)
+    transform = FlatTransform(np.array(eta.scores), np.array(eta.fraction))
+    if len(eta.scores) != len(eta.fraction) or np.any(np.diff([transform.scores, transform.fraction]) < 0.0) or not (
+            transform.fraction[0] >= 0.0 and transform.fraction[-1] <= 1.0):
+        raise AnalysisError(f"{path}: eta: expected as many scores as fractions, both rising, fractions from 0 to 1.")
+    names = text_names(features)
+    texts = [_fold_text(Path(folder) / entry.file, entry.sha256, names) for entry in read.folds]
+    return FoldClassifier(tuple(features), tuple(texts), transform, read.summary)
+
+
+def _fold_text(path: Path, sha256: str, names: Sequence[str]) -> str:
+    """The text of a forest, checked against the manifest's sum and features."""
+    packed = read_bytes(path, error=AnalysisError)
+    if hashlib.sha256(packed).hexdigest() != sha256:
+        raise AnalysisError(f"{path}: damaged: its SHA-256 is not the manifest's.")
+    text = unpack(packed, source=str(path))
+    found = parse_trees(text, source=str(path)).feature_names
+    if list(found) != list(names):
+        raise AnalysisError(f"{path}: features {', '.join(found)[:500]}; the manifest has {', '.join(names)}.")
+    return text

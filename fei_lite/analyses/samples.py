@@ -12,7 +12,7 @@ from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
 from fei_lite.events.formats import format_of
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.events.same_events import identity_of
+from fei_lite.events.same_events import same_sample, seed_of
 from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, find_process
 
 
@@ -28,9 +28,9 @@ class Source:
     options: dict[str, Any]
 
     @property
-    def identity(self) -> tuple[Any, ...]:
-        """Equal for files of the same generated events."""
-        return identity_of(self.options | {"process": self.process, "seed": self.seed}) or ()
+    def origin(self) -> dict[str, Any]:
+        """What made the events, as event files say it."""
+        return self.options | {"process": self.process, "seed": self.seed}
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
@@ -56,12 +56,14 @@ def source_of(path: PathLike) -> Source:
 
 def check_distinct(sources: Sequence[Source]) -> None:
     """Raise :class:`AnalysisError` if two sources hold the same generated events: they would count twice."""
-    seen: dict[tuple[Any, ...], Source] = {}
+    seen: dict[tuple[str, int] | None, list[Source]] = {}
     for source in sources:
-        other = seen.setdefault(source.identity, source)
-        if other is not source:
-            raise AnalysisError(f"{source.file}: the same process '{source.process}' and seed {source.seed} as "
-                                f"{other.file}: these events would count twice. Leave one out.")
+        alike = seen.setdefault(seed_of(source.origin), [])
+        for other in alike:
+            if same_sample(source.origin, other.origin):
+                raise AnalysisError(f"{source.file}: the same process '{source.process}' and seed {source.seed} as "
+                                    f"{other.file}: these events would count twice. Leave one out.")
+        alike.append(source)
 
 
 def process_of(source: Source, decays: Mapping[str, SignalDecay]) -> str:

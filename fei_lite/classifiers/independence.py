@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fei_lite.errors import ModelSetError
-from fei_lite.events.same_events import identity_of
+from fei_lite.events.same_events import same_sample
 
 
 def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, Any]], *, purpose: str,
@@ -20,8 +20,7 @@ def check_independent(manifest: Mapping[str, Any], files: Sequence[Mapping[str, 
     for ours in files:
         for theirs in _trained_on(manifest, last_classifier):
             origin, trained = ours["origin"], theirs.get("origin", {})
-            same_events = identity_of(origin) is not None and identity_of(origin) == identity_of(trained)
-            if ours["sha256"] == theirs["sha256"] or same_events:
+            if ours["sha256"] == theirs["sha256"] or same_sample(origin, trained):
                 raise ModelSetError(
                     f"{ours['name']}: was trained on ('{theirs['name']}' of the manifest, process "
                     f"{trained.get('process', 'unknown')}, seed {trained.get('seed', 'unknown')}): such events cannot "

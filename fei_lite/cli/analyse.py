@@ -61,13 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.folders import load_analysis
     from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.output import read_classifiers, write_results
-    from fei_lite.outputs import refuse_inputs
+    from fei_lite.outputs import check_free, make_folder, refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
     from fei_lite.statistics.workspaces import published_templates, save_workspace
 
     for name in (*_RESULTS, *(f"candidates/{path.stem}.parquet" for path in arguments.inputs if not is_ntuple(path))):
         refuse_inputs(arguments.output / name, [*arguments.inputs, arguments.recipe, arguments.systematics,
                                                 arguments.compare])
+    for name in ("candidates.parquet",) if arguments.candidates_only else _RESULTS[:-2]:
+        check_free(arguments.output / name, force=arguments.force)  # now, not after hours of work
     analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
     setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if clock.tagging:
         print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
     if arguments.candidates_only:
-        merged = merge_candidates(files, folder / "candidates.parquet", analysis, force=arguments.force)
+        merged = merge_candidates(files, make_folder(folder) / "candidates.parquet", analysis, force=arguments.force)
         print(f"{len(merged)} candidates of {len(merged.sources)} files in {folder / 'candidates.parquet'}",
               file=sys.stderr)
         return 0
@@ -135,10 +137,11 @@ def _draw(result: Result, folder: Path, published: Published | None) -> None:
     """Templates of each region, inputs of each classifier, and the analysis's own figures."""
     import numpy as np
 
+    from fei_lite.outputs import make_folder
     from fei_lite.plots import analysis as plots
 
     recipe, physics = result.recipe, result.analysis.physics
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     titles = {line.name: line.title for line in recipe.sample}
     for region in result.regions:
         found = (published or {}).get(region.name)

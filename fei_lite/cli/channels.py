@@ -41,15 +41,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite channels``."""
     from fei_lite.channels import load_channel_set
+    from fei_lite.outputs import check_suffix
 
     if arguments.action == "check":
         return _check(arguments)
     channel_set = load_channel_set(arguments.channel_set)
+    if arguments.action == "draw" and arguments.output is not None:
+        check_suffix(arguments.output, (*_FIGURES, ".dot", ".gv", ".txt", ".json", ""))
     if arguments.action == "draw" and arguments.output is not None and arguments.output.suffix in _FIGURES:
         from fei_lite.channels.drawing import draw
         from fei_lite.outputs import atomic_output
 
-        with atomic_output(arguments.output, force=arguments.force) as temporary:
+        with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.channel_set]) as temporary:
             draw(channel_set, temporary)
         return 0
     content, text = _ACTIONS[arguments.action](channel_set)
@@ -135,5 +138,5 @@ def _write(text: str, arguments: argparse.Namespace) -> None:
         return
     from fei_lite.outputs import atomic_output
 
-    with atomic_output(arguments.output, force=arguments.force) as temporary:
+    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.channel_set]) as temporary:
         temporary.write_text(text, encoding="utf-8")

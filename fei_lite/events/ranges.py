@@ -10,10 +10,10 @@ from typing import overload
 
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import EventBatch
-from fei_lite.events.files import is_parquet
+from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.reading import describe, open_events
 from fei_lite.events.rootio import check_root_bytes
-from fei_lite.events.same_events import DistinctFiles
+from fei_lite.events.same_events import DistinctFiles, digest_of
 
 #: Events of a batch: large enough to fill the kernels, small enough for memory.
 BATCH_SIZE = 2000
@@ -52,7 +52,7 @@ class EntryRanges(Sequence[EntryRange]):
         path = self._paths[self._counted]
         n, origin = describe(path)
         if self._distinct is not None:
-            self._distinct.add(path, origin)
+            self._distinct.add(path, origin, n_events=n, ends=_digest_of_ends)
         if self._max_events is not None:
             n = min(n, self._max_events - self._n_events)
         self._ranges += [EntryRange(path, start, min(start + self._batch_size, n), self._n_events + start)
@@ -96,6 +96,13 @@ class EntryRanges(Sequence[EntryRange]):
     def __getitem__(self, index: int | slice) -> EntryRange | list[EntryRange]:
         self.count()
         return self._ranges[index]
+
+
+def _digest_of_ends(path: PathLike, n_events: int) -> int:
+    """A number of the first and last events of a file: files of the same events, in any format, have the same."""
+    some = min(n_events, 4)
+    return sum(digest_of(batch) for start in {0, n_events - some}
+               for batch in open_events(path, entry_range=(start, start + some)))
 
 
 def _first_look(path: Path, distinct: DistinctFiles | None) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,41 @@ _EVENT = ("experiment", "run", "event", "weight")
 _OBJECTS = {"tracks": ("helix", "charge"), "clusters": ("E", "theta", "phi")}
 
 
-def identity_of(origin: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Process, seed and decay file of simulated events, equal for the same ones; None if the origin does not say.
+#: What, besides process and seed, decides which events a generator makes: the digest of its content, and what
+#: stands for it in files of earlier versions, which have no digest.
+_MADE_BY = (("settings_digest", ""), ("enrich_digest", "enrich"), ("decay_digest", "decay_file"))
 
-    A longer sample begins with the events of a shorter one, so their number does not matter.
 
-    >>> identity_of({"process": "charged", "seed": 1}) == identity_of({"process": "charged", "seed": 900_000_001})
+def seed_of(origin: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Process and seed of simulated events; None if the origin does not say.
+
+    >>> seed_of({"process": "charged", "seed": 1}) == seed_of({"process": "charged", "seed": 900_000_001})
     True
     """
     if not origin.get("process") or not isinstance(origin.get("seed"), int):
         return None
-    return origin["process"], origin["seed"] % _SEEDS, Path(str(origin.get("decay_file", ""))).stem
+    return str(origin["process"]), int(origin["seed"]) % _SEEDS
+
+
+def same_sample(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two origins are of the same generated events: process, seed and the content of what made them.
+
+    The content of decay file, settings and enrichment counts, not their names. What is done to the
+    events afterwards (selection, response, number of them) does not: they are the same events, and a
+    longer sample begins with those of a shorter one. False if an origin does not say.
+
+    >>> monash = {"process": "charged", "seed": 1, "settings_digest": "b"}
+    >>> same_sample(monash, monash | {"settings_digest": "a"}), same_sample(monash, monash | {"selection": "hta"})
+    (False, True)
+    """
+    if seed_of(one) is None or seed_of(one) != seed_of(other):
+        return False
+    for digest, name in _MADE_BY:
+        mine, theirs = ((origin.get(digest), Path(str(origin.get(name, ""))).stem) for origin in (one, other))
+        known = mine[0] is not None and theirs[0] is not None
+        if mine[0] != theirs[0] if known else bool(name) and mine[1] != theirs[1]:
+            return False
+    return True
 
 
 class DistinctFiles:
@@ -42,8 +66,8 @@ class DistinctFiles:
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, int], PathLike] = {}
-        self._origins: dict[tuple[Any, ...], PathLike] = {}
-        self._sizes: dict[int, list[tuple[PathLike, str | None]]] = {}
+        self._seeds: dict[tuple[str, int], list[tuple[PathLike, Mapping[str, Any]]]] = {}
+        self._sizes: dict[int, list[tuple[PathLike, bool, int | None]]] = {}
 
     def add_path(self, path: PathLike) -> None:
         """A file that is to come, unread; raises :class:`EventFileError` for one that was named before."""
@@ -56,29 +80,30 @@ class DistinctFiles:
             raise EventFileError(f"{path}: given twice{'' if str(other) == str(path) else f' (also as {other})'}: its "
                                  "events would count twice. Leave one out.")
 
-    def add(self, path: PathLike, origin: Mapping[str, Any]) -> None:
-        """A file that was opened, and what it says of itself; raises :class:`EventFileError`."""
-        identity = identity_of(origin)
-        if identity is not None:
-            other = self._origins.setdefault(identity, path)
-            if other is not path:
-                raise EventFileError(f"{path}: the same process '{identity[0]}' and seed {origin['seed']} as {other}: "
-                                     "these events would count twice. Leave one out.")
-            return
-        alike = self._sizes.setdefault(os.stat(path).st_size, [])
-        mine: str | None = None
-        for i, (other, content) in enumerate(alike):
-            mine = mine or content_hash(path)
-            alike[i] = (other, content or content_hash(other))
-            if alike[i][1] == mine:
-                raise EventFileError(f"{path}: a copy of {other}: its events would count twice. Leave one out.")
-        alike.append((path, mine))
+    def add(self, path: PathLike, origin: Mapping[str, Any], *, n_events: int,
+            ends: Callable[[PathLike, int], int]) -> None:
+        """A file that was opened, and what it says of itself; raises :class:`EventFileError`.
 
-
-def content_hash(path: PathLike) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        Where a file does not say what made it, it is compared with those of as many events by what they
+        hold: ``ends`` gives a number for the first and last events of a file (:func:`digest_of`).
+        """
+        seed = seed_of(origin)
+        for other, theirs in [] if seed is None else self._seeds.setdefault(seed, []):
+            if same_sample(origin, theirs):
+                raise EventFileError(f"{path}: the same process '{origin['process']}' and seed {origin['seed']} as "
+                                     f"{other}: these events would count twice. Leave one out.")
+        if seed is not None:
+            self._seeds[seed].append((path, dict(origin)))
+        alike = self._sizes.setdefault(n_events, [])
+        mine: int | None = None
+        for i, (other, said, content) in enumerate(alike):
+            if n_events == 0 or (said and seed is not None):
+                continue
+            mine = ends(path, n_events) if mine is None else mine
+            alike[i] = (other, said, ends(other, n_events) if content is None else content)
+            if alike[i][2] == mine:
+                raise EventFileError(f"{path}: the same events as in {other}: they would count twice. Leave one out.")
+        alike.append((path, seed is not None, mine))
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -91,7 +116,7 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
     """The bits of each row (n, ...), mixed in the order of its numbers."""
-    rows = np.ascontiguousarray(column).reshape(len(column), -1)
+    rows = np.ascontiguousarray(column).reshape(len(column), math.prod(column.shape[1:]))
     numbers = rows.astype(np.float64).view(np.uint64) if rows.dtype.kind == "f" else rows.astype(np.int64).view(
         np.uint64)
     found = np.zeros(len(rows), dtype=np.uint64)

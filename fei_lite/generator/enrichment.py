@@ -15,6 +15,7 @@ serve another one as well.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -71,6 +72,13 @@ class Enrichment:
     keep: Mapping[int, Mapping[int, float]]
     decays: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     generic_share: float = GENERIC_SHARE
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides which events are made, 16 digits: part of what identifies a sample."""
+        made = [sorted((code, *map(float, boosts)) for code, boosts in part.items())
+                for part in (self.boosts, self.decays)]
+        return hashlib.sha256(repr((made, self.generic_share)).encode()).hexdigest()[:16]
 
 
 @cache

@@ -66,15 +66,15 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def run_number(process: str, seed: int, decay_file: str = "") -> int:
-    """The run of simulated events, 1 to 2^31 - 1: the same for the same process, seed and decay file (its stem).
+def run_number(process: str, seed: int, made_by: str = "") -> int:
+    """The run of simulated events, 1 to 2^31 - 1: the same for the same process, seed, and digests of what made them.
 
     With the event number it is a key: files of other events have other runs, but for one pair in 2^31.
 
     >>> run_number("charged", 1), run_number("charged", 2)
     (1817072528, 1197670477)
     """
-    return zlib.crc32(f"{process} {seed} {decay_file}".encode()) % (2**31 - 1) + 1
+    return zlib.crc32(f"{process} {seed} {made_by}".encode()) % (2**31 - 1) + 1
 
 
 def events_in(name: str, luminosity: float) -> int:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FeiLiteError, FitError
-from fei_lite.statistics.minimum import point_at
+from fei_lite.statistics.minimum import first_of_alike, point_at
 from fei_lite.statistics.profile import Profile, crossing
 
 if TYPE_CHECKING:
@@ -68,9 +68,12 @@ class TestStatistic:
 
     @cached_property
     def without(self) -> FitPoint:
-        """The fit without signal; raises :class:`FitError` where it is impossible."""
+        """The fit without signal, of valleys equally deep always the same; raises :class:`FitError` if impossible."""
         self.profile.confirm(0.0)
-        return self.profile.at(0.0)
+        point, profile = self.profile.at(0.0), self.profile
+        if profile.fast:
+            return point
+        return first_of_alike(profile.likelihood, profile.data, point, held={profile.likelihood.poi: 0.0})
 
     @cached_property
     def reference(self) -> float:

@@ -97,6 +97,30 @@ def fast_minimum(likelihood: Likelihood, data: Floats, *, held: Held | None = No
     return best[0] if best[1] else minimum(likelihood, data, held=held, starts=[best[0].parameters])
 
 
+def first_of_alike(likelihood: Likelihood, data: Floats, point: FitPoint, *, held: Held | None = None) -> FitPoint:
+    """Of the minima as low as ``point``, the one whose nuisances with two valleys are larger, the first counting most.
+
+    Where both variations of a nuisance are equal, its two valleys are equally deep, and rounding alone would say
+    which a search ends in: a choice that other machines repeat needs a rule.
+    """
+    problem = _Problem(likelihood, data, held or {})
+    turning = [i for i in likelihood.branching if problem.free[i]]
+    pulls = point.parameters[turning] - likelihood.start[turning]
+    alone = 1.0 - 2.0 * np.eye(len(turning))
+    flips = np.array(list(product((1.0, -1.0), repeat=len(turning)))) if len(turning) <= COMBINED else alone
+    found = [point]
+    for flip in flips:
+        start = point.parameters.copy()
+        start[turning] = likelihood.start[turning] + flip * pulls
+        x = allowed(problem, start)
+        if x is not None and not np.array_equal(x, point.parameters):
+            other, converged = _score(problem, x)
+            if converged and abs(other.nll - point.nll) < LOWER:
+                found.append(other)
+    # of one valley found twice, the pulls agree to better than this
+    return max(found, key=lambda one: tuple(np.round(one.parameters[turning], 2)))
+
+
 def point_at(likelihood: Likelihood, data: Floats, parameters: Floats) -> FitPoint:
     """Some parameters as a point of the likelihood, with the covariance they have there."""
     expected = likelihood.expected(parameters)

@@ -15,13 +15,13 @@ between neighbouring training values, so that a value and its float32 rounding
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fei_lite.array_files import Shape, read_arrays
 from fei_lite.errors import FeiLiteError
 from fei_lite.outputs import atomic_output
 
@@ -36,6 +36,9 @@ Rows = tuple[Floats, NDArray[np.int8], Floats, NDArray[np.bool_]]
 VALIDATION_EVERY = 5
 
 FORMAT_VERSION = 3
+
+#: The arrays of a class in a file, and how many axes they have.
+_STATE = {"key": 1, "X": 2, "weight": 1, "size": 1, "n_seen": 0, "weight_seen": 0, "limit": 0}
 
 
 def held_out(number: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -183,20 +186,24 @@ class ChannelSample:
     @classmethod
     def load(cls, path: str | Path) -> ChannelSample:
         """Read what :meth:`save` wrote. Raises :class:`FeiLiteError` for another or damaged file."""
+        classes = [f"{held:d}{signal:d}" for held in (False, True) for signal in (False, True)]
+        expected: dict[str, Shape] = {"header": (3,), **{f"cap_{of}": () for of in classes}}
+        expected |= {f"{key}_{of}": (f"kept_{of}", "features")[:n] for of in classes for key, n in _STATE.items()}
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            version, n_features, seed = (int(number) for number in arrays["header"])
-            if version != FORMAT_VERSION:
-                raise FeiLiteError(f"{path}: sample format {version}, this fei-lite reads {FORMAT_VERSION}; "
-                                   "run the stage again.")
-            sample = cls(n_features, seed=seed, cap=int(arrays["cap_00"]), validation_cap=int(arrays["cap_10"]))
-            for (held, signal), part in sample._classes.items():
-                part.restore({key: arrays[f"{key}_{held:d}{signal:d}"]
-                              for key in ("key", "X", "weight", "size", "n_seen", "weight_seen", "limit")})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise FeiLiteError(f"{path}: not a saved training sample ({error}). Delete it and run the "
-                               "stage again.") from None
+            arrays = read_arrays(path, expected, undefined=[f"{key}_{of}" for key in ("X", "limit") for of in classes])
+        except FeiLiteError as error:
+            raise FeiLiteError(f"{error} It is not a saved training sample: delete it and run the stage "
+                               "again.") from None
+        version, n_features, seed = (int(number) for number in arrays["header"])
+        if version != FORMAT_VERSION:
+            raise FeiLiteError(f"{path}: sample format {version}, this fei-lite reads {FORMAT_VERSION}; "
+                               "run the stage again.")
+        if any(int(arrays[f"cap_{of}"]) < 1 or int(arrays[f"n_seen_{of}"]) < 0 for of in classes) or any(
+                arrays[f"X_{of}"].shape[1] != n_features for of in classes) or arrays["header"].dtype.kind != "i":
+            raise FeiLiteError(f"{path}: numbers that no training sample has. Delete it and run the stage again.")
+        sample = cls(n_features, seed=seed, cap=int(arrays["cap_00"]), validation_cap=int(arrays["cap_10"]))
+        for (held, signal), part in sample._classes.items():
+            part.restore({key: arrays[f"{key}_{held:d}{signal:d}"] for key in _STATE})
         return sample
 
     def _merged(self, held: bool) -> SampleArrays:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.array_files import read_arrays
 from fei_lite.channels.model import Channel, ChannelSet
 from fei_lite.errors import SimulationError
 from fei_lite.generator import enrichment
@@ -79,6 +80,8 @@ def best_draws(p_of: dict[int, NDArray], rate: dict[int, NDArray], generic: floa
     s = {code: 2.0 * p for code, p in p_of.items()}
     usual = sum(p @ rate[code] for code, p in p_of.items())
     used = usual > 0.0
+    if not used.any():
+        raise SimulationError("boosts: no complete decay of any channel was counted. Count more events.")
     for _ in range(100):
         equal = effective_decays(p_of, s, rate)
         value = np.where(used, equal**0.25 / np.where(used, usual, 1.0) ** 2, 0.0)
@@ -130,13 +133,9 @@ class ChannelRate:
 def find_boosts(channel_set: ChannelSet, counts: Counts, *, command: str) -> tuple[dict[str, Any], list[ChannelRate]]:
     """The content of an enrichment file from counted decays, and the rates of the channels that it gives.
 
-    Raises :class:`SimulationError` if the counts were made for other channels, or lack a B type.
+    The counts are those of the set (:func:`read_counts`). Raises :class:`SimulationError` if they lack a B type.
     """
     channels, generic = Channels(channel_set), enrichment.GENERIC_SHARE
-    for name, part in counts.items():
-        if part["counts"].shape[1] != len(channels.channels):
-            raise SimulationError(f"{name}: counts of {part['counts'].shape[1]} channels, channel set "
-                                  f"'{channel_set.name}' has {len(channels.channels)}. Count again.")
     p_of, rate, plain, found = {}, {}, {}, {}
     for code in (511, 521):
         p_of[code] = _fractions(code)
@@ -174,12 +173,33 @@ def _kept(channels: Channels, rates: Sequence[ChannelRate]) -> dict[str, dict[st
     return keep
 
 
-def read_counts(folder: Path) -> dict[str, Mapping[str, NDArray]]:
-    """Counted samples of a folder by name (``charged_11``); raises :class:`SimulationError` if there is none."""
+def read_counts(folder: Path, channels: Channels) -> dict[str, Mapping[str, NDArray]]:
+    """Counted samples of a folder by name (``charged_11``), checked against table and channels.
+
+    Raises :class:`SimulationError` if there is none, or if one is damaged or of other channels.
+    """
     found: dict[str, Mapping[str, NDArray]] = {}
+    codes = {process: code for code, process in PROCESSES.items()}
+    n = len(channels.channels)
     for path in sorted(folder.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as content:
-            found[path.stem] = dict(content)
+        process = path.stem.partition("_")[0]
+        if process not in codes:
+            raise SimulationError(f"{path}: the name of no counted sample: expected {' or '.join(codes)}, _ and a "
+                                  "seed.")
+        size = len(Lines(codes[process]).modes)
+        found[path.stem] = read_arrays(path, {
+            "decays": (size,), "counts": (size, "n"), "weighted": (size, "n"), "found": (size, "n"),
+            **{f"decays_{code}": (len(require_modes(belle2_table(), code)), "1 + n") for code in ENRICHED}},
+            error=SimulationError)
+        counted = found[path.stem]["counts"].shape[1]
+        if not counted == n == found[path.stem][f"decays_{ENRICHED[0]}"].shape[1] - 1:
+            raise SimulationError(f"{path}: counts of {counted} channels, channel set '{channels.set.name}' has {n}. "
+                                  "Count again.")
+        for name, values in found[path.stem].items():
+            if np.any(values < 0.0):
+                raise SimulationError(f"{path}: {name}: got {values.min():g}, expected counts of 0 or more.")
+        if not found[path.stem]["counts"].any():
+            raise SimulationError(f"{path}: no decay of any channel was counted.")
     if not found:
         raise SimulationError(f"{folder}: no counted sample (*.npz). Make some with fei-lite enrich count.")
     return found
