@@ -15,13 +15,18 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import toy_candidates
 from fuzz_kinds import Btags
 from fuzz_more_kinds import Counts
 from small_set import write_small_set
 
+from fei_lite.analyses.analysis import analyse
+from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.classifier import save_classifier
 from fei_lite.cli import guarded, main
+from fei_lite.events import open_events
 
 #: Command line, what it writes (a file, or files of a folder), and its exit code when all goes well.
 COMMANDS = {
@@ -38,13 +43,14 @@ COMMANDS = {
     "evaluate": ("evaluate btag.root -o OUT/a.txt", ["a.txt"], 0),
     "evaluate figure": ("evaluate btag.root --purities 0.3 --replicas 5 --figure OUT/a.svg", ["a.svg"], 0),
     "analyse": ("analyse hta signal.parquet charged.parquet mixed.parquet ccbar.parquet uubar.parquet ddbar.parquet "
-                "--no-figures -o OUT/hta", ["hta/workspace.json", "hta/histograms.json", "hta/ntuple.parquet"], 0),
+                "--no-figures --classifier trained -o OUT/hta",
+                ["hta/workspace.json", "hta/histograms.json", "hta/ntuple.parquet"], 0),
     "candidates": ("analyse hta signal.parquet charged.parquet --candidates-only -o OUT/hta",
                    ["hta/candidates.parquet"], 0),
     "fit": ("fit workspace.json -o OUT/a.txt", ["a.txt"], 0),
     "report": ("report set --set small --generate 0 --quiet -o OUT/a.html", ["a.html"], 0),
-    "produce": ("produce hta k_nunu --events 3 --piece 3 --seed 1 -o OUT", ["k_nunu.parquet", "pieces/k_nunu_1.parquet"],
-                0),
+    "produce": ("produce hta k_nunu --events 3 --piece 3 --seed 1 -o OUT",
+                ["k_nunu.parquet", "pieces/k_nunu_1.parquet"], 0),
 }
 
 #: Those that go on where they stopped, or write over what they wrote: a second run is not refused.
@@ -79,13 +85,17 @@ def place(tmp_path_factory):
     """Inputs of all commands, made by the commands where there is no shorter way."""
     folder = tmp_path_factory.mktemp("inputs")
     small = write_small_set(folder / "small")
-    assert main(["simulate", "charged", "-n", "4", "--seed", "7", "--quiet", "-o", str(folder / "events.root")]) == 0
+    assert main(["simulate", "signal", "--dec", "k_nunu", "-n", "4", "--seed", "7", "--quiet", "-o",
+                 str(folder / "events.root")]) == 0
     Btags.make(None, folder / "btag.root")
     (folder / "workspace.json").write_text(json.dumps(WORKSPACE))
     toy_candidates.write_toys(folder, [toy_candidates.toy(process, 2500, seed=i, shift=float(process == "signal"))
                                        for i, process in enumerate(["signal", "charged", "mixed", "ccbar", "uubar",
                                                                     "ddbar"])])
     assert main(["train", str(folder / "events.root"), "--set", str(small), "-o", str(folder / "set"), "--quiet"]) == 1
+    events = [folder / f"{name}.parquet" for name in ("signal", "charged", "mixed", "ccbar", "uubar", "ddbar")]
+    result = analyse(read_candidates(events, toy_candidates.HTA), toy_candidates.HTA)
+    save_classifier(result.classifiers[0], folder / "trained", extra={})
     (folder / "counts").mkdir()
     for name in ("charged_1.npz", "mixed_1.npz"):
         Counts.make(Counts.__new__(Counts), folder / "counts" / name)
@@ -98,6 +108,14 @@ def files_in(folder):
 
 def content_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def quick(place, monkeypatch):
+    """Events that were simulated, and decays that were counted before: making them takes long, and writes nothing."""
+    batch, counts = next(iter(open_events(place / "events.root"))), dict(np.load(place / "counts" / "charged_1.npz"))
+    monkeypatch.setattr("fei_lite.production.simulate.simulate", lambda *_, **__: iter([batch]))
+    monkeypatch.setattr("fei_lite.production.enrichment_rates.counting.count_decays", lambda *_, **__: counts)
 
 
 @contextmanager
@@ -134,6 +152,7 @@ def killed(line, out, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.usefixtures("quick")
 def test_nothing_lost_nothing_left(name, place, tmp_path, monkeypatch, capsys):
     """Would catch, for each command: half a file after a signal, a full disk or a kill; part files that the next run
     does not remove; a traceback where nothing can be written; a second run that changes what the first one wrote."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_checks import check_candidates, check_steps_agree
+from fei_lite.analyses.candidate_checks import check_candidates, check_columns_agree, check_steps_agree
 from fei_lite.analyses.candidates import Counts, candidates
 from fei_lite.analyses.folders import Analysis, load_analysis, with_models
 from fei_lite.analyses.inputs import Inputs
@@ -166,6 +166,7 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
         sources += own
         counts += steps
         places += [path] * len(own)
+    check_columns_agree(paths, parts)
     check_steps_agree(places, counts)
     check_distinct(sources)
     return Inputs(joined(parts), tuple(sources), tuple(counts))

@@ -184,7 +184,8 @@ def read_counts(folder: Path, channels: Channels) -> dict[str, Mapping[str, NDAr
     for path in sorted(folder.glob("*.npz")):
         process = path.stem.partition("_")[0]
         if process not in codes:
-            raise SimulationError(f"{path}: the name of no counted sample: expected {' or '.join(codes)}, _ and a seed.")
+            raise SimulationError(f"{path}: the name of no counted sample: expected {' or '.join(codes)}, _ and a "
+                                  "seed.")
         size = len(Lines(codes[process]).modes)
         found[path.stem] = read_arrays(path, {
             "decays": (size,), "counts": (size, "n"), "weighted": (size, "n"), "found": (size, "n"),
