@@ -162,9 +162,19 @@ def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]])
 
     Of equal ones the next rule decides, in the end the order of the table.
     """
+    return pairs.chosen(_first_of_each_event(pairs.event, rules))
+
+
+def best_rows(result: Reconstruction, name: str, by: str, *, highest: bool) -> NDArray[np.int64]:
+    """Row of the best candidate of a table in every event that has one, by a variable."""
+    subject = Subject(result.tables[name], result=result)
+    return _first_of_each_event(subject.event, [(subject.value(by), highest)])
+
+
+def _first_of_each_event(event: NDArray[np.int64], rules: Sequence[tuple[NDArray[Any], bool]]) -> NDArray[np.int64]:
     keys = []
     for value, highest in rules:
         key = np.asarray(value, dtype=np.float64)
         keys.append(-key if highest else key)  # NaN is sorted last
-    order = np.lexsort((*reversed(keys), pairs.event))
-    return pairs.chosen(order[np.flatnonzero(np.diff(pairs.event[order], prepend=-1))])
+    order = np.lexsort((*reversed(keys), event))
+    return np.asarray(order[np.flatnonzero(np.diff(event[order], prepend=-1))], dtype=np.int64)
