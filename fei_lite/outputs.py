@@ -41,8 +41,13 @@ def _check_target(target: Path, given: Path, force: bool, inputs: Sequence[PathL
     if not target.is_file():  # renaming over /dev/null would replace the device
         raise OutputError(f"{given}: exists and is not a regular file. Choose another name.")
     refuse_inputs(given, inputs)
-    if not force:
-        raise OutputError(f"{given}: exists, and is never overwritten without --force (force=True in Python).")
+    check_free(given, force=force)
+
+
+def check_free(path: PathLike, *, force: bool) -> None:
+    """Raise :class:`OutputError` if there is such a file and ``force`` does not allow to overwrite it."""
+    if not force and os.path.lexists(path):
+        raise OutputError(f"{path}: exists, and is never overwritten without --force (force=True in Python).")
 
 
 def refuse_inputs(output: PathLike, inputs: Iterable[PathLike | None]) -> None:
@@ -61,6 +66,19 @@ def refuse_inputs(output: PathLike, inputs: Iterable[PathLike | None]) -> None:
         if any(os.path.samefile(path, own) for own in (target, *folders)):
             raise OutputError(f"{output}: is the same file as the input {path}, or a part of it, which it would "
                               "destroy. Choose another name.")
+
+
+def make_folder(path: PathLike) -> Path:
+    """Make a folder for outputs, with those above it, unless it is there; raises :class:`OutputError`."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"{folder}: is a file, expected a folder. Choose another name.") from None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{str(folder)!r}: no folder can be made there: "
+                          f"{getattr(error, 'strerror', None) or error}. Choose another place.") from None
+    return folder
 
 
 def check_suffix(path: PathLike, known: Sequence[str]) -> None:

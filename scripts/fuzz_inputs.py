@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from fuzz_more_kinds import ALL as KINDS
 from fuzzing import fuzz
 
-
 #: Memory (address space) of the process: who asks for more gets a MemoryError, which is a finding.
 MEMORY = 12 * 2**30
 

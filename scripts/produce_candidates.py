@@ -22,6 +22,7 @@ from tqdm import tqdm
 from fei_lite.analyses.candidate_files import Setup
 from fei_lite.analyses.candidate_production import produce
 from fei_lite.analyses.folders import find_analysis
+from fei_lite.cli import guarded
 from fei_lite.generator.settings import DEFAULT_SETTINGS
 
 
@@ -56,4 +57,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(guarded("produce_candidates", main))

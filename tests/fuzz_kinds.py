@@ -185,14 +185,14 @@ NTUPLE = {
     "analysis": "hta", "version": VERSION, "models": {"name": "m"}, "recipe": load_analysis("hta").identity,
     "sources": [
         {"source": {"file": "a.root", "process": "charged", "seed": 1, "n_generated": 9, "n_events": 9, "options": {}},
-         "counts": {"events": {"entries": 9, "weight": 9.0}}}]}
+         "counts": {"bbbar": {"events read": [9, 9.0]}}}]}
 
 
 class Ntuple(Kind):
     suffix = ".parquet"
     def make(self, path, said=None):
-        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "q2": np.arange(5.0)},
-                     said or NTUPLE)
+        write_ntuple(path, {"weight": np.ones(5), "source": np.zeros(5, np.int32), "event": np.arange(5),
+                            "q2": np.arange(5.0)}, said or NTUPLE)
         return path
 
     def damaged(self, rng, path):

@@ -43,7 +43,7 @@ def _values(column, rng):
     value = NUMBERS[int(rng.integers(len(NUMBERS)))]
     if numbers.dtype.kind in "iu":
         limits = np.iinfo(numbers.dtype)
-        value = int(np.clip(np.nan_to_num(value), limits.min, limits.max))
+        value = min(max(int(np.nan_to_num(value)), int(limits.min)), int(limits.max))
     rows = rng.uniform(size=len(numbers)) < float(rng.choice([1.0, 0.3, 1.5 / len(numbers)]))
     numbers[rows] = value
     flat = pa.array(numbers, flat.type)
@@ -232,7 +232,7 @@ class Checkpoint(Kind):
 class Counts(Checkpoint):
     def make(self, path):
         self.channels = Channels(load_channel_set("hadronic"))
-        size, n = len(Lines(521).modes), len(self.channels.channels)
+        size, n = len(Lines(521 if "mixed" not in path.name else 511).modes), len(self.channels.channels)
         modes = {code: len(require_modes(belle2_table(), code)) for code in ENRICHED}
         np.savez_compressed(path, decays=np.ones(size), **{key: np.ones((size, n)) for key in (
             "counts", "weighted", "found")}, **{f"decays_{code}": np.ones((m, 1 + n)) for code, m in modes.items()})

@@ -23,8 +23,10 @@ from fuzz_more_kinds import ALL as KINDS
 
 from fei_lite.errors import FeiLiteError
 
-#: A reading may take so long (s), many times what an undamaged file takes; files are small.
+#: A reading may take so long (s of computing, and this many times as much by the clock), many times what an
+#: undamaged file takes; files are small.
 TIME = 30.0
+WAITING = 8.0
 
 #: Fraction of inputs that are no file, or one in another encoding.
 ODD = 0.12
@@ -59,15 +61,18 @@ def time_bound(seconds):
     def expired(*_):
         raise Hang
 
-    before = signal.signal(signal.SIGALRM, expired)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(4 * seconds, exit=True)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, seconds), signal.SIGALRM: (signal.ITIMER_REAL, WAITING * seconds)}
+    before = {number: signal.signal(number, expired) for number in timers}
+    for timer, bound in timers.values():
+        signal.setitimer(timer, bound)
+    faulthandler.dump_traceback_later(4 * WAITING * seconds, exit=True)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, (timer, _) in timers.items():
+            signal.setitimer(timer, 0.0)
+            signal.signal(number, before[number])
         faulthandler.cancel_dump_traceback_later()
-        signal.signal(signal.SIGALRM, before)
 
 
 def fuzz(n, *, seed, folder, kinds=None, report=None):
@@ -91,10 +96,7 @@ def one(kind, seed, results):
     place.mkdir(exist_ok=True)
     path = place / f"input{kind.suffix}"
     rng = np.random.default_rng(seed)
-    if rng.random() < ODD:
-        damage = odd(path, kind.good.read_bytes(), rng)
-    else:
-        damage = kind.damaged(rng, path)
+    damage = odd(path, kind.good.read_bytes(), rng) if rng.random() < ODD else kind.damaged(rng, path)
 
     def found(what):
         results.findings.append(Finding(type(kind).__name__, seed, damage, what))

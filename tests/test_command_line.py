@@ -165,7 +165,7 @@ WRONG = {
     "train on nothing": ("train none.root --set small -o new", "none.root: no such file"),
     "train on text": ("train text --set small -o new", "text: not a ROOT file"),
     "train for nothing": ("train train.root --set nope -o new", "no channel set 'nope'"),
-    "train over a file": ("train train.root --set small -o text", "text: no folder for the model set"),
+    "train over a file": ("train train.root --set small -o text", "no folder can be made there: "),
     "train over other models": ("train train.root --set small -o models --seed 7", "belongs to a training"),
     "evaluate nothing": ("evaluate none.root", "none.root: no such file"),
     "evaluate text": ("evaluate text", "text: not a ROOT file"),

@@ -626,6 +626,6 @@ def test_wrong_input_makes_no_folder(samples, settings, tmp_path):
             train(samples, tmp_path / "models", settings=replace(settings, **changed), date=DATE)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "models").write_text("mine")
-    with pytest.raises(OutputError, match="no folder for the model set"):
+    with pytest.raises(OutputError, match="no folder can be made there"):
         train(samples, tmp_path / "models", settings=settings, date=DATE)
     assert (tmp_path / "models").read_text() == "mine"

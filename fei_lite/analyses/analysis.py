@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.classifier import FoldClassifier, flat_transform, fold_of, train_folds
+from fei_lite.analyses.classifier import FoldClassifier, flat_transform, fold_of, left_out, train_folds
 from fei_lite.analyses.columns import calculate, passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import Region, fill_region, with_bin_floor
@@ -76,6 +76,13 @@ class Result:
         """The result of one sample."""
         return next(s for s in self.samples if s.name == sample)
 
+    def in_region(self, name: str) -> NDArray[np.bool_]:
+        """Candidates (n,) inside of a region: where it holds, between the first and the last of its edges."""
+        line = next(line for line in self.recipe.region if line.name == name)
+        x = np.asarray(calculate(line.variable, self.columns, f"region '{name}'"), dtype=np.float64)
+        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
+        return inside if line.where is None else inside & passes(line.where, self.columns, f"region '{name}'")
+
     def region(self, name: str) -> Region:
         """One region."""
         return next(r for r in self.regions if r.name == name)
@@ -103,6 +110,8 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     flows = _flows(inputs, recipe, norm, scale, sample, weight)
     columns = {name: values[keep] for name, values in inputs.columns.items()}
     columns |= {"event_weight": weight[keep], "decay": inputs.decay()[keep]}
+    if (second := inputs.second()) is not None:
+        columns["second"] = second[keep]
     sample, process = sample[keep], process[keep]
     used: list[FoldClassifier] = []
     for i, wanted in enumerate(recipe.classifier):
@@ -164,24 +173,46 @@ def _classified(line: ClassifierLine, columns: Columns, sample: NDArray[np.str_]
     """Fill score (and flattened score) of one classifier into ``columns``; trained here unless ``given``."""
     where = f"classifier '{line.name}'"
     judged = np.ones(len(sample), dtype=bool) if line.where is None else passes(line.where, columns, where)
-    part = {name: values[judged] for name, values in columns.items()}
-    X = np.column_stack([np.asarray(calculate(name, part, where), dtype=np.float64) for name in line.features])
-    signal = np.isin(sample[judged], [s.name for s in recipe.signals])
-    weight = part["event_weight"]
-    seeds = np.array([source.seed for source in inputs.sources])[part["source"]]
-    fold = fold_of(part["decay"], seeds, line.folds if given is None else given.folds)
     if given is None:
-        check_entries(where, signal, process[judged], generated)
-        texts, score, summary = train_folds(X, signal, weight, fold, names=line.features, folds=line.folds,
-                                            seed=line.seed, parameters=line.parameters)
-        transform = flat_transform(score[signal], weight[signal])
-        given = FoldClassifier(line.features, texts, transform, summary)
-    else:
-        score = given.scores(X, fold)
+        try:
+            given = _trained(line, columns, sample, process, recipe, inputs, generated)
+        except AnalysisError as error:
+            if not line.optional:
+                raise
+            given = left_out(line.features, str(error))
+    part = {name: values[judged] for name, values in columns.items()}
+    score = given.scores(_features(line, part), _folds(part, inputs, given.folds))
     columns[line.name] = _spread(score, judged)
     if line.flat is not None:
         columns[line.flat] = _spread(given.transform(score), judged)
     return given
+
+
+def _trained(line: ClassifierLine, columns: Columns, sample: NDArray[np.str_], process: NDArray[np.str_],
+             recipe: Recipe, inputs: Inputs, generated: Mapping[str, int]) -> FoldClassifier:
+    """A classifier trained on the selected candidates; it is flat in the signal that it is to judge."""
+    where = f"classifier '{line.name}'"
+    wanted = line.train or line.where
+    used = np.ones(len(sample), dtype=bool) if wanted is None else passes(wanted, columns, where)
+    part = {name: values[used] for name, values in columns.items()}
+    signal = np.isin(sample[used], [s.name for s in recipe.signals])
+    check_entries(where, signal, process[used], generated)
+    texts, score, summary = train_folds(_features(line, part), signal, part["event_weight"],
+                                        _folds(part, inputs, line.folds), names=line.features, folds=line.folds,
+                                        seed=line.seed, parameters=line.parameters)
+    flat = signal if line.train is None or line.where is None else signal & passes(line.where, part, where)
+    return FoldClassifier(line.features, texts, flat_transform(score[flat], part["event_weight"][flat]), summary)
+
+
+def _features(line: ClassifierLine, columns: Columns) -> Floats:
+    return np.column_stack([np.asarray(calculate(name, columns, f"classifier '{line.name}'"), dtype=np.float64)
+                            for name in line.features])
+
+
+def _folds(columns: Columns, inputs: Inputs, folds: int) -> NDArray[np.int64]:
+    """Fold (n,) of each candidate; 0 where there are none."""
+    seeds = np.array([source.seed for source in inputs.sources])[columns["source"]]
+    return fold_of(columns["decay"], seeds, max(folds, 1))
 
 
 def _spread(values: Floats, judged: NDArray[np.bool_]) -> Floats:

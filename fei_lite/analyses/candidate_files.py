@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fei_lite.analyses.candidate_checks import check_candidates, check_columns_agree, check_steps_agree
 from fei_lite.analyses.candidates import Counts, candidates
 from fei_lite.analyses.folders import Analysis, load_analysis, with_models
 from fei_lite.analyses.inputs import Inputs
@@ -23,6 +24,7 @@ from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
+from fei_lite.outputs import make_folder
 from fei_lite.parallel import Context, map_in_context
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
@@ -144,6 +146,7 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
     parts: list[Columns] = []
     sources: list[Source] = []
     counts: list[Any] = []
+    places: list[Path] = []
     made_with: dict[str, Path] = {}
     for path in paths:
         columns, metadata = read_ntuple(path)
@@ -155,11 +158,16 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
         if made_with and models not in made_with:
             raise AnalysisError(f"{path}: made with other models than {next(iter(made_with.values()))}.")
         made_with[models] = path
+        own = [Source(**entry["source"]) for entry in metadata["sources"]]
+        steps = [entry["counts"] for entry in metadata["sources"]]
+        check_candidates(path, columns, own, steps, analysis.recipe)
         columns["source"] = columns["source"] + len(sources)
         parts.append(columns)
-        for entry in metadata["sources"]:
-            sources.append(Source(**entry["source"]))
-            counts.append(entry["counts"])
+        sources += own
+        counts += steps
+        places += [path] * len(own)
+    check_columns_agree(paths, parts)
+    check_steps_agree(places, counts)
     check_distinct(sources)
     return Inputs(joined(parts), tuple(sources), tuple(counts))
 
@@ -186,7 +194,7 @@ def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, worke
         output = folder / f"{Path(path).stem}.parquet"
         if output in found:
             raise AnalysisError(f"{path}: another input has the name {Path(path).stem} as well. Rename one.")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         make_candidates(path, output, context, workers=workers, report=report, clock=clock)
         found.append(output)
     return found

@@ -15,6 +15,7 @@ from fei_lite.analyses.samples import Source
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
 from fei_lite.generator.settings import DEFAULT_SETTINGS
+from fei_lite.outputs import make_folder
 from fei_lite.parallel import map_in_context
 
 #: Called with the number of pieces done and wanted.
@@ -37,8 +38,7 @@ def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int 
         raise AnalysisError(f"{process}: expected a number of events or a luminosity, got {events} and {luminosity}.")
     wanted = events if events is not None else events_in(process, float(luminosity or 0.0))
     n = max(1, -(-wanted // (piece * _reuse(process, analysis.recipe.production.reuse))))
-    folder = output / "pieces"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(output / "pieces")
     work = partial(_piece, process=process, folder=folder, n=piece, settings=settings)
     files = []
     for path in map_in_context(work, range(seed, seed + n), context, workers=workers):

@@ -25,7 +25,7 @@ from fei_lite.classifiers.text import pack, text_names, unpack
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.data_files import read_bytes, read_json, validated
 from fei_lite.errors import AnalysisError
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.renamed import with_current_keys
 
 Floats = NDArray[np.float64]
@@ -117,6 +117,13 @@ class FoldClassifier:
         return out
 
 
+def left_out(features: Sequence[str], reason: str) -> FoldClassifier:
+    """A classifier that could not be trained: it has no forest, and all its scores are NaN."""
+    ends = np.array([0.0, 1.0])
+    return FoldClassifier(tuple(features), (), FlatTransform(ends, ends),
+                          {"left_out": reason, "auc": None, "auc_uncertainty": None})
+
+
 def train_folds(
     X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str], folds: int,
     seed: int, parameters: Mapping[str, Any],
@@ -156,8 +163,7 @@ def train_folds(
 def save_classifier(classifier: FoldClassifier, folder: str | os.PathLike[str], *, extra: Mapping[str, Any],
                     force: bool = False) -> None:
     """Write a classifier; ``extra`` goes into its manifest (sample, seed, command ...)."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     files = []
     for k, text in enumerate(classifier.texts):
         packed = pack(text)

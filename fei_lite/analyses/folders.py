@@ -52,6 +52,7 @@ class Analysis:
         content = {
             "signal_side": self.signal_set.hash, "pair": recipe.signal_side.pair,
             "best": [rule.model_dump() for rule in recipe.signal_side.best],
+            **({"each": recipe.signal_side.each} if recipe.signal_side.each else {}),
             "columns": recipe.columns(self.physics.event_columns), "truth": recipe.truth,
             "masks": {name: repr(mask) for name, mask in self.masks.items()},
             "samples": [(line.name, line.processes, line.where) for line in recipe.sample],

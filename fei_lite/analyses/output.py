@@ -12,10 +12,11 @@ import numpy as np
 from fei_lite.analyses import tables
 from fei_lite.analyses.analysis import Result, summary
 from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifier, save_classifier
-from fei_lite.analyses.columns import calculate, passes
+from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
-from fei_lite.outputs import atomic_output
+from fei_lite.analyses.systematics import NormalisationLine
+from fei_lite.outputs import atomic_output, make_folder
 
 #: Templates of a published workspace: region -> sample -> expected events per bin.
 Published = Mapping[str, Mapping[str, Any]]
@@ -27,7 +28,7 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
 
     With ``fit = "unbinned"`` also ``values.parquet``: the fit variable of every selected candidate in each region.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     content, physics = summary(result), result.analysis.physics
     flows = {s.name: s.flow for s in result.samples}
     parts = [tables.cut_flow_table(flows), *_classifier_lines(result),
@@ -46,7 +47,7 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
     write_ntuple(folder / "ntuple.parquet", result.columns | {"sample": result.sample.astype(object)}, content,
                  force=force)
     if result.recipe.fit == "unbinned":
-        write_ntuple(folder / "values.parquet", fit_values(result), content, force=force)
+        write_ntuple(folder / "values.parquet", fit_values(result), content | {"fit": fit_regions(result)}, force=force)
     if trained:
         for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
             save_classifier(used, folder / "classifier" / line.name, force=force, extra={
@@ -67,16 +68,26 @@ def fit_values(result: Result) -> Columns:
     """
     found: dict[str, list[Any]] = {"region": [], "sample": [], "value": [], "weight": []}
     for line in result.recipe.region:
-        where = f"region '{line.name}'"
-        x = np.asarray(calculate(line.variable, result.columns, where), dtype=np.float64)
-        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
-        if line.where is not None:
-            inside &= passes(line.where, result.columns, where)
+        x = np.asarray(calculate(line.variable, result.columns, f"region '{line.name}'"), dtype=np.float64)
+        inside = result.in_region(line.name)
         found["region"].append(np.full(int(inside.sum()), line.name, dtype=object))
         found["sample"].append(result.sample[inside].astype(object))
         found["value"].append(x[inside])
         found["weight"].append(result.columns["event_weight"][inside])
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def fit_regions(result: Result) -> dict[str, Any]:
+    """What an unbinned fit needs to know of each region: range, signal, relative error of the signal's efficiency."""
+    out = {}
+    for line in result.recipe.region:
+        signal = result.recipe.signal_of(line)
+        sizes = [s.size for s in result.analysis.systematics
+                 if isinstance(s, NormalisationLine) and signal in s.samples]
+        out[line.name] = {"range": [line.edges[0], line.edges[-1]], "signal": signal, "title": line.title,
+                          "variable": line.variable, "efficiency_error": float(np.sqrt(np.sum(np.square(sizes))))}
+    return {"luminosity_fb": result.expectation.luminosity, "signals": [s.name for s in result.recipe.signals],
+            "regions": out}
 
 
 def read_classifiers(folder: Path, analysis: Analysis) -> list[FoldClassifier]:
@@ -91,6 +102,9 @@ def _classifier_lines(result: Result) -> Sequence[str]:
              ((line.name, result.of(line.name)) for line in result.recipe.signals
               if line.name in {s.name for s in result.samples})]
     for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
+        if "left_out" in used.summary:
+            lines.append(f"{line.name} is left out: {used.summary['left_out']}\n")
+            continue
         lines.append(f"area under the ROC curve of {line.name}: {used.summary['auc']:.3f} +- "
                      f"{used.summary['auc_uncertainty']:.3f}\n")
     return lines

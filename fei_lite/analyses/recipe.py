@@ -31,12 +31,14 @@ class Best(Strict):
 class SignalSide(Strict):
     """Channel set of the signal side (a folder beside the recipe, or a shipped set) and the pair that it ends in.
 
-    ``best`` chooses the one pair of an event; of equal ones by the next rule, then the first.
+    ``best`` chooses the one pair of an event; of equal ones by the next rule, then the first. With ``each``, a variable
+    of the pair, one is chosen for each of its values: searches for several decays that do not compete.
     """
 
     channel_set: Text
     pair: Text = "Upsilon(4S)"
     best: Annotated[tuple[Best, ...], Field(min_length=1)]
+    each: Text | None = None
 
 
 class Tag(Strict):
@@ -79,35 +81,44 @@ class SampleLine(Strict):
 
 
 class CutLine(Strict):
-    """A named cut with the paper or the assumption it is from."""
+    """A named cut with the paper or the assumption it is from; candidates ``where`` does not hold for pass it."""
 
     name: Text
     cut: Text
     origin: Text
+    where: Text | None = None
 
 
 class ClassifierLine(Strict):
     """A classifier: column ``name`` is its score, column ``flat`` the score made flat in signal.
 
-    It is trained on, and judges, the selected candidates ``where`` a condition holds (default: all).
+    It judges the selected candidates ``where`` a condition holds (default: all) and is trained on them, or on those
+    for which ``train`` holds: more of a kind. With too few an ``optional`` one is left out: its columns are NaN.
     """
 
     name: Text
     features: Annotated[tuple[Text, ...], Field(min_length=1)]
     flat: Text | None = None
     where: Text | None = None
+    train: Text | None = None
+    optional: bool = False
     folds: Annotated[int, Field(ge=2)]
     seed: int
     parameters: dict[str, int | float] = Field(default_factory=dict)
 
 
 class RegionLine(Strict):
-    """A histogram of the fit: the candidates ``where`` a condition holds, in bins of ``variable``."""
+    """A histogram of the fit: the candidates ``where`` a condition holds, in bins of ``variable``.
+
+    ``signal`` is the sample whose strength an unbinned fit of the region gives (default: that of the region's name, or
+    the first).
+    """
 
     name: Text
     variable: Text
     edges: Annotated[tuple[float, ...], Field(min_length=2)]
     where: Text | None = None
+    signal: Text | None = None
     title: str = ""
 
 
@@ -167,14 +178,23 @@ class Recipe(Strict):
         """The sample of that name."""
         return next(line for line in self.sample if line.name == sample)
 
+    def signal_of(self, region: RegionLine) -> str:
+        """The sample whose strength an unbinned fit of a region gives."""
+        names = [line.name for line in self.signals]
+        return region.signal or (region.name if region.name in names else names[0])
+
     def expressions(self) -> Iterator[tuple[str, str]]:
         """(key path, text) of all that is calculated of columns after the candidates are made."""
         for i, cut in enumerate(self.cut):
             yield f"cut[{i}].cut", cut.cut
+            if cut.where:
+                yield f"cut[{i}].where", cut.where
         for i, classifier in enumerate(self.classifier):
             yield from ((f"classifier[{i}].features[{k}]", name) for k, name in enumerate(classifier.features))
             if classifier.where:
                 yield f"classifier[{i}].where", classifier.where
+            if classifier.train:
+                yield f"classifier[{i}].train.where", classifier.train
         for i, region in enumerate(self.region):
             yield f"region[{i}].variable", region.variable
             if region.where:
@@ -218,6 +238,8 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
             lines.append(f"{at}: {defect(text, {*there, *own})}")
     lines += [f"signal_side.best[{i}].by: {wrong}" for i, rule in enumerate(recipe.signal_side.best)
               if (wrong := defect(rule.by, own))]
+    if recipe.signal_side.each and (wrong := defect(recipe.signal_side.each, own)):
+        lines.append(f"signal_side.each: {wrong}")
     return lines
 
 
@@ -257,6 +279,9 @@ def _samples(recipe: Recipe, of_events: tuple[str, ...]) -> Iterator[str]:
 
 
 def _edges(recipe: Recipe) -> Iterator[str]:
+    signals = [line.name for line in recipe.signals]
     for i, line in enumerate(recipe.region):
+        if line.signal is not None and line.signal not in signals:
+            yield f"region[{i}].signal: no signal '{line.signal}'.{nearest(line.signal, signals)}"
         if any(b <= a for a, b in pairwise(line.edges)):
             yield f"region[{i}].edges: expected rising numbers, got {list(line.edges)}."

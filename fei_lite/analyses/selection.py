@@ -18,8 +18,8 @@ class FlowRow:
     """One step of a cut-flow: events and sums of weights.
 
     ``passed`` by this cut and all before it, ``rejected`` by this one first,
-    ``alone`` by this cut without the others. Of a step, rejected and passed add
-    up to what the step before has passed.
+    ``alone`` by this cut without the others, ``rejected_last`` by this one alone of those that
+    all others pass (N - 1). Of a step, rejected and passed add up to what the step before has passed.
     """
 
     name: str
@@ -29,6 +29,8 @@ class FlowRow:
     passed_weight: float
     rejected_weight: float
     alone_weight: float
+    rejected_last: int = 0
+    rejected_last_weight: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
@@ -51,12 +53,22 @@ def cut_flow(cuts: Sequence[CutLine], columns: Mapping[str, ArrayLike], weight: 
     ([False, True, False], [(2, 1, 2), (1, 1, 2)])
     """
     w = np.asarray(weight, dtype=np.float64)
+    insides = [passes_cut(cut, columns) for cut in cuts]
+    failed = np.sum([~inside for inside in insides], axis=0) if insides else np.zeros(len(w), dtype=np.int64)
     keep = np.ones(len(w), dtype=bool)
     rows = []
-    for cut in cuts:
-        inside = passes(cut.cut, columns, f"cut '{cut.name}'")
-        after, lost = keep & inside, keep & ~inside
+    for cut, inside in zip(cuts, insides, strict=True):
+        after, lost, last = keep & inside, keep & ~inside, (failed == 1) & ~inside
         rows.append(FlowRow(cut.name, int(after.sum()), int(lost.sum()), int(inside.sum()),
-                            float(w[after].sum()), float(w[lost].sum()), float(w[inside].sum())))
+                            float(w[after].sum()), float(w[lost].sum()), float(w[inside].sum()),
+                            int(last.sum()), float(w[last].sum())))
         keep = after
     return keep, rows
+
+
+def passes_cut(cut: CutLine, columns: Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
+    """Candidates (n,) that pass a cut, or that it does not look at."""
+    inside = passes(cut.cut, columns, f"cut '{cut.name}'")
+    if cut.where is not None:
+        inside |= ~passes(cut.where, columns, f"cut '{cut.name}'")
+    return inside

@@ -45,6 +45,7 @@ class _Rank(Strict):
 class _Post(Strict):
     min_signal_probability: Annotated[float | None, Field(ge=0.0, lt=1.0)] = None
     best: _Number
+    same_objects: Literal["best", "all"] = "best"
 
 
 class _ChannelTable(Strict):
@@ -112,6 +113,7 @@ class ParticleDraft:
     best_pre: int
     min_signal_probability: float | None
     best_post: int
+    same_objects: bool
     features: list[str]
     fit: str
     classified: bool
@@ -166,6 +168,7 @@ def _draft(content: _File, where: str, findings: Findings) -> ParticleDraft:
         post_fit_cuts=_cut(content.post_fit_cuts, f"{where}: post_fit_cuts", findings),
         rank_by=content.rank.by, rank_highest=content.rank.keep == "highest", best_pre=content.rank.best,
         min_signal_probability=content.post.min_signal_probability, best_post=content.post.best,
+        same_objects=content.post.same_objects == "all",
         features=list(content.features), fit=content.fit, classified=content.classifier == "model",
         channels=[_channel(table, f"{where}: channel[{i}]", findings) for i, table in enumerate(content.channel)])
 

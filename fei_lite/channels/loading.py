@@ -45,7 +45,7 @@ def _particle(draft: ParticleDraft, stage: int) -> ParticleConfig:
         channels=tuple(_channel(draft, c, i) for i, c in enumerate(draft.channels)),
         cuts=draft.cuts, rank_by=draft.rank_by, rank_highest=draft.rank_highest, best_pre=draft.best_pre,
         min_signal_probability=draft.min_signal_probability, best_post=draft.best_post, target=draft.target,
-        stage=stage)
+        stage=stage, same_objects=draft.same_objects)
 
 
 def _channel(draft: ParticleDraft, channel: ChannelDraft, index: int) -> Channel:

@@ -74,7 +74,9 @@ class ParticleConfig:
     ``cuts`` (user cuts), then ``rank_by`` (``rank_highest`` or lowest first)
     keeps the ``best_pre`` candidates per event, channel and charge conjugate;
     after the classifier SignalProbability > ``min_signal_probability`` (None:
-    no cut) and the ``best_post`` most probable ones per event and conjugate.
+    no cut) and the ``best_post`` most probable ones per event and conjugate. Of
+    candidates made of the same objects the most probable stays, with
+    ``same_objects`` all.
     ``mass`` in GeV (PDG), ``stage`` from the graph.
     """
 
@@ -92,6 +94,7 @@ class ParticleConfig:
     best_post: int
     target: str
     stage: int
+    same_objects: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,8 @@ class ChannelSet:
 
 def _meaning(config: ParticleConfig) -> dict[str, Any]:
     """A particle as plain data; sets without a newer key keep the hash that models were trained for."""
-    plain = {field.name: getattr(config, field.name) for field in fields(config)}
+    plain = {field.name: getattr(config, field.name) for field in fields(config)
+             if field.name != "same_objects" or config.same_objects}
     plain["cuts"] = meaning(config.cuts)
     plain["channels"] = []
     for channel in config.channels:

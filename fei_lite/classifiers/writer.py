@@ -14,8 +14,8 @@ from fei_lite.classifiers.fitting import FittedChannel
 from fei_lite.classifiers.manifest import FORMAT, FORMAT_VERSION, MANIFEST, dump_manifest, read_manifest
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.text import pack
-from fei_lite.errors import ModelSetError, OutputError
-from fei_lite.outputs import atomic_output
+from fei_lite.errors import ModelSetError
+from fei_lite.outputs import atomic_output, make_folder
 
 #: Packages that a trained model depends on.
 PACKAGES = ("fei_lite", "lightgbm", "numpy", "pythia8mc")
@@ -47,10 +47,7 @@ class ModelSetWriter:
             "seed": seed, "parameters": dict(parameters), "sample": dict(sample), "channels": {}, "untrained": {}}
         if command is not None:
             self._content["command"] = command
-        try:
-            (self.folder / "models").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: no folder for the model set can be made: {error.strerror}.") from None
+        make_folder(self.folder / "models")
         if (self.folder / MANIFEST).exists():
             self._resume(read_manifest(self.folder))
         self._write_manifest()
@@ -161,9 +158,9 @@ def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChan
     """
     if not fitted.trained:
         raise ModelSetError(f"the tag classifier: {fitted.reason}. Give more events.")
-    (folder / "models").mkdir(parents=True)
+    make_folder(folder / "models")
     for entry in models.manifest["channels"].values():
-        (folder / entry["file"]).parent.mkdir(exist_ok=True)
+        make_folder((folder / entry["file"]).parent)
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
                if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb")}

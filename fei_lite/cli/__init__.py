@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
@@ -22,8 +22,8 @@ from fei_lite.renamed import renamed
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "variables", "simulate", "enrich", "train", "reconstruct", "ntuple", "evaluate", "analyse",
-            "fit", "report", "benchmark")
+COMMANDS = ("channels", "variables", "simulate", "enrich", "produce", "train", "reconstruct", "ntuple", "evaluate",
+            "analyse", "fit", "report", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,19 +91,24 @@ def _warning_text(message: Warning | str, category: type[Warning], filename: str
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
-    from fei_lite.errors import FeiLiteError
-
     warnings.formatwarning = _warning_text
     options = build_parser().parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
+    return guarded(f"fei-lite {options.command}", lambda: int(options.run(options)))
+
+
+def guarded(name: str, work: Callable[[], int]) -> int:
+    """Do the work of a command; errors and signals that end it become a line on stderr and an exit code."""
+    from fei_lite.errors import FeiLiteError
+
     try:
         with _termination_as_interrupt():
-            return int(options.run(options))
+            return work()
     except FeiLiteError as error:
-        print(f"fei-lite {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         with suppress(OSError):  # the terminal may be gone
-            print(f"fei-lite {options.command}: interrupted; no half-written file was left.", file=sys.stderr)
+            print(f"{name}: interrupted; no half-written file was left.", file=sys.stderr)
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         return 0

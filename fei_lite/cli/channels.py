@@ -41,10 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite channels``."""
     from fei_lite.channels import load_channel_set
+    from fei_lite.outputs import check_suffix
 
     if arguments.action == "check":
         return _check(arguments)
     channel_set = load_channel_set(arguments.channel_set)
+    if arguments.action == "draw" and arguments.output is not None:
+        check_suffix(arguments.output, (*_FIGURES, ".dot", ".gv", ".txt", ".json", ""))
     if arguments.action == "draw" and arguments.output is not None and arguments.output.suffix in _FIGURES:
         from fei_lite.channels.drawing import draw
         from fei_lite.outputs import atomic_output

@@ -17,6 +17,8 @@ import json
 import sys
 from pathlib import Path
 
+from fei_lite.cli.options import positive
+
 HELP = "measure which decays to enrich for a channel set"
 
 
@@ -28,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = steps.add_parser("check", help="count what enriched events hold")
     for step in (count, check):
         step.add_argument("process", choices=["charged", "mixed"])
-        step.add_argument("-n", "--events", type=int, required=True, help="events to generate")
+        step.add_argument("-n", "--events", type=positive, required=True, help="events to generate")
         step.add_argument("--seed", type=int, required=True, help="seed of the generator")
         step.add_argument("--quiet", action="store_true", help="no progress bar")
     for step in (count, boost, check):
@@ -57,13 +59,13 @@ def _count(arguments: argparse.Namespace) -> int:
 
     from fei_lite.channels import load_channel_set
     from fei_lite.generator.enrichment import Enrichment, load_enrichment
-    from fei_lite.outputs import atomic_output
+    from fei_lite.outputs import atomic_output, make_folder
     from fei_lite.production.enrichment_rates.counting import Channels, count_decays
 
     channels = Channels(load_channel_set(arguments.channel_set))
     enriched = load_enrichment(arguments.decays) if arguments.decays else Enrichment("", {}, {})
     path = arguments.output / f"{arguments.process}_{arguments.seed}.npz"
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.output)
     inputs = [arguments.channel_set, arguments.decays]
     with atomic_output(path, inputs=inputs) as temporary, tqdm(total=arguments.events, unit="event", file=sys.stderr,
                                                 disable=arguments.quiet) as bar:
@@ -77,15 +79,18 @@ def _count(arguments: argparse.Namespace) -> int:
 
 def _boost(arguments: argparse.Namespace) -> int:
     from fei_lite.channels import load_channel_set
-    from fei_lite.outputs import atomic_output
+    from fei_lite.outputs import atomic_output, check_suffix
     from fei_lite.production.enrichment_rates.boosts import EVENTS, find_boosts, read_counts
     from fei_lite.production.enrichment_rates.counting import Channels
 
+    check_suffix(arguments.output, (".json",))
     command = (f"fei-lite enrich count PROCESS -n EVENTS --seed SEED --set {arguments.channel_set}; "
                f"fei-lite enrich boost --set {arguments.channel_set}")
-    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.counts, arguments.channel_set]) as temporary:
+    inputs = [arguments.counts, arguments.channel_set]
+    with atomic_output(arguments.output, force=arguments.force, inputs=inputs) as temporary:
         channel_set = load_channel_set(arguments.channel_set)
-        data, rates = find_boosts(channel_set, read_counts(arguments.counts, Channels(channel_set)), command=command)
+        counts = read_counts(arguments.counts, Channels(channel_set))
+        data, rates = find_boosts(channel_set, counts, command=command)
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     print(f"{'':45s} {'generic':>12s} {'enriched':>12s} {'found':>12s} {'equal weight':>12s}  true complete decays in "
           f"{EVENTS} events of each B type")

@@ -22,6 +22,8 @@ import json
 import sys
 from pathlib import Path
 
+from fei_lite.cli.options import natural, positive
+
 HELP = "efficiencies and purity of a Btag file"
 
 
@@ -46,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     several.add_argument("--reconstructible", type=Path, nargs="*", metavar="EVENTS",
                          help="count, in these event files (default: those the Btag files name), the events in which "
                               "a B of the channel list is generated")
-    several.add_argument("--replicas", type=int, default=400, help="of the bootstrap (default: %(default)s)")
-    several.add_argument("--seed", type=int, default=1, help="of the bootstrap (default: %(default)s)")
+    several.add_argument("--replicas", type=positive, default=400, help="of the bootstrap (default: %(default)s)")
+    several.add_argument("--seed", type=natural, default=1, help="of the bootstrap (default: %(default)s)")
     factors = parser.add_argument_group("correction factors")
     factors.add_argument("--simulation", type=Path, metavar="BTAG",
                          help="simulated Btags of the same control sample; BTAG is the data")

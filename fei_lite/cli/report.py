@@ -17,6 +17,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from fei_lite.cli.options import day, natural, positive
+
 HELP = "one page about a trained model set"
 
 
@@ -30,14 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="channel set of the training (default: the one that its manifest names)")
     parser.add_argument("--baseline", metavar="SET", help="model set to compare with, on the same events")
     parser.add_argument("--baseline-set", metavar="SET", help="channel set of the baseline (default: as above)")
-    parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
+    parser.add_argument("--max-events", type=positive, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
-    parser.add_argument("--generate", type=int, default=5000, metavar="N",
+    parser.add_argument("--generate", type=natural, default=5000, metavar="N",
                         help="without --events: generate so many events of each B type for the covered branching "
                         "fraction; 0 leaves it out (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of random subsets and toys (default: %(default)s)")
-    parser.add_argument("--date", default=None, help="date on the page, ISO 8601 (default: today)")
+    parser.add_argument("--seed", type=natural, default=1, help="of random subsets and toys (default: %(default)s)")
+    parser.add_argument("--date", type=day, default=None, help="date on the page, ISO 8601 (default: today)")
     parser.add_argument("--format", choices=("table", "json"), default="table",
                         help="on stdout: the table of AUC on training and other events, or all numbers of the page")
     parser.add_argument("--force", action="store_true", help="overwrite the output")

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fei_lite.cli.options import day, natural
+
 if TYPE_CHECKING:
     from fei_lite.classifiers.model_set import ModelSet
     from fei_lite.training.driver import Settings
@@ -32,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the model set (default: the folder's)")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set (default: hadronic; with --renew the one that the set names)")
-    parser.add_argument("--seed", type=int, default=1, help="seed (default: %(default)s)")
+    parser.add_argument("--seed", type=natural, default=1, help="seed (default: %(default)s)")
     parser.add_argument("--max-entries", type=int, default=None,
                         help="candidates kept of each class of a channel (default: 150000)")
     parser.add_argument("--min-entries", type=int, default=500,
@@ -60,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="fraction of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
-    parser.add_argument("--date", default=None, help="date for the manifest, ISO 8601 (default: today)")
+    parser.add_argument("--date", type=day, default=None, help="date for the manifest, ISO 8601 (default: today)")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="of the summary on stdout")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 

@@ -96,7 +96,7 @@ def _photons(particles: Particles, response: Response, rng: np.random.Generator)
     energy = photons.momentum
     where = region(spherical(point)[0], response)
     efficiency = np.interp(np.log(energy), np.log(c.energy), c.photon_efficiency)
-    efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], 1.0)
+    efficiency *= np.select([where == 0, where > 10], [0.0, c.gap_efficiency], _by_region(where, c.region_efficiency))
     seen = rng.uniform(size=len(energy)) < efficiency
     lost = np.where(rng.uniform(size=len(energy)) < c.loss_fraction,
                     rng.exponential(c.loss_energy, len(energy)), 0.0)
@@ -223,14 +223,23 @@ def _measured(d: Deposits, response: Response, rng: np.random.Generator) -> tupl
     spilled = rng.exponential(size=n) * np.where(hadronic, c.e9e21_hadron, c.e9e21_photon)
     one = np.interp(log_e, knots, c.e9e21_one_fraction) * np.where(hadronic, c.hadron_one_fraction, 1.0)
     concentration = np.where(rng.uniform(size=n) < one, 1.0, 1.0 - spilled)
-    crystals = np.interp(log_e, knots, c.crystals)
-    crystals = crystals * np.where(hadronic, 0.85, 1.0) + rng.normal(size=n) * np.sqrt(crystals) * 0.6
     columns = {
         "E": energy, "theta": theta, "phi": phi, "r": surface_distance(theta, response),
         "E_error": energy_error(energy, where, response), "theta_error": theta_error, "phi_error": phi_error,
         "region": np.where(region(theta, response) > 0, region(theta, response), where),
-        "n_hits": np.maximum(crystals, 1.0), "E9E21": np.clip(concentration, 0.0, 1.0),
+        "n_hits": _crystals(energy, hadronic, response, rng), "E9E21": np.clip(concentration, 0.0, 1.0),
         "timing": time, "timing_error": window, "is_track": d.is_track, "is_photon": d.is_photon, "mc_index": d.index,
     }
     whole = {"region": np.int8, "is_track": np.int8, "is_photon": np.int8, "mc_index": np.int32}
     return {name: values.astype(whole.get(name, np.float32)) for name, values in columns.items()}, d.event
+
+
+def _crystals(energy: Array, hadronic: NDArray[np.bool_], response: Response, rng: np.random.Generator) -> Array:
+    """Number of crystals: whole, but for clusters that share crystals with a neighbour; stored in steps."""
+    c = response.calorimeter
+    mean = np.where(hadronic, *(np.interp(np.log(energy), np.log(c.energy), knots)
+                                for knots in (c.crystals_hadron, c.crystals)))
+    spread = np.sqrt(mean) * np.where(hadronic, c.crystals_spread[1], c.crystals_spread[0])
+    number = np.maximum(mean + spread * rng.normal(size=len(energy)), 1.0)
+    shares = rng.uniform(size=len(energy)) < c.crystals_shared_fraction
+    return np.asarray(np.rint(np.where(shares, number, np.rint(number)) / c.crystals_step) * c.crystals_step)

@@ -98,12 +98,12 @@ def _inverse_beta(momentum: Array) -> Array:
 
 
 def _top(tracks: Tracks, truth: NDArray[np.int64], pt: Array, p: Pid, rng: np.random.Generator) -> Array:
-    """Time of propagation: measures 1 / beta; a kaon that decays before is a muon for the rest of the way."""
-    sees = _between(tracks.theta, p.top_theta_deg) & (pt > p.top_min_pt)
+    """Time of propagation: measures 1 / beta. Where a kaon decays before, the track does not lead to the light."""
+    sees = _between(tracks.theta, p.top_theta_deg) & (pt > p.top_min_pt) & (tracks.flown >= 1.0)
     sees &= rng.uniform(size=len(truth)) > p.top_blind
     spread = np.where(rng.uniform(size=len(truth)) < p.top_wrong, p.top_wrong_spread, 1.0)
     means = _inverse_beta(tracks.momentum) / p.top_resolution
-    x = means[np.arange(len(truth)), truth] * tracks.flown + means[:, _MUON] * (1.0 - tracks.flown)
+    x = means[np.arange(len(truth)), truth]
     deviation = np.abs((x + spread * rng.normal(size=len(x)))[:, None] - means)
     logl = _tailed(np.minimum(deviation, p.top_saturation), p)
     return logl * sees[:, None]

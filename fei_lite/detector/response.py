@@ -150,7 +150,12 @@ class Calorimeter:
     phi_resolution: Array
     timing_error: Array
     crystals: Array
+    crystals_hadron: Array
+    crystals_spread: Array
+    crystals_shared_fraction: float
+    crystals_step: float
     e9e21_one_fraction: Array
+    region_efficiency: Array
     region_energy: Array
     region_theta: Array
     region_phi: Array
@@ -231,6 +236,8 @@ class V0:
     max_gap: float
     max_sigma: float
     hits_removed_probability: float
+    loose_sigma: float
+    loose_probability: float
     mass_K_S0: Array
     mass_Lambda: Array
     mass_photon: Array
@@ -264,14 +271,16 @@ _KNOTS = {
     "tracking.pt": ("efficiency",), "tracking.flight": ("flight_efficiency",),
     "pid.ecl_momentum": ("ecl_electron", "ecl_muon"), "pid.klm_momentum": ("klm_muon",),
     "calorimeter.energy": ("photon_efficiency", "energy_resolution", "theta_resolution", "phi_resolution",
-                           "timing_error", "crystals", "e9e21_one_fraction"),
+                           "timing_error", "crystals", "crystals_hadron", "e9e21_one_fraction"),
     "calorimeter.edges_deg": (), "background_clusters.energy": ("energy_cumulative",),
     "background_clusters.cos_theta": ("cos_theta_cumulative",),
 }
 #: Lengths that are fixed by the meaning.
 _LENGTHS = {
     "pid.bethe": 4, "pid.top_theta_deg": 2, "pid.arich_theta_deg": 2, "pid.klm_theta_deg": 2,
-    "calorimeter.edges_deg": 6, "calorimeter.region_energy": 3, "calorimeter.region_theta": 3,
+    "calorimeter.crystals_spread": 2, "calorimeter.edges_deg": 6, "calorimeter.region_energy": 3,
+    "calorimeter.region_efficiency": 3,
+    "calorimeter.region_theta": 3,
     "calorimeter.region_phi": 3, "nuclear.proton_momentum": 2, "charged_cluster.match": 5,
     "charged_cluster.split_off": 5, "neutral_hadron.probability": 3, "neutral_hadron.energy": 3,
     "neutral_hadron.klm_probability": 3, "klm.probability": 5, "klm.timing": 2, "decay.branching_K": 6,

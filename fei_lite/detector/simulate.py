@@ -16,6 +16,7 @@ from fei_lite.detector.decays import decays_in_flight
 from fei_lite.detector.klm import make_klm
 from fei_lite.detector.nuclear import nuclear_interactions
 from fei_lite.detector.particles import (
+    Particles,
     conversions,
     extend,
     final_state,
@@ -42,13 +43,7 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
     response = response or default_response()
     n_events = batch.n_events
     bz = batch.events["bz"].astype(np.float64)
-    particles = final_state(batch.generated)
-    particles, from_decays = decays_in_flight(particles, bz[particles.event], response, rng)
-    particles, from_photons = conversions(particles, response, rng)
-    particles, from_nuclei = nuclear_interactions(particles, bz[particles.event], response, rng)
-    secondaries = merge(from_decays, from_photons, from_nuclei)
-    generated, index = extend(batch.generated, secondaries)
-    particles = with_secondaries(particles, secondaries, index)
+    particles, generated = with_secondaries_of(batch, response, rng)
     tracks = find_tracks(particles, bz, n_events, response=response, rng=rng, background=background)
     offsets = offsets_of(np.bincount(tracks.event, minlength=n_events))
     matched = np.where(tracks.particle >= 0, particles.index[tracks.particle] if len(particles) else -1, -1)
@@ -63,3 +58,16 @@ def simulate_detector(batch: GeneratedBatch, response: Response | None = None, *
     klm = make_klm(particles, impact, n_events, response=response, rng=rng, background=background)
     v0s = find_v0s(tracks, offsets, bz, response=response, rng=rng)
     return EventBatch(dict(batch.events), track_list, clusters, klm, v0s, generated)
+
+
+def with_secondaries_of(batch: GeneratedBatch, response: Response,
+                        rng: np.random.Generator) -> tuple[Particles, Jagged]:
+    """The particles that the detector can see, and the generated list with what they became on the way."""
+    bz = batch.events["bz"].astype(np.float64)
+    particles = final_state(batch.generated)
+    particles, from_decays = decays_in_flight(particles, bz[particles.event], response, rng)
+    particles, from_photons = conversions(particles, response, rng)
+    particles, from_nuclei = nuclear_interactions(particles, bz[particles.event], response, rng)
+    secondaries = merge(from_decays, from_photons, from_nuclei)
+    generated, index = extend(batch.generated, secondaries)
+    return with_secondaries(particles, secondaries, index), generated

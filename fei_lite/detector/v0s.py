@@ -34,11 +34,8 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     centre = _centre(tracks.helix)
     point, good = _crossings(tracks.helix[plus], tracks.helix[minus], centre[plus], centre[minus], v)
     plus, minus, point = plus[good], minus[good], point[good]
-    free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
-    chance = v.finder_efficiency * np.array([0.0, v.hits_removed_probability, 1.0])
-    good = rng.uniform(size=len(free)) < chance[free]
-    plus, minus, point = plus[good], minus[good], point[good]
-    momenta, good = _at_vertex(tracks, plus, minus, point, bz, v)
+    momenta, apart = _at_vertex(tracks, plus, minus, point, bz)
+    good = rng.uniform(size=len(plus)) < _chance(tracks, plus, minus, point, momenta.sum(axis=0), apart, v)
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
     for hypothesis, first, second, window in _HYPOTHESES:
@@ -108,9 +105,8 @@ def _height(helix: Array, point: Array, centre: Array) -> Array:
     return np.asarray(helix[:, 3] - _turn(helix, point, centre) / helix[:, 2] * helix[:, 4])
 
 
-def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: Array,
-               v: V0) -> tuple[Array, NDArray[np.bool_]]:
-    """Momenta (2, n, 3) at the vertex, and whether the tracks meet in z and fly away from the beam."""
+def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: Array) -> tuple[Array, Array]:
+    """Momenta (2, n, 3) at the vertex, and the distance (n,) of the tracks in z there over its error."""
     momenta, heights, variance = [], [], np.zeros(len(plus))
     for rows in (plus, minus):
         helix, cov = tracks.helix[rows], tracks.cov[rows]
@@ -121,9 +117,20 @@ def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: 
         pt = CURVATURE_TO_PT * bz[tracks.event[rows]] / np.abs(helix[:, 2])
         phi = helix[:, 1] + turn
         momenta.append(np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * helix[:, 4]], axis=1))
-    meets = (heights[0] - heights[1]) ** 2 < v.max_sigma**2 * variance
-    total = momenta[0] + momenta[1]
-    return np.stack(momenta), meets & (np.sum(total[:, :2] * point, axis=1) > 0.0)
+    return np.stack(momenta), np.abs(heights[0] - heights[1]) / np.sqrt(variance)
+
+
+def _chance(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, total: Array, apart: Array, v: V0) -> Array:
+    """Probability (n,) that a pair with momentum ``total`` (n, 3), ``apart`` in z at its vertex, is taken.
+
+    basf2 takes hits inside the vertex off the tracks and fits them again: some pairs that do not meet before, that
+    have hits inside or that fly towards the beam pass its cuts after it.
+    """
+    free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
+    decay = (np.sum(total[:, :2] * point, axis=1) > 0.0) & (apart < v.max_sigma)
+    chance = np.where(decay, np.array([v.loose_probability, v.hits_removed_probability, 1.0])[free],
+                      v.loose_probability)
+    return np.asarray(v.finder_efficiency * np.where(apart < max(v.loose_sigma, v.max_sigma), chance, 0.0))
 
 
 def _no_hits_inside(tracks: Tracks, rows: NDArray, point: Array) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,7 +116,7 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _bits(column: NDArray[Any]) -> NDArray[np.uint64]:
     """The bits of each row (n, ...), mixed in the order of its numbers."""
-    rows = np.ascontiguousarray(column).reshape(len(column), -1)
+    rows = np.ascontiguousarray(column).reshape(len(column), math.prod(column.shape[1:]))
     numbers = rows.astype(np.float64).view(np.uint64) if rows.dtype.kind == "f" else rows.astype(np.int64).view(
         np.uint64)
     found = np.zeros(len(rows), dtype=np.uint64)

@@ -9,6 +9,7 @@ polarisation). Taus get helicities, opposite but for a part 4 m^2 / s' of the ra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from fei_lite.events.batch import offsets_of
 from fei_lite.generator.beams import Beams, boost
 from fei_lite.generator.born import PION_MASS, RESONANCES_BELOW, find_fermion, light_parts
-from fei_lite.generator.pair_sources import sine_squared
+from fei_lite.generator.pair_sources import Pair, sine_squared
 from fei_lite.generator.pythia import Generator
 from fei_lite.generator.radiation import photons, prepare
 
@@ -37,19 +38,21 @@ _VIRTUAL, _PION, _NO_SPIN = 23, 211, 9.0
 class Events(NamedTuple):
     """Events for Pythia, as flat lists: sqrt(s) and the first row of each event (one more: the end).
 
-    Of each row six ``labels`` (code, status, two mothers, colour, anti-colour) and seven ``values`` (px, py, pz, E,
-    mass, life, helicity).
+    Each of ``rows`` holds code, status, two mothers, colour, anti-colour; px, py, pz, E, mass, life, helicity.
     """
 
     sqrt_s: list[float]
     first: list[int]
-    labels: list[int]
-    values: list[float]
+    rows: list[tuple[int | float, ...]]
 
 
-def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
-    """Let a Pythia make e+e- -> f fbar of one flavour (PDG code of u, d, s, c, tau)."""
-    source = _source_class()(Continuum(code, beams=beams, rng=rng))
+def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator,
+                    pairs: Sequence[Pair] = ()) -> None:
+    """Let a Pythia make e+e- -> f fbar of one flavour (PDG code of u, d, s, c, tau).
+
+    ``pairs`` are codes to call the fermion and the antifermion by, and how often: copies of taus.
+    """
+    source = _source_class()(Continuum(code, beams=beams, rng=rng, pairs=pairs))
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -57,9 +60,9 @@ def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.ra
 class Continuum:
     """Draws events of one flavour (PDG code)."""
 
-    def __init__(self, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
+    def __init__(self, code: int, *, beams: Beams, rng: np.random.Generator, pairs: Sequence[Pair] = ()) -> None:
         nominal = beams.nominal
-        self.code, self.beams, self.rng = code, beams, rng
+        self.code, self.beams, self.rng, self.pairs = code, beams, rng, pairs
         self.mass = find_fermion(code).mass
         self.radiation = prepare(code, float(np.sqrt(nominal[3] ** 2 - nominal[:3] @ nominal[:3])))
 
@@ -73,16 +76,25 @@ class Continuum:
         code, decays = self.final(mass)
         daughters, helicity = self.daughters(code, mass, pair)
         two = np.flatnonzero(decays)
+        names = self.names(code[two])
         parts = [_rows(np.arange(n), np.where(decays, _VIRTUAL, code), pair, mass=mass, status=1 + decays)]
         for side in (0, 1):
-            parts.append(_rows(two, (1 - 2 * side) * code[two], daughters[two, side, :4], mass=daughters[two, side, 4],
+            parts.append(_rows(two, names[:, side], daughters[two, side, :4], mass=daughters[two, side, 4],
                                helicity=helicity[two, side], mothers=(3, 3), colour=side))
         parts.append(_rows(event, np.full(len(event), 22), k, mass=np.zeros(len(event))))
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(events, kind="stable")
         first = offsets_of(np.bincount(events, minlength=n))
-        return Events(sqrt_s.tolist(), first.tolist(), labels[order].ravel().tolist(),
-                      values[order].ravel().tolist())
+        rows = zip(*labels[order].T.tolist(), *values[order].T.tolist(), strict=True)
+        return Events(sqrt_s.tolist(), first.tolist(), list(rows))
+
+    def names(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes (n, 2) of both particles of pairs."""
+        if not self.pairs:
+            return np.stack([code, -code], axis=1)
+        fractions = np.array([pair.fraction for pair in self.pairs])
+        known = np.array([(pair.first, pair.second) for pair in self.pairs])
+        return np.asarray(known[self.rng.choice(len(known), len(code), p=fractions / fractions.sum())])
 
     def final(self, mass: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What the virtual photon becomes: codes, and 1 where it decays into two of them, 0 where it is that hadron."""
@@ -154,7 +166,7 @@ def _source_class() -> Any:
         def __init__(self, continuum: Continuum) -> None:
             super().__init__()
             self.continuum = continuum
-            self.events = Events([], [0], [], [])
+            self.events = Events([], [0], [])
             self.next = 0
 
         def setInit(self) -> bool:
@@ -167,15 +179,15 @@ def _source_class() -> Any:
         def setEvent(self, _process: int = 0) -> bool:
             if self.next == len(self.events.sqrt_s):
                 self.events, self.next = self.continuum.draw(), 0
-            i, (sqrt_s_of, first, labels, values) = self.next, self.events
+            i, (sqrt_s_of, first, rows) = self.next, self.events
             self.next += 1
             sqrt_s, add = sqrt_s_of[i], self.addParticle
             half = 0.5 * sqrt_s
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             add(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             add(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
-            for row in range(first[i], first[i + 1]):
-                add(*labels[6 * row:6 * row + 6], *values[7 * row:7 * row + 7], sqrt_s)
+            for row in rows[first[i]:first[i + 1]]:
+                add(*row, sqrt_s)
             return True
 
     return ContinuumSource

@@ -19,7 +19,7 @@ from fei_lite.generator.pythia import RADIATION, Generator
 UPSILON = 300553
 #: Settings of a Pythia that gets its events from :func:`start_pairs`.
 UPSILON_SETTINGS = (*RADIATION, "Beams:frameType = 5",
-                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0.0205 10.4 10.8 0")
+                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0 0 0 0")
 _HALF_ENERGY = 5.5  # GeV; above every event, or Pythia drops it: the events carry their own energies
 _BLOCK = 2000          # events drawn at a time, so that the sequence does not depend on the batches
 
@@ -53,7 +53,11 @@ def mixing_times(equal: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
 
 @dataclass(frozen=True)
 class Pair:
-    """Pythia's codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing)."""
+    """Pythia's codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing).
+
+    With ``second`` 0 the first is a particle that is made alone and that Pythia decays: a copy of the Upsilon(4S) or
+    of the virtual photon.
+    """
 
     first: int
     second: int
@@ -78,7 +82,7 @@ def start_pairs(generator: Generator, pairs: Sequence[Pair], *, groups: Mapping[
     ``before`` is called before each event.
     """
     masses = {code: generator.pythia.particleData.m0(abs(code))
-              for pair in pairs for code in (pair.first, pair.second, *(pair.mixed or ()))}
+              for pair in pairs if pair.second for code in (pair.first, pair.second, *(pair.mixed or ()))}
     source = pair_source_class()(pairs, masses=masses, groups=groups, beams=beams, rng=rng,
                                  before=before)
     generator.pythia.setLHAupPtr(source)
@@ -128,6 +132,9 @@ def pair_source_class() -> Any:
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             self.addParticle(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, 9.0, sqrt_s)
             self.addParticle(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, 9.0, sqrt_s)
+            if not second:
+                self.addParticle(first, 1, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
+                return True
             self.addParticle(UPSILON, 2, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
             self.addParticle(first, 1, 3, 3, 0, 0, px, py, pz, energy, masses[0], 0.0, 9.0, sqrt_s)
             self.addParticle(second, 1, 3, 3, 0, 0, -px, -py, -pz, sqrt_s - energy, masses[1], 0.0, 9.0, sqrt_s)
@@ -146,6 +153,9 @@ def pair_source_class() -> Any:
             copies = self.copies(rng.uniform(size=(_BLOCK, 2)))
             for i, pair in enumerate(self.drawn_pairs()):
                 first, second = pair.first, pair.second
+                if not second:
+                    rows.append((float(sqrt_s[i]), 0.0, 0.0, 0.0, first, 0, (float(sqrt_s[i]), 0.0)))
+                    continue
                 if equal[i] and pair.mixed is not None:
                     # both decay with the flavour of one of them, either with equal probability
                     first, second = (first, pair.mixed[1]) if swap[i] else (pair.mixed[0], second)

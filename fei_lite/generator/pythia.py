@@ -63,7 +63,8 @@ class Generator:
     left out (:func:`~fei_lite.generator.records.vetoed`), ``n_accepted`` remain.
     ``copies`` has the codes of all copies of particles, with what they stand for;
     ``vetoed`` those of B mesons that decay into partons. An event is left out, too,
-    if one of ``must_decay`` did not: Pythia found no masses for its products.
+    if one of ``must_decay`` did not: Pythia found no masses for its products. Modes of ``weighed`` get their weights
+    elsewhere.
     """
 
     pythia: Any
@@ -72,6 +73,7 @@ class Generator:
     copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
     vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
     must_decay: frozenset[int] = frozenset()
+    weighed: frozenset[int] = frozenset()
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -110,12 +112,25 @@ def left_out() -> tuple[Finding, ...]:
     return new_pythia(seed=1).findings
 
 
-def initialised(generator: Generator) -> Generator:
-    """The generator, ready to make events; :class:`SimulationError` if Pythia refuses."""
+def initialised(generator: Generator, *, beauty: bool = True) -> Generator:
+    """The generator, ready to make events, of hadrons with b quarks only if ``beauty``.
+
+    Raises :class:`SimulationError` if Pythia refuses.
+    """
     if not generator.pythia.init():
         raise SimulationError("Pythia could not be initialised.")
-    weigh_thresholds(generator.pythia, (*belle2_table().modes, *generator.copies))
+    codes = [code for code in (*belle2_table().modes, *generator.copies) if code not in generator.weighed]
+    weigh_thresholds(generator.pythia, codes if beauty else [code for code in codes if not has_beauty(code)])
     return generator
+
+
+def has_beauty(code: int) -> bool:
+    """Whether a hadron (PDG code, or a copy's) has a b quark.
+
+    >>> has_beauty(521), has_beauty(90_511), has_beauty(5122), has_beauty(413)
+    (True, True, True, False)
+    """
+    return 5 in (abs(code) // 10 % 10, abs(code) // 100 % 10, abs(code) // 1000 % 10)
 
 
 def weigh_thresholds(pythia: Any, codes: Iterable[int]) -> None:
@@ -127,25 +142,35 @@ def weigh_thresholds(pythia: Any, codes: Iterable[int]) -> None:
     succeed stay as they are.
     """
     data = pythia.particleData
+    fixed: dict[int, float] = {}
+    largest: dict[int, float] = {}
     draws: dict[int, NDArray[np.float64]] = {}
     for code in codes:
         entry = data.findParticle(code)
         if entry is None or data.mWidth(code) > _NARROW:
             continue
+        room = data.m0(code)
         for i in range(entry.sizeChannels()):
             channel = entry.channel(i)
             products = [abs(channel.product(j)) for j in range(channel.multiplicity())]
-            largest = sum(max(data.m0(p), data.mMax(p)) if data.mWidth(p) > 0.0 else data.m0(p) for p in products)
-            if largest < data.m0(code) or is_parton(np.array(products)).any():
-                continue
             for product in products:
+                if product not in fixed:
+                    fixed[product] = data.m0(product)
+                    broad = data.mWidth(product) > 0.0
+                    largest[product] = max(fixed[product], data.mMax(product)) if broad else fixed[product]
+            if sum(largest[p] for p in products) < room or is_parton(np.array(products)).any():
+                continue
+            broad_ones = [p for p in products if data.mWidth(p) > 0.0]
+            for product in broad_ones:
                 if product not in draws:
                     draws[product] = np.array([data.mSel(product) for _ in range(_DRAWS)])
             # every mass of a product with several of the others: few draws serve for a precise fraction, and equal
             # products have masses of their own
-            total = np.concatenate([sum((np.roll(draws[p], shift * j) for j, p in enumerate(products)),
-                                        np.zeros(_DRAWS)) for shift in _SHIFTS])
-            success = 1.0 - (1.0 - np.mean(total < data.m0(code) - _MASS_SAFETY)) ** _TRIES
+            shifts = _SHIFTS if len(broad_ones) > 1 else range(1)
+            total = np.concatenate([sum((np.roll(draws[p], shift * j) for j, p in enumerate(broad_ones)),
+                                        np.zeros(_DRAWS)) for shift in shifts])
+            room_left = room - _MASS_SAFETY - sum(fixed[p] for p in products if p not in broad_ones)
+            success = 1.0 - (1.0 - np.mean(total < room_left)) ** _TRIES
             if success > 0.0:
                 channel.bRatio(channel.bRatio() / success)
 

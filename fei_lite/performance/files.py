@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import load_channel_set
+from fei_lite.errors import FeiLiteError
+from fei_lite.events.same_events import DistinctFiles
 from fei_lite.performance.best_tags import BestTags, Choice, read_best_tags, said
 from fei_lite.performance.calibration import Calibration, calibrate
 from fei_lite.performance.comparison import PURITIES, Comparison, compare_sets
@@ -72,6 +74,12 @@ def compare_files(
     ``SignalProbabilityGivenBB`` where a set has it (events without continuum).
     ``progress`` is called while events are read for the reconstructible fractions.
     """
+    if replicas < 1 or seed < 0:
+        raise FeiLiteError(f"bootstrap: got {replicas} replicas and seed {seed}, expected 1 or more and 0 or more.")
+    for files in (paths, events or ()):
+        distinct = DistinctFiles()
+        for path in files:
+            distinct.add_path(path)
     read = [read_best_tags(path, choose=choose, given_bb=given_bb) for path in paths]
     sets = dict(zip(set_names(paths, read), read, strict=True))
     comparison = compare_sets(sets, purities=purities, replicas=replicas, rng=np.random.default_rng(seed))

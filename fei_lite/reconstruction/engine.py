@@ -144,7 +144,7 @@ class _Stage:
 
     def _best(self, merged: CandidateTable, config: ParticleConfig) -> CandidateTable:
         """Of all channels' candidates those without duplicates, above the cut, and best, the best first."""
-        table = drop_duplicates(merged, merged["SignalProbability"])
+        table = merged if config.same_objects else drop_duplicates(merged, merged["SignalProbability"])
         self.count(config.name, "classified", len(merged))
         self.count(config.name, "duplicates dropped", len(merged) - len(table))
         if config.min_signal_probability is not None:

@@ -29,12 +29,13 @@ def to_cms(p4_lab: NDArray[np.float64], beam_p4: NDArray[np.float64]) -> NDArray
 
 
 def sqrt_s(beam_p4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Invariant mass of the beams, GeV, shape (n,).
+    """Invariant mass of the beams, GeV, shape (n,); NaN where no beams have such momenta.
 
     >>> round(float(sqrt_s(np.array([[0.457, 0.0, 2.999, 11.005]]))[0]), 3)
     10.579
     """
-    return np.asarray(np.sqrt(beam_p4[:, 3] ** 2 - np.sum(beam_p4[:, :3] ** 2, axis=1)))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sqrt(beam_p4[:, 3] ** 2 - np.sum(beam_p4[:, :3] ** 2, axis=1)))
 
 
 def invariant_mass(p4: NDArray[np.float64]) -> NDArray[np.float64]:

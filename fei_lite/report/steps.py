@@ -160,7 +160,7 @@ class StepCounter:
         if not tables:
             return dict.fromkeys(STEPS[3:], self.result.tables[config.name])
         classified = concatenate_tables(tables)
-        merged = drop_duplicates(classified, classified["SignalProbability"])
+        merged = classified if config.same_objects else drop_duplicates(classified, classified["SignalProbability"])
         cut = merged
         if config.min_signal_probability is not None:
             cut = merged.select(merged["SignalProbability"] > config.min_signal_probability)

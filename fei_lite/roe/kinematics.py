@@ -110,3 +110,20 @@ def momentum_transfer_at_rest(visible_cms: Array, roots: ArrayLike) -> Array:
     """
     roots = np.asarray(roots, dtype=np.float64)
     return np.asarray(roots**2 / 4 + mass_squared(visible_cms) - roots * visible_cms[:, 3])
+
+
+def recoil_mass_squared(tag_cms: Array, seen_cms: Array, roots: ArrayLike, mass_b: float) -> Array:
+    """Mass squared (n,), GeV^2, of what the signal B decays to besides ``seen``; may be negative.
+
+    m_B^2 + M^2 - 2 (E_beam E + |p_tag| |p| cos theta), everything in the centre-of-mass frame, with M, E, p of
+    ``seen_cms`` (n, 4), E_beam = ``roots`` / 2 and theta between p_tag and p: M_tau^2 of B -> K tau l, seen = K l
+    (arXiv:2505.08418). The signal B has the energy E_beam, the tag's momentum reversed and, whatever these two give,
+    the mass ``mass_b``: with Mbc = m_B of the tag it is the square of the four-momentum (p_B - p).
+
+    >>> tag, seen = np.array([[0.0, 0.0, 0.3, 5.29]]), np.array([[0.0, 0.0, -0.3, 3.0]])
+    >>> recoil_mass_squared(tag, seen, 10.58, 5.28).round(4).item()    # 27.8784 + 8.91 - 2 (15.87 - 0.09)
+    5.2284
+    """
+    scalar = np.sum(tag_cms[..., :3] * seen_cms[..., :3], axis=-1)
+    beam = 0.5 * np.asarray(roots, dtype=np.float64)
+    return np.asarray(mass_b**2 + mass_squared(seen_cms) - 2.0 * (beam * seen_cms[..., 3] + scalar))

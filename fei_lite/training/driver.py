@@ -74,6 +74,8 @@ class Settings:
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
+        if self.seed < 0:
+            raise FeiLiteError(f"seed: got {self.seed}, expected 0 or more.")
         if not 0.0 < self.early_fraction <= 1.0:
             raise FeiLiteError(f"early_fraction: got {self.early_fraction}, expected a fraction above 0, at most 1.")
 

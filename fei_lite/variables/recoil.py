@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.particles import mass
 from fei_lite.reconstruction.frames import sqrt_s, to_cms
-from fei_lite.roe.kinematics import mass_squared, momentum_transfer, recoil, signal_b_cms
+from fei_lite.roe.kinematics import mass_squared, momentum_transfer, recoil, recoil_mass_squared, signal_b_cms
 from fei_lite.variables.kinematics import seen
 from fei_lite.variables.registry import Provider, register
 from fei_lite.variables.subject import Floats, Subject
@@ -100,6 +101,42 @@ def _from_direction(subject: Subject) -> Floats:
         return momentum_transfer(signal_b_cms(daughters[0].p4, beam), to_cms(daughters[1].p4, beam))
 
     return subject.each(squared)
+
+
+def _recoil_mass_squared(subject: Subject, which: Sequence[int]) -> Floats:
+    """Square of :func:`recoil_mass` against some of the signal side's daughters, (n,), GeV^2."""
+    def squared(part: Subject, sides: Sequence[Subject]) -> NDArray[Any]:
+        if len(sides) != 2:
+            return part.undefined()
+        tag_cms = to_cms(sides[0].p4, part.beam_p4)
+
+        def of_daughters(side: Subject, daughters: Sequence[Subject]) -> NDArray[Any]:
+            if len(daughters) <= max(which):
+                return np.full((len(side), 4), np.nan)
+            return np.asarray(np.sum([daughters[i].p4 for i in sorted(set(which))], axis=0))
+
+        seen_cms = to_cms(sides[1].each(of_daughters, (4,)), part.beam_p4)
+        return recoil_mass_squared(tag_cms, seen_cms, sqrt_s(part.beam_p4), mass(sides[0].particle.partition(":")[0]))
+
+    return subject.each(squared)
+
+
+_FORMULA = ("m_B^2 + M^2 - 2 (E_beam E + p*tag . p*): M, E, p* of the daughters i, ... of the signal side of a pair "
+            "whose first daughter is the tag, E_beam = sqrt(s)/2, all in the frame of e+e-")
+
+
+@register("m2RecoilOfTagAndDaughters", unit="GeV^2", nan="not a pair, or there is no such daughter", of="recoil",
+          source="arXiv:2505.08418", parameters=("i:index*",), meaning=f"{_FORMULA}; may be negative")
+def _squared_against(subject: Subject, *which: int) -> Floats:
+    return _recoil_mass_squared(subject, which)
+
+
+@register("mRecoilOfTagAndDaughters", unit="GeV", of="recoil", source="arXiv:2505.08418", parameters=("i:index*",),
+          nan="not a pair, there is no such daughter, or the square is negative",
+          meaning=f"square root of {_FORMULA}: M_tau of B -> K tau l from daughters 0, 1 = K, l")
+def _mass_against(subject: Subject, *which: int) -> Floats:
+    squared = _recoil_mass_squared(subject, which)
+    return np.sqrt(np.where(squared >= 0.0, squared, np.nan))
 
 
 def polar(q: Floats) -> Floats:

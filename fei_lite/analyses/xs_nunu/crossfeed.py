@@ -47,8 +47,8 @@ class CrossFeed:
     def purity(self) -> Floats:
         """Of the signal found in each mode, at the rates of the standard model, the fraction that is of it, (30,)."""
         expected = self.efficiency * self.rate[:, None]
-        return np.divide(np.diagonal(expected), expected.sum(axis=0), out=np.full(len(modes()), np.nan),
-                         where=expected.sum(axis=0) > 0)
+        return np.asarray(np.divide(np.diagonal(expected), expected.sum(axis=0), out=np.full(len(modes()), np.nan),
+                                    where=expected.sum(axis=0) > 0))
 
     def text(self) -> str:
         """A line per mode: efficiency, all that is found of it as something else, purity."""

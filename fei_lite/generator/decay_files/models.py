@@ -35,7 +35,7 @@ class _Entry(Strict):
 
     treatment: Literal["followed", "approximated", "refused"] = Field(alias="class")
     reason: str
-    only: Literal["", "aligned", "spinless", "upsilon"] = ""
+    only: Literal["", "aligned", "plot", "spinless", "upsilon"] = ""
 
 
 class _Models(RootModel[dict[str, _Entry]]):
@@ -82,7 +82,7 @@ def treatment(name: str, circumstances: Iterable[str]) -> tuple[str, str]:
     """
     model = models()[name]
     if model.only and model.only not in circumstances:
-        return APPROXIMATED, f"isotropic; elsewhere: {model.reason}"
+        return APPROXIMATED, f"{'phase space' if model.only == 'plot' else 'isotropic'}; elsewhere: {model.reason}"
     return model.treatment, model.reason
 
 

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.generator.decay_files.signal import SignalDecay
+from fei_lite.generator.decay_files.steps import PYTHIAS_MOST
 from fei_lite.generator.decay_table import Mode, belle2_table
 from fei_lite.generator.matrix_elements.charmless import ShapeFunction
+from fei_lite.generator.matrix_elements.dalitz import MODEL, plot_of
 from fei_lite.generator.matrix_elements.dineutrino import FermiMotion, dineutrino_transition
 from fei_lite.generator.matrix_elements.form_factors import Transition
+from fei_lite.generator.matrix_elements.many_body import hashes_of
 from fei_lite.generator.matrix_elements.models import transition
 from fei_lite.generator.matrix_elements.semileptonic import Spectrum
 from fei_lite.generator.matrix_elements.system import System
@@ -50,7 +53,10 @@ class Book:
     :class:`~fei_lite.generator.matrix_elements.family.Family` has them; ``meant``
     maps the codes of a signal decay's private particles to PDG codes. Modes with
     equal products share a hash: one of ``entries[keys]`` is drawn for each decay,
-    by their fractions; None stands for a mode that is left as it is.
+    by their fractions; None stands for a mode that is left as it is. ``shapes`` are
+    the decays with a Dalitz plot: hashes, and numbers of
+    :func:`~fei_lite.generator.matrix_elements.dalitz.plots`. ``many`` are the hashes of decays into more
+    products than Pythia makes.
     """
 
     mothers: NDArray[np.int64]
@@ -58,6 +64,8 @@ class Book:
     keys: NDArray[np.uint64]
     entries: tuple[tuple[Entry | None, ...], ...]
     chances: tuple[NDArray[np.float64], ...]
+    shapes: tuple[NDArray[np.uint64], NDArray[np.int64]]
+    many: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
     def systems(self) -> tuple[System, ...]:
@@ -152,8 +160,31 @@ def _conjugate(code: int, meant: Mapping[int, int]) -> int:
     return -code if has_antiparticle(_meaning(code, meant)) else code
 
 
+def shapes_of(sources: Iterable[Source]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Hashes, in order, of decays whose model has a Dalitz plot, and the plots' numbers.
+
+    Where modes of other models share the products, all follow the plot if it has more than half of the fraction.
+    """
+    fractions: dict[int, list[float]] = {}
+    numbers: dict[int, int] = {}
+    for source in sources:
+        for mother, mode in ((mother, mode) for mother, modes in source.modes.items() for mode in modes):
+            products = tuple(_meaning(code, source.meant) for code in mode.products)
+            number = plot_of(_meaning(mother, source.meant), products) if len(products) == 3 else None
+            if number is None:
+                continue
+            for sign in (1, -1):
+                own = np.array([c if sign > 0 else _conjugate(c, source.meant) for c in mode.products])
+                key = int(mode_hash(np.array([sign * mother]), hashed(own).sum(keepdims=True))[0])
+                numbers[key] = number
+                fractions.setdefault(key, [0.0, 0.0])[mode.model == MODEL] += mode.fraction
+    keys = sorted(key for key, (others, shaped) in fractions.items() if shaped > others)
+    return np.array(keys, dtype=np.uint64), np.array([numbers[key] for key in keys], dtype=np.int64)
+
+
 def make_book(sources: Iterable[Source]) -> Book:
     """The book of the decays of all sources; modes without an entry count where they share products with one."""
+    sources = list(sources)
     found: dict[int, list[tuple[float, Entry | None]]] = {}
     mothers: set[int] = set()
     meant: dict[int, int] = {}
@@ -178,7 +209,7 @@ def make_book(sources: Iterable[Source]) -> Book:
         fractions = np.cumsum([fraction for fraction, _ in found[key]])
         chances.append(fractions / fractions[-1] if fractions[-1] > 0.0 else np.linspace(0, 1, len(fractions) + 1)[1:])
     return Book(np.array(sorted(mothers), dtype=np.int64), meant, np.array(keys, dtype=np.uint64),
-                tuple(tuple(entry for _, entry in found[key]) for key in keys), tuple(chances))
+                tuple(tuple(entry for _, entry in found[key]) for key in keys), tuple(chances), shapes_of(sources))
 
 
 @cache
@@ -191,4 +222,5 @@ def signal_book(signal: SignalDecay) -> Book:
     """The book of the Belle II decay table and of an installed decay file."""
     redefined = {code: entry.modes for code, entry in signal.redefined.items()}
     generic = {code: modes for code, modes in belle2_table().modes.items() if not {code, -code} & set(redefined)}
-    return make_book([Source(generic, {}), Source(redefined, signal.meant), Source(signal.modes, signal.meant)])
+    found = make_book([Source(generic, {}), Source(redefined, signal.meant), Source(signal.modes, signal.meant)])
+    return replace(found, many=hashes_of({**redefined, **signal.modes}, PYTHIAS_MOST), meant=signal.meant)

@@ -80,6 +80,8 @@ def best_draws(p_of: dict[int, NDArray], rate: dict[int, NDArray], generic: floa
     s = {code: 2.0 * p for code, p in p_of.items()}
     usual = sum(p @ rate[code] for code, p in p_of.items())
     used = usual > 0.0
+    if not used.any():
+        raise SimulationError("boosts: no complete decay of any channel was counted. Count more events.")
     for _ in range(100):
         equal = effective_decays(p_of, s, rate)
         value = np.where(used, equal**0.25 / np.where(used, usual, 1.0) ** 2, 0.0)
@@ -182,7 +184,8 @@ def read_counts(folder: Path, channels: Channels) -> dict[str, Mapping[str, NDAr
     for path in sorted(folder.glob("*.npz")):
         process = path.stem.partition("_")[0]
         if process not in codes:
-            raise SimulationError(f"{path}: the name of no counted sample: expected {' or '.join(codes)}, _ and a seed.")
+            raise SimulationError(f"{path}: the name of no counted sample: expected {' or '.join(codes)}, _ and a "
+                                  "seed.")
         size = len(Lines(codes[process]).modes)
         found[path.stem] = read_arrays(path, {
             "decays": (size,), "counts": (size, "n"), "weighted": (size, "n"), "found": (size, "n"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.channels import load_channel_set
+from fei_lite.errors import SimulationError
 from fei_lite.generator.enrichment import load_enrichment
 from fei_lite.generator.generate import generate
 from fei_lite.production.enrichment_rates.counting import Channels
@@ -32,6 +33,8 @@ def count_enriched(process: str, n: int, *, seed: int, channel_set: str | Path, 
                    keep_uncovered: float) -> EnrichedCounts:
     """Generate ``n`` enriched events and count; see ``fei-lite simulate --enrich --keep-uncovered``."""
     channels, data = Channels(load_channel_set(channel_set)), load_enrichment(enrichment)
+    if not 0.0 < keep_uncovered <= 1.0:
+        raise SimulationError(f"share of uncovered events to keep: got {keep_uncovered}, expected above 0 and up to 1.")
     keep = stratified(keep_uncovered, channel_set, data)
     counts = np.zeros((3, len(channels.channels)))
     all_weights, kept_weights = [], []
