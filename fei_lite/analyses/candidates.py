@@ -12,18 +12,19 @@ from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.pairs import (
     SIGNAL,
-    TAG,
     Columns,
     Pairs,
     all_pairs,
     best_of_each_event,
     has_any,
     side_names,
+    with_btag,
     with_signal_side,
 )
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import Reconstruction
+from fei_lite.reconstruction.some_events import of_events as tags_of
 
 
 @dataclass
@@ -93,26 +94,31 @@ def first_look(batch: EventBatch, analysis: Analysis, *, process: str) -> Look:
     return Look(of_events, weight, sample, chosen, counts)
 
 
-def tagged_candidates(batch: EventBatch, tags: Reconstruction, look: Look, rows: NDArray[np.int64],
+def tagged_candidates(tags: Reconstruction, look: Look, rows: NDArray[np.int64],
                       analysis: Analysis, *, process: str) -> tuple[Columns, Counts, NDArray[np.bool_]]:
     """Candidates of a tagged batch (one entry per event that has one, or several with ``each``), the counts, the events
     that have a Btag.
 
-    ``batch`` and its ``tags`` are the events ``rows`` of the batch that ``look`` is of; of those with a signal side
+    ``tags`` are those of the events ``rows`` of the batch that ``look`` is of; of those with a signal side
     all that were chosen must be there, others may. Column ``weight`` includes the factor of the analysis's physics.
     """
     physics, recipe, counts = analysis.physics, analysis.recipe, look.counts
     samples, pair = [line.name for line in recipe.samples_of(process)], recipe.signal_side.pair
     weight, sample = look.weight[rows], look.sample[rows]
     of_events = {name: values[rows] for name, values in look.of_events.items()}
-    every = all_pairs(batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
-    tagged, with_side = has_any(every.result, side_names(analysis.signal_set, pair, TAG)), np.isin(rows, look.with_side)
-    for name, keep in (("Btag", tagged & with_side), ("Btag and signal side", has_any(every.result, (pair,)))):
+    tagged = with_btag(tags, analysis.signal_set, pair)
+    there = np.flatnonzero(tagged & np.isin(rows, look.with_side))
+    weight, sample = weight[there], sample[there]
+    of_events = {name: values[there] for name, values in of_events.items()}
+    tags = tags_of(tags, there)
+    every = all_pairs(tags.batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
+    for name, keep in (("Btag", np.ones(len(there), dtype=bool)),
+                       ("Btag and signal side", has_any(every.result, (pair,)))):
         counts.add(name, weight[keep], sample[keep], samples)
     each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
                                        recipe.signal_side.best], each=None if each is None else every.value(each))
-    columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
+    columns: Columns = {name: tags.batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
     if "mc" in every.result.tables[side_names(analysis.signal_set, pair, SIGNAL)[0]].columns:
@@ -129,7 +135,7 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
     """
     look = first_look(batch, analysis, process=process)
     batch = batch.select(look.with_side)
-    columns, counts, _ = tagged_candidates(batch, tag(batch), look, look.with_side, analysis, process=process)
+    columns, counts, _ = tagged_candidates(tag(batch), look, look.with_side, analysis, process=process)
     return columns, counts
 
 

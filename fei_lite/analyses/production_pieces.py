@@ -283,7 +283,7 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
         weighted = replace(look, weight=look.weight / chance)
         with times("analyse"):
-            columns, counts, with_tag = tagged_candidates(part, tags, weighted, rows, one.analysis, process=process)
+            columns, counts, with_tag = tagged_candidates(tags, weighted, rows, one.analysis, process=process)
         tagged |= with_tag
         event = where[np.searchsorted(part.events["event"], columns["event"], sorter=where)]
         columns["partner"] = taken.partner[rows][event]
