@@ -164,12 +164,23 @@ def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]],
     Of equal ones the next rule decides, in the end the order of the table. With ``each`` (n,) there is one for every
     value of it in the event; NaN is a value of its own.
     """
+    return pairs.chosen(_first_of_each_event(pairs.event, rules, each))
+
+
+def best_rows(result: Reconstruction, name: str, by: str, *, highest: bool) -> NDArray[np.int64]:
+    """Row of the best candidate of a table in every event that has one, by a variable."""
+    subject = Subject(result.tables[name], result=result)
+    return _first_of_each_event(subject.event, [(subject.value(by), highest)], None)
+
+
+def _first_of_each_event(event: NDArray[np.int64], rules: Sequence[tuple[NDArray[Any], bool]],
+                         each: NDArray[Any] | None) -> NDArray[np.int64]:
     keys = []
     for value, highest in rules:
         key = np.asarray(value, dtype=np.float64)
         keys.append(-key if highest else key)  # NaN is sorted last
-    group = np.zeros(len(pairs), dtype=np.int64) if each is None else np.unique(each, return_inverse=True)[1]
-    order = np.lexsort((*reversed(keys), group, pairs.event))
-    first = np.diff(pairs.event[order], prepend=-1) != 0
+    group = np.zeros(len(event), dtype=np.int64) if each is None else np.unique(each, return_inverse=True)[1]
+    order = np.lexsort((*reversed(keys), group, event))
+    first = np.diff(event[order], prepend=-1) != 0
     first[1:] |= np.diff(group[order]) != 0
-    return pairs.chosen(order[first])
+    return np.asarray(order[first], dtype=np.int64)

@@ -1,0 +1,86 @@
+"""Reweighting of simulation to data by a classifier (BDTc): continuum to off-resonance data, arXiv:2311.14647.
+
+A classifier learns data against simulation; where p is the probability that it gives to "data", p / (1 - p) is the
+ratio of the two densities, and the weight of the simulation. Large ones are clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fei_lite.analyses.classifier import train_folds
+from fei_lite.classifiers.quality import weighted_auc
+
+Floats = NDArray[np.float64]
+
+#: Largest weight; arXiv:2311.14647.
+CLIP = 10.0
+
+
+def odds(probability: ArrayLike, *, clip: float = CLIP) -> Floats:
+    """p / (1 - p), at most ``clip``.
+
+    >>> odds([0.5, 0.75, 1.0]).tolist()
+    [1.0, 3.0, 10.0]
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.minimum(p / (1.0 - p), clip)
+
+
+@dataclass(frozen=True)
+class Reweighting:
+    """Weights (n_simulation,) of simulated candidates, mean 1 in the weights given, each by trees that did not see it.
+
+    ``auc_before``, ``auc_after``: how well a classifier tells data from simulation without and with the weights (0.5:
+    not at all; the second one is trained anew), with their errors. ``clipped``: the fraction at the largest weight.
+    """
+
+    weights: Floats = field(repr=False)
+    auc_before: tuple[float, float]
+    auc_after: tuple[float, float]
+    clipped: float
+
+
+def reweight(data: Floats, simulation: Floats, *, data_weight: Floats, simulation_weight: Floats,
+             names: Sequence[str], seed: int, folds: int = 5, clip: float = CLIP,
+             parameters: dict[str, Any] | None = None) -> Reweighting:
+    """Learn ``data`` (n, features) against ``simulation`` (m, features) and weight the latter.
+
+    Shapes alone: the weights have mean 1. Raises :class:`AnalysisError` for too few candidates.
+    """
+    rng = np.random.default_rng(seed)
+    X = np.concatenate([data, simulation])
+    y = np.arange(len(X)) < len(data)
+    weight = np.concatenate([data_weight, simulation_weight])
+    fold = rng.integers(folds, size=len(X))
+    settings = dict(n_trees=200, max_depth=3, num_leaves=6, learning_rate=0.05, min_data_in_leaf=30, lambda_l2=5.0)
+    chosen = {**settings, **(parameters or {})}
+    _, score, found = train_folds(X, y, weight, fold, names=names, folds=folds, seed=seed, parameters=chosen)
+    raw = odds(score[~y], clip=clip)
+    weights = raw * simulation_weight.sum() / (raw * simulation_weight).sum()
+    again = np.concatenate([data_weight, simulation_weight * weights])
+    after = _separation(X, y, again, fold, names=names, folds=folds, seed=seed + 100, parameters=chosen)
+    return Reweighting(weights, (found["auc"], found["auc_uncertainty"]), after, float(np.mean(raw >= clip)))
+
+
+def _separation(X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str],
+                folds: int, seed: int, parameters: dict[str, Any]) -> tuple[float, float]:
+    """Area under the ROC curve of a classifier that is trained with the weights."""
+    from fei_lite.classifiers.fitting import fit_channel
+
+    balanced = weight.copy()
+    for of in (y, ~y):
+        balanced[of] /= weight[of].sum()
+    score = np.full(len(y), np.nan)
+    for k in range(folds):
+        train = fold != k
+        fitted = fit_channel(X[train], y[train], balanced[train], names=names, seed=seed + k,
+                             parameters={**parameters, "early_stopping_rounds": 0}, min_entries=1)
+        score[~train] = fitted.model().probability(X[~train])
+    return weighted_auc(y, score, weight=weight)
