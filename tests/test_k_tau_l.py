@@ -214,7 +214,7 @@ def test_spectrum_of_two_taus():
     assert np.isnan(of_events(events, "mixed")["q2_generated"]).all()
 
 
-@pytest.mark.parametrize(("name", "regions"), [("k_tau_l", 12), ("kstar_tau_tau", 4), ("recoil_controls", 2)])
+@pytest.mark.parametrize(("name", "regions"), [("k_tau_l", 12), ("kstar_tau_tau", 4), ("recoil_controls", 3)])
 def test_folders(name, regions):
     """Would catch a folder that does not load, or a search without its signal."""
     analysis = load_analysis(name)
