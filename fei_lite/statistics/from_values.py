@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import WorkspaceError, nearest
+from fei_lite.errors import FitError, WorkspaceError, nearest
 from fei_lite.statistics.shapes import Background, Peak, fit_peak
 from fei_lite.statistics.unbinned import PeakModel, background_of, sets_of
 
@@ -71,6 +71,8 @@ class FitValues:
         :class:`FitError` without signal or any background.
         """
         own = self.region(name)
+        if not len(own.signal):
+            raise FitError(f"region '{name}': no signal candidate. Give more signal events.")
         x, w = own.background, own.background_weight
         if not len(x):
             everything = np.concatenate([r.background_weight for r in self.regions.values()])
