@@ -4,8 +4,9 @@
 
 FOLDER holds the results of `fei-lite analyse xs_nunu INPUT... -o FOLDER`; INPUT are the same candidates. Writes into it
 limits.txt and limits.json (expected limits at 90 % CL beside the published ones, of each region with the other
-strengths free, and of all with a common strength), bdt.txt and bdt.json (efficiency per region, signal efficiency and
-rejection of O(BDT) > 0.86, the ranking), and plots/unrolled.png (a toy of the standard model, before and after the fit).
+strengths free, and of all with a common strength), bdt.txt and bdt.json (efficiency per region, signal efficiency
+and rejection of O(BDT) > 0.86, the ranking), and plots/unrolled.png (a toy of the standard model, before and after
+the fit).
 """
 
 from __future__ import annotations
