@@ -50,10 +50,14 @@ def check_candidates(path: PathLike, columns: Columns, sources: Sequence[Source]
 
 
 def check_columns_agree(paths: Sequence[PathLike], parts: Sequence[Columns]) -> None:
-    """Raise :class:`AnalysisError` if a file lacks a column that another has: it would be missing in all."""
-    for path, columns in zip(paths, parts, strict=True):
-        for other, theirs in zip(paths, parts, strict=True):
-            lacking = sorted(theirs.keys() - columns.keys())
+    """Raise :class:`AnalysisError` if a file lacks a column that another has: it would be missing in all.
+
+    ``partner`` may be missing: then errors are calculated without it.
+    """
+    distinct = {frozenset(columns): (path, columns) for path, columns in zip(paths, parts, strict=True)}.values()
+    for path, columns in distinct:
+        for other, theirs in distinct:
+            lacking = sorted(theirs.keys() - columns.keys() - {"partner"})
             if lacking:
                 raise AnalysisError(f"{path}: no column '{lacking[0]}', which {other} has. Make the files with one "
                                     "version.")

@@ -147,26 +147,27 @@ def pair_source_class() -> Any:
             sqrt_s = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
             cos = sine_squared(_BLOCK, rng)
             sin, phi = np.sqrt(1.0 - cos**2), rng.uniform(-np.pi, np.pi, _BLOCK)
+            equal = (rng.uniform(size=_BLOCK) < mixed_fraction()).tolist()
+            swap = (rng.uniform(size=_BLOCK) < 0.5).tolist()
+            copies = {code: found.tolist() for code, found in self.copies(rng.uniform(size=(_BLOCK, 2))).items()}
+            axes = np.stack([sin, np.cos(phi), np.sin(phi), cos], axis=1).tolist()
             rows = []
-            equal = rng.uniform(size=_BLOCK) < mixed_fraction()
-            swap = rng.uniform(size=_BLOCK) < 0.5
-            copies = self.copies(rng.uniform(size=(_BLOCK, 2)))
-            for i, pair in enumerate(self.drawn_pairs()):
+            for i, (pair, energy, axis) in enumerate(zip(self.drawn_pairs(), sqrt_s.tolist(), axes, strict=True)):
                 first, second = pair.first, pair.second
                 if not second:
-                    rows.append((float(sqrt_s[i]), 0.0, 0.0, 0.0, first, 0, (float(sqrt_s[i]), 0.0)))
+                    rows.append((energy, 0.0, 0.0, 0.0, first, 0, (energy, 0.0)))
                     continue
-                if equal[i] and pair.mixed is not None:
+                if pair.mixed is not None and equal[i]:
                     # both decay with the flavour of one of them, either with equal probability
                     first, second = (first, pair.mixed[1]) if swap[i] else (pair.mixed[0], second)
                 masses = self.masses[first], self.masses[second]
-                total = max(float(sqrt_s[i]), sum(masses) + 1e-4)
+                total = max(energy, masses[0] + masses[1] + 1e-4)
                 p = two_body_momentum(total, *masses)
-                first, second = (code if known is None else int(known[i, side]) * (1 if code > 0 else -1)
-                                 for side, code in enumerate((first, second))
-                                 for known in [copies.get(abs(code))])
-                rows.append((total, float(p * sin[i] * np.cos(phi[i])), float(p * sin[i] * np.sin(phi[i])),
-                             float(p * cos[i]), first, second, masses))
+                if abs(first) in copies:
+                    first = copies[abs(first)][i][0] * (1 if first > 0 else -1)
+                if abs(second) in copies:
+                    second = copies[abs(second)][i][1] * (1 if second > 0 else -1)
+                rows.append((total, p * axis[0] * axis[1], p * axis[0] * axis[2], p * axis[3], first, second, masses))
             return rows[::-1]
 
         def drawn_pairs(self) -> list[Pair]:
