@@ -74,8 +74,8 @@ def bdt(result: Result, inputs: Inputs) -> tuple[str, dict]:
                "published": PUBLISHED_BDT}
     lines = [f"O(BDT) > {cut:g}: signal efficiency {100 * part(signal):.1f} % (published {100 * 0.68:.0f}), rejection "
              f"{100 * (1 - part(~signal)):.2f} % (published {100 * 0.97:.0f})"]
-    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s}   of all that is generated; of "
-                 "the selected; expected events")
+    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s}   of all generated; of the "
+                 "selected; expected events")
     content["samples"] = {}
     for s in result.samples:
         of = result.sample == s.name

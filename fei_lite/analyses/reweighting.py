@@ -64,7 +64,7 @@ def reweight(data: Floats, simulation: Floats, *, data_weight: Floats, simulatio
     y = np.arange(len(X)) < len(data)
     weight = np.concatenate([data_weight, simulation_weight])
     fold = rng.integers(folds, size=len(X))
-    settings = dict(n_trees=200, max_depth=3, num_leaves=6, learning_rate=0.05, min_data_in_leaf=30, lambda_l2=5.0)
+    settings = dict(n_trees=100, max_depth=3, num_leaves=5, learning_rate=0.05, min_data_in_leaf=100, lambda_l2=20.0)
     chosen = {**settings, **(parameters or {})}
     _, score, found = train_folds(X, y, weight, fold, names=names, folds=folds, seed=seed, parameters=chosen)
     raw = odds(score[~y], clip=clip)
