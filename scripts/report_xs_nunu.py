@@ -23,6 +23,7 @@ from fei_lite.analyses.folders import load_analysis, with_models
 from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.output import read_classifiers
 from fei_lite.analyses.ranking import ranking
+from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.analyses.xs_nunu.limits import PRELIMINARY, PUBLISHED, PUBLISHED_BDT, branching_fractions
 from fei_lite.plots.unrolled import Unrolled, plot_unrolled
 from fei_lite.statistics.by_sample import after_fit, before_fit
@@ -123,7 +124,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.folder
     analysis = with_models(load_analysis("xs_nunu"), arguments.models)
-    inputs = read_candidates(arguments.inputs, analysis)
+    inputs = read_candidates(with_productions(arguments.inputs, analysis), analysis)
     result = analyse(inputs, analysis, classifiers=read_classifiers(folder / "classifier", analysis))
     fractions = dict(branching_fractions(analysis.recipe, inputs))
     for name, (text, content) in {"limits": limits(folder, fractions), "bdt": bdt(result, inputs)}.items():
