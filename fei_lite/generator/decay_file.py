@@ -46,8 +46,8 @@ from fei_lite.generator.decay_table import table_state
 def shipped_decays() -> dict[str, Path]:
     """Decay files that come with fei-lite, by name.
 
-    >>> sorted(shipped_decays())
-    ['k_nunu', 'k_nunu_sm', 'k_tau_l', 'ks_tau_l', 'kst_nunu', 'kst_tau_l', 'kst_tau_tau', 'xs_nunu', 'xs_nunu_neutral']
+    >>> {"k_nunu", "k_tau_l", "kst_tau_tau"} <= set(shipped_decays())
+    True
     """
     return {path.stem: path for path in Path(__file__).parent.glob("*.dec")}
 
