@@ -74,7 +74,7 @@ def _check_steps(steps: Any, where: str) -> None:
     if not isinstance(steps, Mapping) or not steps:
         raise AnalysisError(f"{where}: missing, expected the steps before the candidates.")
     for name, row in steps.items():
-        numbers = row if isinstance(row, Sequence) and len(row) == 2 else [None]
+        numbers: Sequence[Any] = row if isinstance(row, Sequence) and len(row) == 2 else (float("nan"), 0.0)
         if not all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
                    for x in numbers) or numbers[0] < 0 or numbers[0] != int(numbers[0]):
             raise AnalysisError(f"{where}['{name[:60]}']: got {str(row)[:60]}, expected events and sum of weights.")
