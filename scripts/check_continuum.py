@@ -5,8 +5,8 @@
 
 The stand-in for data are candidates of continuum simulated with other settings (scripts/produce_candidates.py
 --settings monash). Prints how well the two are told apart before and after the weights p / (1 - p), clipped at 10, and
-the chi2 of every input of the analysis's classifier before and after. Cuts are those of the analysis but for Mbc,
-whose sideband counts as well. Writes plots/continuum.png and continuum.json into FOLDER.
+the chi2 of every input of the analysis's classifier before and after. Other candidates among INPUT
+do not count. Cuts are those of the analysis but for Mbc, whose sideband counts as well. Writes plots/continuum.png and continuum.json into FOLDER.
 """
 
 from __future__ import annotations
@@ -26,21 +26,24 @@ from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.recipe import Recipe
 from fei_lite.analyses.reweighting import reweight
 from fei_lite.analyses.samples import Expectation, generated_of
+from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.plots.analysis import plot_panels
 
 SIDEBAND = "tagMbc"
+CONTINUUM = ("ccbar", "ssbar", "ddbar", "uubar")
 
 
 def selected(inputs: Inputs, recipe: Recipe) -> tuple[dict, np.ndarray]:
-    """Columns and weights of the candidates that pass all cuts but that on Mbc."""
-    keep = np.ones(len(inputs), dtype=bool)
+    """Columns and weights of the continuum's candidates that pass all cuts but that on Mbc."""
+    process = inputs.process(recipe.signal_decays)
+    keep = np.isin(process, CONTINUUM)
     for cut in recipe.cut:
         if SIDEBAND not in cut.cut:
             keep &= passes(cut.cut, inputs.columns)
     norm = Expectation(recipe.normalisation.luminosity_fb, recipe.normalisation.luminosity_fb,
                        recipe.normalisation.n_upsilon4s, recipe.signal_decays)
     scale = {name: norm.expected(name) / n for name, n in generated_of(inputs.sources, recipe.signal_decays).items()}
-    weight = inputs.columns["weight"] * np.array([scale[p] for p in inputs.process(recipe.signal_decays).tolist()])
+    weight = inputs.columns["weight"] * np.array([scale[p] for p in process.tolist()])
     return {name: values[keep] for name, values in inputs.columns.items()}, weight[keep]
 
 
@@ -55,8 +58,9 @@ def main() -> int:
     arguments = parser.parse_args()
     analysis = load_analysis(arguments.analysis)
     features = analysis.recipe.classifier[0].features
-    (sim, sim_weight), (data, data_weight) = (selected(read_candidates(paths, analysis), analysis.recipe)
-                                              for paths in (arguments.inputs, arguments.data))
+    (sim, sim_weight), (data, data_weight) = (
+        selected(read_candidates(with_productions(paths, analysis), analysis), analysis.recipe)
+        for paths in (arguments.inputs, arguments.data))
     X = [np.column_stack([np.asarray(c[name], dtype=np.float64) for name in features]) for c in (data, sim)]
     found = reweight(*X, data_weight=data_weight, simulation_weight=sim_weight, names=features, seed=arguments.seed)
     print(f"{len(data_weight)} candidates in place of data (expected {data_weight.sum():.0f}), {len(sim_weight)} "

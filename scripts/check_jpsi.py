@@ -18,6 +18,7 @@ from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.output import read_classifiers
+from fei_lite.analyses.tagged_production import with_productions
 
 #: Window of the generated q2 of signal, GeV^2, about 3.0969^2.
 Q2 = (8.1, 11.1)
@@ -35,7 +36,7 @@ def fraction(passed: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
 def control(paths: list[Path], folder: Path) -> dict:
     """Columns of the selected control candidates with the score of the trained BDT."""
     analysis = load_analysis("xs_nunu")
-    inputs = read_candidates(paths, analysis)
+    inputs = read_candidates(with_productions(paths, analysis), analysis)
     line, used = analysis.recipe.classifier[0], read_classifiers(folder / "classifier", analysis)[0]
     keep = np.ones(len(inputs), dtype=bool)
     for cut in analysis.recipe.cut:

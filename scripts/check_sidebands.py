@@ -20,6 +20,7 @@ from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.comparison import compare
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.output import read_classifiers
+from fei_lite.analyses.tagged_production import with_productions
 
 SHOWN = ("BDT", "Mxs", "E_ECL", "sigMomentumCMS", "missingMomentum", "tagSignalProbability")
 
@@ -49,7 +50,7 @@ def main() -> int:
     parser.add_argument("inputs", nargs="+", type=Path)
     arguments = parser.parse_args()
     analysis = load_analysis("xs_nunu")
-    inputs = read_candidates(arguments.inputs, analysis)
+    inputs = read_candidates(with_productions(arguments.inputs, analysis), analysis)
     used = read_classifiers(arguments.folder / "classifier", analysis)
     signal = analyse(inputs, analysis, classifiers=used)
     cuts = tuple(cut.model_copy(update={"cut": "tagMbc <= 5.27"}) if "tagMbc" in cut.cut else cut

@@ -4,8 +4,9 @@
 
 FOLDER holds the results of `fei-lite analyse xs_nunu INPUT... -o FOLDER`; INPUT are the same candidates. Writes into it
 limits.txt and limits.json (expected limits at 90 % CL beside the published ones, of each region with the other
-strengths free, and of all with a common strength), bdt.txt and bdt.json (efficiency per region, signal efficiency and
-rejection of O(BDT) > 0.86, the ranking), and plots/unrolled.png (a toy of the standard model, before and after the fit).
+strengths free, and of all with a common strength), bdt.txt and bdt.json (efficiency per region, signal efficiency
+and rejection of O(BDT) > 0.86, the ranking), and plots/unrolled.png (a toy of the standard model, before and after
+the fit).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fei_lite.analyses.folders import load_analysis, with_models
 from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.output import read_classifiers
 from fei_lite.analyses.ranking import ranking
+from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.analyses.xs_nunu.limits import PRELIMINARY, PUBLISHED, PUBLISHED_BDT, branching_fractions
 from fei_lite.plots.unrolled import Unrolled, plot_unrolled
 from fei_lite.statistics.by_sample import after_fit, before_fit
@@ -73,8 +75,8 @@ def bdt(result: Result, inputs: Inputs) -> tuple[str, dict]:
                "published": PUBLISHED_BDT}
     lines = [f"O(BDT) > {cut:g}: signal efficiency {100 * part(signal):.1f} % (published {100 * 0.68:.0f}), rejection "
              f"{100 * (1 - part(~signal)):.2f} % (published {100 * 0.97:.0f})"]
-    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s}   of all that is generated; of "
-                 "the selected; expected events")
+    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s}   of all generated; of the "
+                 "selected; expected events")
     content["samples"] = {}
     for s in result.samples:
         of = result.sample == s.name
@@ -122,7 +124,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.folder
     analysis = with_models(load_analysis("xs_nunu"), arguments.models)
-    inputs = read_candidates(arguments.inputs, analysis)
+    inputs = read_candidates(with_productions(arguments.inputs, analysis), analysis)
     result = analyse(inputs, analysis, classifiers=read_classifiers(folder / "classifier", analysis))
     fractions = dict(branching_fractions(analysis.recipe, inputs))
     for name, (text, content) in {"limits": limits(folder, fractions), "bdt": bdt(result, inputs)}.items():

@@ -28,8 +28,8 @@ def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int 
     """Candidates of ``events`` generated events (or those of ``luminosity`` 1/fb) in OUTPUT/PROCESS.parquet.
 
     Pieces of ``piece`` events (times the recipe's reuse) have the seeds ``seed``, ``seed + 1`` ...; those that stand
-    in OUTPUT/pieces already are kept. ``settings`` are Pythia's. Raises :class:`AnalysisError` for a process that is none of the recipe's, and
-    unless exactly one of ``events`` and ``luminosity`` is given.
+    in OUTPUT/pieces already are kept. ``settings`` are Pythia's. Raises :class:`AnalysisError` for a process that is
+    none of the recipe's, and unless exactly one of ``events`` and ``luminosity`` is given.
     """
     context = setup.of_run()
     analysis = context.value.analysis

@@ -57,11 +57,12 @@ def compare(first: ArrayLike, second: ArrayLike, first_weight: ArrayLike, second
 
 
 def _fractions(values: Floats, weight: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    """Fractions per bin and of undefined values, with the errors of weighted counts of a fixed total."""
+    """Fractions per bin and of undefined values, with the errors of weighted counts.
+
+    The total is that of the sample: with Poisson errors the terms of the chi2 add up to one degree of freedom less.
+    """
     n = len(edges) - 1
     place = np.where(np.isfinite(values), np.searchsorted(edges[1:-1], values, side="right"), n)
     sums, squares = (np.bincount(place, w, minlength=n + 1) for w in (weight, weight**2))
     total = max(float(weight.sum()), 1e-300)
-    part = sums / total
-    variance = (squares * (1.0 - 2.0 * part) + part**2 * squares.sum()) / total**2
-    return part, np.sqrt(np.maximum(variance, 0.0))
+    return sums / total, np.sqrt(squares) / total

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.analyses.classifier import train_folds
+from fei_lite.classifiers.fitting import fit_channel
 from fei_lite.classifiers.quality import weighted_auc
+from fei_lite.classifiers.trees import TreeModel
+from fei_lite.errors import AnalysisError
 
 Floats = NDArray[np.float64]
 
@@ -37,8 +40,10 @@ def odds(probability: ArrayLike, *, clip: float = CLIP) -> Floats:
 class Reweighting:
     """Weights (n_simulation,) of simulated candidates, mean 1 in the weights given, each by trees that did not see it.
 
-    ``auc_before``, ``auc_after``: how well a classifier tells data from simulation without and with the weights (0.5:
-    not at all; the second one is trained anew), with their errors. ``clipped``: the fraction at the largest weight.
+    ``auc_before``, ``auc_after``: how well a classifier tells data from simulation without and with weights (0.5: not
+    at all), with their errors. For the second one half of all candidates gives the weights, in the other half a new
+    classifier is trained: in the same ones it would find what the first has learned of their fluctuations.
+    ``clipped``: the fraction at the largest weight.
     """
 
     weights: Floats = field(repr=False)
@@ -59,28 +64,38 @@ def reweight(data: Floats, simulation: Floats, *, data_weight: Floats, simulatio
     y = np.arange(len(X)) < len(data)
     weight = np.concatenate([data_weight, simulation_weight])
     fold = rng.integers(folds, size=len(X))
-    settings = dict(n_trees=200, max_depth=3, num_leaves=6, learning_rate=0.05, min_data_in_leaf=30, lambda_l2=5.0)
+    settings = dict(n_trees=100, max_depth=3, num_leaves=5, learning_rate=0.05, min_data_in_leaf=100, lambda_l2=20.0)
     chosen = {**settings, **(parameters or {})}
     _, score, found = train_folds(X, y, weight, fold, names=names, folds=folds, seed=seed, parameters=chosen)
     raw = odds(score[~y], clip=clip)
     weights = raw * simulation_weight.sum() / (raw * simulation_weight).sum()
-    again = np.concatenate([data_weight, simulation_weight * weights])
-    after = _separation(X, y, again, fold, names=names, folds=folds, seed=seed + 100, parameters=chosen)
+    after = _after(X, y, weight, rng, names=names, folds=folds, seed=seed + 100, parameters=chosen, clip=clip)
     return Reweighting(weights, (found["auc"], found["auc_uncertainty"]), after, float(np.mean(raw >= clip)))
 
 
-def _separation(X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str],
-                folds: int, seed: int, parameters: dict[str, Any]) -> tuple[float, float]:
-    """Area under the ROC curve of a classifier that is trained with the weights."""
-    from fei_lite.classifiers.fitting import fit_channel
+def _after(X: Floats, y: NDArray[np.bool_], weight: Floats, rng: np.random.Generator, *, names: Sequence[str],
+           folds: int, seed: int, parameters: dict[str, Any], clip: float) -> tuple[float, float]:
+    """Area under the ROC curve in one half of the candidates, the other half having given the weights."""
+    half = rng.integers(2, size=len(y)) == 1
+    first = _fit(X[half], y[half], weight[half], names=names, seed=seed, parameters=parameters)
+    X, y, weight = X[~half], y[~half], weight[~half].copy()
+    weight[~y] *= odds(first.probability(X[~y]), clip=clip)
+    fold, score = rng.integers(folds, size=len(y)), np.full(len(y), np.nan)
+    for k in range(folds):
+        train = fold != k
+        model = _fit(X[train], y[train], weight[train], names=names, seed=seed + 1 + k, parameters=parameters)
+        score[~train] = model.probability(X[~train])
+    return weighted_auc(y, score, weight=weight)
 
+
+def _fit(X: Floats, y: NDArray[np.bool_], weight: Floats, *, names: Sequence[str], seed: int,
+         parameters: dict[str, Any]) -> TreeModel:
+    """A forest, both classes having the same weight."""
     balanced = weight.copy()
     for of in (y, ~y):
         balanced[of] /= weight[of].sum()
-    score = np.full(len(y), np.nan)
-    for k in range(folds):
-        train = fold != k
-        fitted = fit_channel(X[train], y[train], balanced[train], names=names, seed=seed + k,
-                             parameters={**parameters, "early_stopping_rounds": 0}, min_entries=1)
-        score[~train] = fitted.model().probability(X[~train])
-    return weighted_auc(y, score, weight=weight)
+    fitted = fit_channel(X, y, balanced, names=names, seed=seed, min_entries=1,
+                         parameters={**parameters, "early_stopping_rounds": 0})
+    if not fitted.trained:
+        raise AnalysisError(f"reweighting: {fitted.reason}.")
+    return fitted.model()
