@@ -67,8 +67,8 @@ class FitValues:
               peak: Peak | None = None, background_scale: float = 1.0) -> PeakModel:
         """The model of a region. ``more``: further data sets, name -> 1/fb, of the same efficiency and background.
 
-        A region without any background candidate is given one of the mean weight of all regions'. Raises
-        :class:`FitError` without signal or any background.
+        A region without any background candidate is given one of the least weight of all regions', flat: what is not
+        seen is not zero. Raises :class:`FitError` without signal or any background.
         """
         own = self.region(name)
         if not len(own.signal):
@@ -76,8 +76,7 @@ class FitValues:
         x, w = own.background, own.background_weight
         if not len(x):
             everything = np.concatenate([r.background_weight for r in self.regions.values()])
-            x, w = np.array([0.5 * (own.low + own.high)]), everything[:1] * 0.0 + (
-                everything.mean() if len(everything) else 0.0)
+            x, w = np.array([0.5 * (own.low + own.high)]), np.sort(everything)[:1]
         parameters = background_of(x, w * background_scale, family, own.low, own.high)
         names = {"belle2": self.luminosity, **(more or {})}
         sets = sets_of(list(names), [value / self.luminosity for value in names.values()],
