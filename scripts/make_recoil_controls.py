@@ -54,7 +54,11 @@ def columns_of(process: str, sets: Loaded, n: int, seed: int) -> tuple[dict[str,
 
 
 def masses(columns: dict[str, Any], nominal: float) -> dict[str, Any]:
-    """Quantiles of the recoil mass less the nominal one, by the tag's probability."""
+    """Quantiles of the recoil mass less the nominal one, by the tag's probability: the core is within 0.2 GeV.
+
+    A right tag may be the decay under study itself, where the tagger knows it, with a D or a pion of the other B: such
+    pairs lie anywhere.
+    """
     x, p = columns["M_recoil"] - nominal, columns["tagSignalProbability"]
     tag, out = columns["tagIsSignal"] == 1, {}
     right = tag & (columns["visibleIsSignal"] == 1)
@@ -62,7 +66,8 @@ def masses(columns: dict[str, Any], nominal: float) -> dict[str, Any]:
     classes |= {f"P {a:g}-{b:g}": (p > a) & (p <= b) for a, b in CLASSES}
     for name, chosen in classes.items():
         y = x[chosen]
-        low, median, high = np.quantile(y, [0.16, 0.5, 0.84]) if len(y) else [float("nan")] * 3
+        core = y[np.abs(y) < 0.2]
+        low, median, high = np.quantile(core, [0.16, 0.5, 0.84]) if len(core) else [float("nan")] * 3
         out[name] = {"entries": len(y), "median": float(median), "half_68": float(high - low) / 2,
                      "beyond_0.2": float(np.mean(np.abs(y) > 0.2)) if len(y) else float("nan")}
     return out
