@@ -23,6 +23,7 @@ from fei_lite.analyses.candidate_files import Setup
 from fei_lite.analyses.candidate_production import produce
 from fei_lite.analyses.folders import find_analysis
 from fei_lite.cli import guarded
+from fei_lite.generator.settings import DEFAULT_SETTINGS
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--piece", type=int, default=20_000, help="events generated per piece (times reuse)")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipe's)")
+    parser.add_argument("--settings", default=DEFAULT_SETTINGS, help="Pythia's settings (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -47,7 +49,8 @@ def main() -> int:
 
         merged = produce(arguments.process, Setup(find_analysis(arguments.analysis), models=arguments.models),
                          arguments.output, events=arguments.events, luminosity=arguments.luminosity,
-                         seed=arguments.seed, piece=arguments.piece, workers=arguments.workers, report=report)
+                         seed=arguments.seed, piece=arguments.piece, workers=arguments.workers,
+                         settings=arguments.settings, report=report)
     print(f"{sum(s.n_generated for s in merged.sources)} events of {arguments.process}, {len(merged)} candidates in "
           f"{arguments.output / arguments.process}.parquet", file=sys.stderr)
     return 0

@@ -22,6 +22,7 @@ from fei_lite.events.reading import open_events
 from fei_lite.particles import charge, conjugate
 from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.engine import NoClassifiers, ReconstructionOptions, reconstruct
+from fei_lite.reconstruction.some_events import of_events
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import tag_batch
 from fei_lite.used_objects import object_indices
@@ -127,6 +128,18 @@ def test_batches_do_not_matter(batch, tags):
     parts = [select_tags(run(batch.slice(a, b)), first_entry=a) for a, b in pairwise(cuts)]
     assert len(tags) > 100
     assert_same_tags(joined(parts), tags)
+
+
+def test_some_of_the_events(batch, result):
+    """Would catch a row of a daughter, an object or a generated particle that still counts the events left out."""
+    rows = np.arange(1, 2 * N, 3)
+    found, expected = of_events(result, rows), run(batch.select(rows))
+    assert sum(len(table) for table in found.tables.values()) > 1000
+    for name, table in expected.tables.items():
+        assert set(found.tables[name].columns) == set(table.columns)
+        np.testing.assert_array_equal(found.tables[name].offsets, table.offsets)
+        for key, values in table.columns.items():
+            np.testing.assert_array_equal(found.tables[name][key], values, err_msg=f"{name} {key}")
 
 
 def test_events_in_another_order(batch, tags):

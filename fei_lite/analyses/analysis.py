@@ -110,6 +110,8 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     flows = _flows(inputs, recipe, norm, scale, sample, weight)
     columns = {name: values[keep] for name, values in inputs.columns.items()}
     columns |= {"event_weight": weight[keep], "decay": inputs.decay()[keep]}
+    if (second := inputs.second()) is not None:
+        columns["second"] = second[keep]
     sample, process = sample[keep], process[keep]
     used: list[FoldClassifier] = []
     for i, wanted in enumerate(recipe.classifier):

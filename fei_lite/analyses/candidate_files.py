@@ -161,6 +161,8 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
         own = [Source(**entry["source"]) for entry in metadata["sources"]]
         steps = [entry["counts"] for entry in metadata["sources"]]
         check_candidates(path, columns, own, steps, analysis.recipe)
+        if not any("reuse" in source.options for source in own):
+            columns.setdefault("partner", columns["event"])  # both decays are of the event itself
         columns["source"] = columns["source"] + len(sources)
         parts.append(columns)
         sources += own

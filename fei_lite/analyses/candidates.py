@@ -12,18 +12,19 @@ from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.pairs import (
     SIGNAL,
-    TAG,
     Columns,
     Pairs,
     all_pairs,
     best_of_each_event,
     has_any,
     side_names,
+    with_btag,
     with_signal_side,
 )
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import Reconstruction
+from fei_lite.reconstruction.some_events import of_events as tags_of
 
 
 @dataclass
@@ -64,13 +65,19 @@ def sample_of_events(analysis: Analysis, process: str, columns: Columns, n: int)
     return np.asarray(np.argmax(inside, axis=0), dtype=np.int64) if n else np.zeros(0, dtype=np.int64)
 
 
-def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
-               process: str) -> tuple[Columns, Counts]:
-    """Candidates as columns (one entry per event that has one, or several with ``each``), and the counts before.
+@dataclass(frozen=True)
+class Look:
+    """A batch before the Btag: what an analysis keeps of each event, and which events (rows) have its signal side."""
 
-    ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
-    includes the factor of the analysis's physics. Raises :class:`AnalysisError`.
-    """
+    of_events: Columns
+    weight: NDArray[np.float64]
+    sample: NDArray[np.int64]
+    with_side: NDArray[np.int64]
+    counts: Counts
+
+
+def first_look(batch: EventBatch, analysis: Analysis, *, process: str) -> Look:
+    """Quantities of every event of a batch, and which have a signal side. Raises :class:`AnalysisError`."""
     physics, recipe = analysis.physics, analysis.recipe
     of_events: Columns = {} if physics.of_events is None else physics.of_events(batch, process)
     if tuple(of_events) != physics.event_columns:
@@ -79,22 +86,33 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
     weight = batch.events["weight"].astype(np.float64)
     if physics.event_weights is not None:
         weight = weight * physics.event_weights(of_events, process, str(batch.source or "batch"))
-    samples = [line.name for line in recipe.samples_of(process)]
     sample = sample_of_events(analysis, process, of_events, batch.n_events)
-    counts, pair = Counts(), recipe.signal_side.pair
+    chosen = with_signal_side(batch, analysis.signal_set, recipe.signal_side.pair)
+    samples, counts = [line.name for line in recipe.samples_of(process)], Counts()
+    counts.add("events read", weight, sample, samples)
+    counts.add("signal side", weight[chosen], sample[chosen], samples)
+    return Look(of_events, weight, sample, chosen, counts)
 
-    def count(name: str, keep: NDArray[np.bool_] | slice = slice(None)) -> None:
-        counts.add(name, weight[keep], sample[keep], samples)
 
-    count("events read")
-    chosen = with_signal_side(batch, analysis.signal_set, pair)
-    batch, weight, sample = batch.select(chosen), weight[chosen], sample[chosen]
-    of_events = {name: values[chosen] for name, values in of_events.items()}
-    count("signal side")
-    every = all_pairs(batch, tag(batch), analysis.signal_set, pair, masks=analysis.masks,
-                      own=physics.variables)
-    count("Btag", has_any(every.result, side_names(analysis.signal_set, pair, TAG)))
-    count("Btag and signal side", has_any(every.result, (pair,)))
+def tagged_candidates(tags: Reconstruction, look: Look, rows: NDArray[np.int64],
+                      analysis: Analysis, *, process: str) -> tuple[Columns, Counts, NDArray[np.bool_]]:
+    """Candidates of a tagged batch (one entry per event that has one, or several with ``each``), the counts, the events
+    that have a Btag.
+
+    ``tags`` are of the events ``rows`` of the batch that ``look`` is of; of those with a signal side
+    all that were chosen must be there, others may. Column ``weight`` includes the factor of the analysis's physics.
+    """
+    physics, recipe, counts = analysis.physics, analysis.recipe, look.counts
+    samples, pair = [line.name for line in recipe.samples_of(process)], recipe.signal_side.pair
+    tagged = with_btag(tags, analysis.signal_set, pair)
+    chosen = np.flatnonzero(tagged & np.isin(rows, look.with_side))
+    tags, rows = tags_of(tags, chosen), rows[chosen]
+    batch, weight, sample = tags.batch, look.weight[rows], look.sample[rows]
+    of_events = {name: values[rows] for name, values in look.of_events.items()}
+    every = all_pairs(batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
+    counts.add("Btag", weight, sample, samples)
+    both = has_any(every.result, (pair,))
+    counts.add("Btag and signal side", weight[both], sample[both], samples)
     each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
                                        recipe.signal_side.best], each=None if each is None else every.value(each))
@@ -103,6 +121,19 @@ def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch]
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
     if "mc" in every.result.tables[side_names(analysis.signal_set, pair, SIGNAL)[0]].columns:
         columns |= _evaluated(recipe.truth, pairs)
+    return columns, counts, tagged
+
+
+def candidates(batch: EventBatch, analysis: Analysis, tag: Callable[[EventBatch], Reconstruction], *,
+               process: str) -> tuple[Columns, Counts]:
+    """Candidates as columns (one entry per event that has one, or several with ``each``), and the counts before.
+
+    ``tag`` reconstructs the Btags of a batch; it is asked for events with a signal side only. Column ``weight``
+    includes the factor of the analysis's physics. Raises :class:`AnalysisError`.
+    """
+    look = first_look(batch, analysis, process=process)
+    batch = batch.select(look.with_side)
+    columns, counts, _ = tagged_candidates(tag(batch), look, look.with_side, analysis, process=process)
     return columns, counts
 
 

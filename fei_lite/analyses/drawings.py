@@ -31,10 +31,24 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A table as a picture: ``values`` (rows, columns) with the names of columns ``x`` and rows ``y``; NaN stays empty.
+
+    ``label`` says what the numbers are; they are written into the cells of small tables.
+    """
+
+    values: Floats = field(repr=False)
+    x: Sequence[str]
+    y: Sequence[str]
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Panel:
-    """Curves and histograms in one pair of axes."""
+    """Curves and histograms in one pair of axes, or a table."""
 
     x: str
     y: str
     curves: Sequence[Curve] = ()
     steps: Sequence[Steps] = ()
+    grid: Grid | None = None

@@ -76,7 +76,7 @@ def _template(name: str, x: Floats, part: Columns, edges: Floats, strength: str 
                 moved *= weight.sum() / moved.sum()
             sides.append(histogram(moved))
         shapes[line.name] = (sides[0], sides[1])
-    errors = np.sqrt(bin_variances(x, weight, part["source"], part["decay"], edges))
+    errors = np.sqrt(bin_variances(x, weight, part["source"], part["decay"], edges, second=part.get("second")))
     return Template(name, histogram(weight), errors, strength is not None, normalisations, shapes, strength or "")
 
 
@@ -113,19 +113,24 @@ def _with_bin_floor(region: Region, entries: float, lightest: tuple[str, float])
 
 
 def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay: NDArray[np.integer],
-                  edges: Floats) -> Floats:
+                  edges: Floats, *, second: NDArray[np.integer] | None = None) -> Floats:
     """Variance (n_bins,) of sums of weights, candidates that share a generated decay being correlated.
 
-    Of combinations with the same first B decay the sum counts as one; what
-    that adds to the sum of squared weights counts twice, for the second B's,
-    of which there is no record, are shared alike.
+    Of combinations with the same first B decay the sum counts as one, and likewise of those with the same ``second``
+    decay (what shares both is not counted twice). Without a record of the second B's, what the first ones add to the
+    sum of squared weights counts twice, for both are shared alike.
     """
     n = len(edges) - 1
     inside = (x >= edges[0]) & (x <= edges[-1])
     place = np.searchsorted(edges[1:-1], x[inside], side="right")
     squares = np.bincount(place, weight[inside] ** 2, minlength=n)
-    keys = np.stack([place, source[inside], decay[inside]], axis=1)
-    groups, which = np.unique(keys, axis=0, return_inverse=True)
-    sums = np.bincount(which.ravel(), weight[inside], minlength=len(groups))
-    clustered = np.bincount(groups[:, 0].astype(np.int64), sums**2, minlength=n)
-    return np.asarray(squares + 2.0 * (clustered - squares), dtype=np.float64)
+
+    def clustered(*shared: NDArray[np.integer]) -> Floats:
+        keys = np.stack([place, source[inside], *(numbers[inside] for numbers in shared)], axis=1)
+        groups, which = np.unique(keys, axis=0, return_inverse=True)
+        sums = np.bincount(which.ravel(), weight[inside], minlength=len(groups))
+        return np.asarray(np.bincount(groups[:, 0].astype(np.int64), sums**2, minlength=n), dtype=np.float64)
+
+    if second is None:
+        return np.asarray(squares + 2.0 * (clustered(decay) - squares))
+    return np.asarray(clustered(decay) + clustered(second) - clustered(decay, second))

@@ -30,10 +30,21 @@ class Inputs:
     def decay(self) -> NDArray[np.int64]:
         """Number of the generated event, (n,), that the first B decay of each candidate is from.
 
-        Equal within a source where decays were reused in several combinations.
+        Equal within a source where decays were reused in several combinations, or events taken several times.
         """
-        reuse = np.array([int(source.options.get("reuse", 1)) for source in self.sources], dtype=np.int64)
-        return np.asarray(self.columns["event"].astype(np.int64) // reuse[self.columns["source"]])
+        times = np.array([int(source.options.get("reuse", 1)) * int(source.options.get("split", 1))
+                          for source in self.sources], dtype=np.int64)
+        return np.asarray(self.columns["event"].astype(np.int64) // times[self.columns["source"]])
+
+    def second(self) -> NDArray[np.int64] | None:
+        """Number of the generated event, (n,), that the second B decay is from; None where that was not written.
+
+        Where decays were not reused it is the number of the candidate's own event, which it shares with none.
+        """
+        if "partner" not in self.columns:
+            return None
+        reused = np.array(["reuse" in source.options for source in self.sources])[self.columns["source"]]
+        return np.where(reused, self.columns["partner"], self.columns["event"]).astype(np.int64)
 
     def process(self, decays: Mapping[str, SignalDecay]) -> NDArray[np.str_]:
         """Process of each candidate, (n,), as the recipe names it."""

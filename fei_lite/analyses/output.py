@@ -15,6 +15,7 @@ from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifi
 from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
+from fei_lite.analyses.systematics import NormalisationLine
 from fei_lite.outputs import atomic_output, make_folder
 
 #: Templates of a published workspace: region -> sample -> expected events per bin.
@@ -46,7 +47,7 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
     write_ntuple(folder / "ntuple.parquet", result.columns | {"sample": result.sample.astype(object)}, content,
                  force=force)
     if result.recipe.fit == "unbinned":
-        write_ntuple(folder / "values.parquet", fit_values(result), content, force=force)
+        write_ntuple(folder / "values.parquet", fit_values(result), content | {"fit": fit_regions(result)}, force=force)
     if trained:
         for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
             save_classifier(used, folder / "classifier" / line.name, force=force, extra={
@@ -74,6 +75,19 @@ def fit_values(result: Result) -> Columns:
         found["value"].append(x[inside])
         found["weight"].append(result.columns["event_weight"][inside])
     return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def fit_regions(result: Result) -> dict[str, Any]:
+    """What an unbinned fit needs to know of each region: range, signal, relative error of the signal's efficiency."""
+    out = {}
+    for line in result.recipe.region:
+        signal = result.recipe.signal_of(line)
+        sizes = [s.size for s in result.analysis.systematics
+                 if isinstance(s, NormalisationLine) and signal in s.samples]
+        out[line.name] = {"range": [line.edges[0], line.edges[-1]], "signal": signal, "title": line.title,
+                          "variable": line.variable, "efficiency_error": float(np.sqrt(np.sum(np.square(sizes))))}
+    return {"luminosity_fb": result.expectation.luminosity, "signals": [s.name for s in result.recipe.signals],
+            "regions": out}
 
 
 def read_classifiers(folder: Path, analysis: Analysis) -> list[FoldClassifier]:

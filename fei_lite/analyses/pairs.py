@@ -8,7 +8,7 @@ and ``["B0:tag", "B0:sig"]``): mixing is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from fei_lite.channels import ChannelSet
 from fei_lite.errors import UnknownNameError
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, ReconstructionOptions, reconstruct
+from fei_lite.reconstruction.final_state import leaf_candidates
 from fei_lite.roe.masks import Mask
 from fei_lite.variables.subject import Subject
 
@@ -108,10 +109,38 @@ def check_pair(channel_set: ChannelSet, pair: str) -> str:
 
 
 def with_signal_side(batch: EventBatch, channel_set: ChannelSet, pair: str) -> NDArray[np.int64]:
-    """Events (rows of the batch) that have a signal side: only they need a Btag, which takes most of the time."""
-    found = reconstruct(batch, without_tag(channel_set), NoClassifiers(),
-                        options=ReconstructionOptions(with_truth=False))
-    return np.flatnonzero(has_any(found, side_names(channel_set, pair, SIGNAL)))
+    """Events (rows of the batch) that have a signal side: only they need a Btag, which takes most of the time.
+
+    The channels with fewest daughters come first: only events that have none of them are combined further.
+    """
+    alone, sides = without_tag(channel_set), side_names(channel_set, pair, SIGNAL)
+    there = np.zeros(batch.n_events, dtype=bool)
+    for part in (_shortest_channels(alone, sides), alone):
+        rows = np.flatnonzero(~there)
+        found = reconstruct(batch.select(rows), part, NoClassifiers(), options=ReconstructionOptions(with_truth=False))
+        there[rows[has_any(found, sides)]] = True
+    return np.flatnonzero(there)
+
+
+def _shortest_channels(channel_set: ChannelSet, names: Collection[str]) -> ChannelSet:
+    """The set with the channels of these particles that have the fewest daughters; the others are left out."""
+    particles = dict(channel_set.particles)
+    for name in names:
+        least = min(len(channel.daughters) for channel in particles[name].channels)
+        kept = tuple(c for c in particles[name].channels if len(c.daughters) == least)
+        particles[name] = replace(particles[name], channels=kept)
+    return replace(channel_set, particles=particles)
+
+
+def with_btag(tags: Reconstruction, channel_set: ChannelSet, pair: str) -> NDArray[np.bool_]:
+    """Events (n_events,) that have a Btag which passes the cuts of the signal side."""
+    found = np.zeros(tags.batch.n_events, dtype=bool)
+    for name in side_names(channel_set, pair, TAG):
+        config = channel_set.particles[name]
+        for channel in config.channels:
+            if channel.leaf == "Btag":
+                found |= np.diff(leaf_candidates(channel, config, batch=tags.batch, btags=tags.tables).offsets) > 0
+    return found
 
 
 def has_any(result: Reconstruction, names: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -135,12 +164,23 @@ def best_of_each_event(pairs: Pairs, rules: Sequence[tuple[NDArray[Any], bool]],
     Of equal ones the next rule decides, in the end the order of the table. With ``each`` (n,) there is one for every
     value of it in the event; NaN is a value of its own.
     """
+    return pairs.chosen(_first_of_each_event(pairs.event, rules, each))
+
+
+def best_rows(result: Reconstruction, name: str, by: str, *, highest: bool) -> NDArray[np.int64]:
+    """Row of the best candidate of a table in every event that has one, by a variable."""
+    subject = Subject(result.tables[name], result=result)
+    return _first_of_each_event(subject.event, [(subject.value(by), highest)], None)
+
+
+def _first_of_each_event(event: NDArray[np.int64], rules: Sequence[tuple[NDArray[Any], bool]],
+                         each: NDArray[Any] | None) -> NDArray[np.int64]:
     keys = []
     for value, highest in rules:
         key = np.asarray(value, dtype=np.float64)
         keys.append(-key if highest else key)  # NaN is sorted last
-    group = np.zeros(len(pairs), dtype=np.int64) if each is None else np.unique(each, return_inverse=True)[1]
-    order = np.lexsort((*reversed(keys), group, pairs.event))
-    first = np.diff(pairs.event[order], prepend=-1) != 0
+    group = np.zeros(len(event), dtype=np.int64) if each is None else np.unique(each, return_inverse=True)[1]
+    order = np.lexsort((*reversed(keys), group, event))
+    first = np.diff(event[order], prepend=-1) != 0
     first[1:] |= np.diff(group[order]) != 0
-    return pairs.chosen(order[first])
+    return np.asarray(order[first], dtype=np.int64)

@@ -108,12 +108,17 @@ class ClassifierLine(Strict):
 
 
 class RegionLine(Strict):
-    """A histogram of the fit: the candidates ``where`` a condition holds, in bins of ``variable``."""
+    """A histogram of the fit: the candidates ``where`` a condition holds, in bins of ``variable``.
+
+    ``signal`` is the sample whose strength an unbinned fit of the region gives (default: that of the region's name, or
+    the first).
+    """
 
     name: Text
     variable: Text
     edges: Annotated[tuple[float, ...], Field(min_length=2)]
     where: Text | None = None
+    signal: Text | None = None
     title: str = ""
 
 
@@ -172,6 +177,11 @@ class Recipe(Strict):
     def line(self, sample: str) -> SampleLine:
         """The sample of that name."""
         return next(line for line in self.sample if line.name == sample)
+
+    def signal_of(self, region: RegionLine) -> str:
+        """The sample whose strength an unbinned fit of a region gives."""
+        names = [line.name for line in self.signals]
+        return region.signal or (region.name if region.name in names else names[0])
 
     def expressions(self) -> Iterator[tuple[str, str]]:
         """(key path, text) of all that is calculated of columns after the candidates are made."""
@@ -269,6 +279,9 @@ def _samples(recipe: Recipe, of_events: tuple[str, ...]) -> Iterator[str]:
 
 
 def _edges(recipe: Recipe) -> Iterator[str]:
+    signals = [line.name for line in recipe.signals]
     for i, line in enumerate(recipe.region):
+        if line.signal is not None and line.signal not in signals:
+            yield f"region[{i}].signal: no signal '{line.signal}'.{nearest(line.signal, signals)}"
         if any(b <= a for a, b in pairwise(line.edges)):
             yield f"region[{i}].edges: expected rising numbers, got {list(line.edges)}."

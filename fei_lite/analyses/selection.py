@@ -53,7 +53,7 @@ def cut_flow(cuts: Sequence[CutLine], columns: Mapping[str, ArrayLike], weight: 
     ([False, True, False], [(2, 1, 2), (1, 1, 2)])
     """
     w = np.asarray(weight, dtype=np.float64)
-    insides = [_passes(cut, columns) for cut in cuts]
+    insides = [passes_cut(cut, columns) for cut in cuts]
     failed = np.sum([~inside for inside in insides], axis=0) if insides else np.zeros(len(w), dtype=np.int64)
     keep = np.ones(len(w), dtype=bool)
     rows = []
@@ -66,7 +66,7 @@ def cut_flow(cuts: Sequence[CutLine], columns: Mapping[str, ArrayLike], weight: 
     return keep, rows
 
 
-def _passes(cut: CutLine, columns: Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
+def passes_cut(cut: CutLine, columns: Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
     """Candidates (n,) that pass a cut, or that it does not look at."""
     inside = passes(cut.cut, columns, f"cut '{cut.name}'")
     if cut.where is not None:

@@ -147,7 +147,7 @@ def _check_channel(draft: ParticleDraft, channel: ChannelDraft, by_name: dict[st
         _check_leaf(draft, channel, leaf, findings)
         return
     fit = channel.fit or draft.fit
-    if fit == "mass" and channel.daughters != ["gamma", "gamma"]:
+    if fit == "mass" and [name.partition(":")[0] for name in channel.daughters] != ["gamma", "gamma"]:
         findings.error(f"{channel.where}.fit", "a mass fit is for two photons only.")
     made = [_check_daughter(name, f"{channel.where}.daughters[{i}]", by_name, findings, complete=complete)
             for i, name in enumerate(channel.daughters)]

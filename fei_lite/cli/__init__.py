@@ -22,8 +22,8 @@ from fei_lite.renamed import renamed
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "variables", "simulate", "enrich", "train", "reconstruct", "ntuple", "evaluate", "analyse",
-            "fit", "report", "benchmark")
+COMMANDS = ("channels", "variables", "simulate", "enrich", "produce", "train", "reconstruct", "ntuple", "evaluate",
+            "analyse", "fit", "report", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,9 +2,9 @@
 
 ANALYSIS is a shipped one (hta: B+ -> K+ nu nubar with the hadronic tag) or a folder with a recipe.toml. INPUT are
 event files of fei-lite simulate (signal with the recipe's decay file, charged, mixed, ccbar, uubar, ddbar, ssbar),
-or candidates of an earlier run. OUTPUT gets the candidates of each file (a second run goes on from there),
-ntuple.parquet, cutflow.json and .txt, histograms.json, workspace.json, the classifiers, figures, and what the
-analysis itself adds. Example:
+candidates of an earlier run, or folders of fei-lite produce. OUTPUT gets the candidates of each file (a second run
+goes on from there), ntuple.parquet, cutflow.json and .txt, histograms.json, workspace.json, the classifiers, figures,
+and what the analysis itself adds. Example:
 
     fei-lite analyse hta signal.root charged.root mixed.root ccbar.root -o hta
     fei-lite fit hta/workspace.json
@@ -31,7 +31,8 @@ HELP = "run an analysis from the Btag to a workspace"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite analyse``."""
     parser.add_argument("analysis", metavar="ANALYSIS", help="a shipped analysis, or the folder of one")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="event files, or candidates (.parquet)")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
+                        help="event files, candidates (.parquet), or folders of productions")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--luminosity", type=float, default=None, metavar="FB",
                         help="integrated luminosity to scale to in 1/fb (default: the recipe's)")
@@ -61,16 +62,18 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.folders import load_analysis
     from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.output import read_classifiers, write_results
+    from fei_lite.analyses.tagged_production import with_productions
     from fei_lite.outputs import check_free, make_folder, refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
     from fei_lite.statistics.workspaces import published_templates, save_workspace
 
+    analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
+    arguments.inputs = with_productions(arguments.inputs, analysis)
     for name in (*_RESULTS, *(f"candidates/{path.stem}.parquet" for path in arguments.inputs if not is_ntuple(path))):
         refuse_inputs(arguments.output / name, [*arguments.inputs, arguments.recipe, arguments.systematics,
                                                 arguments.compare])
     for name in ("candidates.parquet",) if arguments.candidates_only else _RESULTS[:-2]:
         check_free(arguments.output / name, force=arguments.force)  # now, not after hours of work
-    analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
     setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output
     with _Bars(quiet=arguments.quiet) as bars:

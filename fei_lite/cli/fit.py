@@ -1,4 +1,4 @@
-"""Signal strength, significance and CLs limit of a statistical workspace (pyhf's JSON).
+"""Signal strength, significance and CLs limit of a statistical workspace (pyhf's JSON), or of an unbinned analysis.
 
 Errors are where twice the profiled negative log-likelihood first rises by one;
 the limit is asymptotic, or of toys with --toys. --poi fits any normalisation
@@ -7,6 +7,10 @@ reason, and hides nothing else; the exit code then is 1. Example:
 
     fei-lite fit workspace.json
     fei-lite fit workspace.json --format json
+    fei-lite fit k_tau_l/values.parquet --background bernstein1 --more 711
+
+The values of an unbinned analysis (values.parquet, or the folder with it) are simulation: errors and limits are the
+expected ones, per region.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fei_lite.cli import fit_unbinned
 from fei_lite.cli.options import natural
 
 if TYPE_CHECKING:
@@ -29,9 +34,12 @@ T = TypeVar("T")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite fit``."""
-    parser.add_argument("workspace", type=Path, metavar="WORKSPACE", help="workspace of pyhf (JSON)")
+    parser.add_argument("workspace", type=Path, metavar="WORKSPACE",
+                        help="workspace of pyhf (JSON), or values.parquet of an unbinned analysis")
     parser.add_argument("--poi", metavar="NAME", help="parameter of interest, any normalisation factor "
                                                       "(default: the measurement's)")
+    parser.add_argument("--together", action="store_true",
+                        help="all strengths of the workspace scale together: one parameter of interest, mu")
     parser.add_argument("--measurement", metavar="NAME", help="measurement of the workspace (default: the first)")
     parser.add_argument("--level", type=float, default=0.9, help="confidence level of the limit (default: %(default)s)")
     parser.add_argument("--toys", type=int, default=0, metavar="N",
@@ -40,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
+    fit_unbinned.configure(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,15 +57,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
-    from fei_lite.outputs import atomic_output, refuse_inputs
+    from fei_lite.errors import WorkspaceError
+    from fei_lite.outputs import refuse_inputs
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import check_limit_options, upper_limit
-    from fei_lite.statistics.workspaces import open_likelihood
+    from fei_lite.statistics.workspaces import open_likelihood, read_workspace, with_common_strength
 
     if arguments.output is not None:
         refuse_inputs(arguments.output, [arguments.workspace])
     check_limit_options(arguments.level, arguments.toys)
-    likelihood = open_likelihood(arguments.workspace, poi=arguments.poi, measurement=arguments.measurement)
+    if fit_unbinned.is_unbinned(arguments.workspace):
+        regions = fit_unbinned.fit_regions(arguments)
+        _write(json.dumps(regions, indent=1) if arguments.format == "json" else fit_unbinned.table(regions), arguments)
+        return 1 if any("undefined" in found for found in regions["regions"].values()) else 0
+    if arguments.together and (arguments.poi or arguments.measurement):
+        raise WorkspaceError("--together fits all strengths as one: it goes with neither --poi nor --measurement.")
+    source = with_common_strength(read_workspace(arguments.workspace)) if arguments.together else arguments.workspace
+    likelihood = open_likelihood(source, poi=arguments.poi, measurement=arguments.measurement)
     undefined: dict[str, str] = {}
     fit = fit_strength(likelihood)
     undefined.update(fit.undefined)
@@ -79,13 +96,19 @@ def run(arguments: argparse.Namespace) -> int:
         "toys": arguments.toys,
         "undefined": undefined,
     }
-    text = json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.level)
+    _write(json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.level), arguments)
+    return 1 if undefined else 0
+
+
+def _write(text: str, arguments: argparse.Namespace) -> None:
+    """To the output, or on the screen."""
+    from fei_lite.outputs import atomic_output
+
     if arguments.output is None:
         print(text)
-    else:
-        with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.workspace]) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    return 1 if undefined else 0
+        return
+    with atomic_output(arguments.output, force=arguments.force, inputs=[arguments.workspace]) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 #: Sources of the error that the table names.

@@ -1,8 +1,9 @@
 """Simulate events: generator, parametric detector, event file.
 
 PROCESS is charged, mixed (Upsilon(4S) -> B+B-, B0 anti-B0), uubar, ddbar,
-ssbar, ccbar, taupair (continuum) or signal (B's decay as the file of --dec says,
-read as by EvtGen on top of the Belle II decay table). --select keeps what an analysis can use, with weights. Examples:
+ssbar, ccbar, taupair (continuum) or signal (what the file of --dec says: B's or
+continuum, decayed by it, read as by EvtGen on top of the Belle II decay table). --select keeps what an
+analysis can use, with weights. Examples:
 
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
     fei-lite simulate ccbar --luminosity 0.001 --seed 1 -o continuum.root
@@ -30,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
     parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
     parser.add_argument("--dec", type=Path, metavar="FILE",
-                        help="decay file (EvtGen's format), or k_nunu, the shipped one; what of it is followed and "
-                             "what approximated is said on stderr and in the event file")
+                        help="decay file (EvtGen's format), or k_nunu, the shipped one, for signal or continuum; "
+                             "what of it is followed and what approximated is said on stderr and in the event file")
     parser.add_argument("--strict", action="store_true",
                         help="with --dec: refuse models that are only approximated")
     parser.add_argument("--settings", default="belle2", metavar="NAME",
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     signal = None
     if arguments.dec is not None:
-        signal = read_signal_decay(arguments.dec, strict=arguments.strict)
+        signal = read_signal_decay(arguments.dec, strict=arguments.strict, process=arguments.process)
         for sentence in () if arguments.quiet else signal.told():
             print(f"{signal.place}: {sentence}", file=sys.stderr)
     n = arguments.events if arguments.luminosity is None else events_in(arguments.process, arguments.luminosity)

@@ -9,6 +9,7 @@ polarisation). Taus get helicities, opposite but for a part 4 m^2 / s' of the ra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from fei_lite.events.batch import offsets_of
 from fei_lite.generator.beams import Beams, boost
 from fei_lite.generator.born import PION_MASS, RESONANCES_BELOW, find_fermion, light_parts
-from fei_lite.generator.pair_sources import sine_squared
+from fei_lite.generator.pair_sources import Pair, sine_squared
 from fei_lite.generator.pythia import Generator
 from fei_lite.generator.radiation import photons, prepare
 
@@ -45,9 +46,13 @@ class Events(NamedTuple):
     rows: list[tuple[int | float, ...]]
 
 
-def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
-    """Let a Pythia make e+e- -> f fbar of one flavour (PDG code of u, d, s, c, tau)."""
-    source = _source_class()(Continuum(code, beams=beams, rng=rng))
+def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator,
+                    pairs: Sequence[Pair] = ()) -> None:
+    """Let a Pythia make e+e- -> f fbar of one flavour (PDG code of u, d, s, c, tau).
+
+    ``pairs`` are codes to call the fermion and the antifermion by, and how often: copies of taus.
+    """
+    source = _source_class()(Continuum(code, beams=beams, rng=rng, pairs=pairs))
     generator.pythia.setLHAupPtr(source)
     generator.keep_alive.append(source)
 
@@ -55,9 +60,9 @@ def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.ra
 class Continuum:
     """Draws events of one flavour (PDG code)."""
 
-    def __init__(self, code: int, *, beams: Beams, rng: np.random.Generator) -> None:
+    def __init__(self, code: int, *, beams: Beams, rng: np.random.Generator, pairs: Sequence[Pair] = ()) -> None:
         nominal = beams.nominal
-        self.code, self.beams, self.rng = code, beams, rng
+        self.code, self.beams, self.rng, self.pairs = code, beams, rng, pairs
         self.mass = find_fermion(code).mass
         self.radiation = prepare(code, float(np.sqrt(nominal[3] ** 2 - nominal[:3] @ nominal[:3])))
 
@@ -71,9 +76,10 @@ class Continuum:
         code, decays = self.final(mass)
         daughters, helicity = self.daughters(code, mass, pair)
         two = np.flatnonzero(decays)
+        names = self.names(code[two])
         parts = [_rows(np.arange(n), np.where(decays, _VIRTUAL, code), pair, mass=mass, status=1 + decays)]
         for side in (0, 1):
-            parts.append(_rows(two, (1 - 2 * side) * code[two], daughters[two, side, :4], mass=daughters[two, side, 4],
+            parts.append(_rows(two, names[:, side], daughters[two, side, :4], mass=daughters[two, side, 4],
                                helicity=helicity[two, side], mothers=(3, 3), colour=side))
         parts.append(_rows(event, np.full(len(event), 22), k, mass=np.zeros(len(event))))
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -81,6 +87,14 @@ class Continuum:
         first = offsets_of(np.bincount(events, minlength=n))
         rows = zip(*labels[order].T.tolist(), *values[order].T.tolist(), strict=True)
         return Events(sqrt_s.tolist(), first.tolist(), list(rows))
+
+    def names(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes (n, 2) of both particles of pairs."""
+        if not self.pairs:
+            return np.stack([code, -code], axis=1)
+        fractions = np.array([pair.fraction for pair in self.pairs])
+        known = np.array([(pair.first, pair.second) for pair in self.pairs])
+        return np.asarray(known[self.rng.choice(len(known), len(code), p=fractions / fractions.sum())])
 
     def final(self, mass: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What the virtual photon becomes: codes, and 1 where it decays into two of them, 0 where it is that hadron."""

@@ -63,6 +63,9 @@ class GeneratedBatch:
                               self.generated.slice(start, stop), self.process, stop - start)
 
 
+#: Code of a virtual photon that a decay file decays.
+VIRTUAL_PHOTON = 10022
+
 #: Chooses events before the detector: (batch, rng) -> (mask (n,), weight (n,)).
 Keep = Callable[[GeneratedBatch, np.random.Generator], tuple[NDArray[np.bool_], NDArray[np.float64]]]
 
@@ -72,7 +75,8 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
              beams: Beams | None = None, settings: Settings | None = None) -> Iterator[GeneratedBatch]:
     """Generate ``n`` events of a process in batches.
 
-    ``signal`` needs ``dec_file`` (a path, or a decay file that was read): B's decay by it.
+    ``signal`` needs ``dec_file`` (a path, or a decay file that was read): what it says is made, B's or continuum,
+    and decays by it; a process of the continuum may have one, too.
     The same seed gives the same events whatever ``batch_size`` is. ``keep``
     drops events (all of a batch's events are offered to it at once) and weights
     the others; ``n`` counts before. With ``enrichment`` (charged and mixed
@@ -84,12 +88,18 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
     check_seed(seed)
     if n < 0:
         raise SimulationError(f"number of events: got {n}, expected 0 or more.")
-    if (process == "signal") != (dec_file is not None):
-        raise SimulationError("a decay file (--dec) goes with the process 'signal', and with no other.")
+    if dec_file is None and process == "signal":
+        raise SimulationError("the process 'signal' needs a decay file (--dec).")
+    if dec_file is not None and process != "signal" and chosen.kind == "bb":
+        raise SimulationError(f"a decay file (--dec) goes with 'signal' and with continuum; got {process}.")
     if enrichment is not None and (chosen.kind != "bb" or dec_file is not None):
         raise SimulationError(f"only charged and mixed events can be enriched; got {process}.")
     beams = beams or Beams()
-    signal = read_signal_decay(dec_file) if isinstance(dec_file, Path) else dec_file
+    signal = read_signal_decay(dec_file, process=process) if isinstance(dec_file, Path) else dec_file
+    if signal is not None and process != signal.process:
+        if process != "signal":
+            raise SimulationError(f"{signal.place}: read for {signal.process}, not for {process}.")
+        chosen = find_process(signal.process)
     rng = np.random.default_rng([seed, 1])
     keep_rng = np.random.default_rng([seed, 2])
     run = run_of(process, seed, signal, enrichment, settings)
@@ -101,7 +111,7 @@ def generate(process: str, n: int, *, seed: int, dec_file: Path | SignalDecay | 
         number = 0
         for records in blocks(generator, n):
             if chosen.code == TAU:
-                records = redrawn_pairs(records, model_rng)
+                records = redrawn_pairs(records, model_rng, book.meant)
             records = redrawn(records, book, model_rng, generator.copies)
             batch = laboratory_batch(records, chosen, beams, rng, first=number, copies=generator.copies,
                                      mixes=signal is None or signal.mixes)
@@ -142,7 +152,10 @@ def _prepare(process: Process, *, seed: int, beams: Beams, rng: np.random.Genera
     book = generic_book().fresh()
     if process.kind == "continuum":
         generator = new_pythia(seed=seed, settings=(*CONTINUUM_SETTINGS, *settings.lines(process.name)))
-        start_continuum(generator, process.code, beams=beams, rng=rng)
+        if signal is not None:
+            signal = install(generator, signal)
+            book = signal_book(signal).fresh()
+        start_continuum(generator, process.code, beams=beams, rng=rng, pairs=() if signal is None else signal.pairs)
     else:
         generator = new_pythia(seed=seed, settings=(*UPSILON_SETTINGS, *settings.lines(process.name)))
         groups = (install_generic(generator, settings.name) if enrichment is None
@@ -197,7 +210,8 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
                      copies: Mapping[int, int], mixes: bool = True) -> GeneratedBatch:
     """A block of records in the laboratory frame, ``copies`` named as what they stand for.
 
-    With ``mixes`` the decay times of B0 pairs are those of mixing.
+    With ``mixes`` the decay times of B0 pairs are those of mixing. A virtual photon without a process is
+    :data:`VIRTUAL_PHOTON` in the records.
     """
     n, event = len(records.counts), records.event_index
     codes = relabel(records["pdg"], copies)
@@ -207,8 +221,8 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
     mother = records["mother"]
     root = np.zeros(len(codes), dtype=bool)
     root[records.offsets[:-1]] = True
-    if process.kind == "continuum":
-        codes = np.where(root, 22, codes)
+    virtual = root if process.kind == "continuum" else root & (codes == VIRTUAL_PHOTON)
+    codes = np.where(virtual, 22, codes)
     rotation = rotation_to(beams.axis_cms)
     frame, place = beams.smeared(n, rng), beams.vertices(n, rng)
     p4, x4 = np.empty_like(records["p4"]), np.empty_like(records["x4"])
@@ -218,8 +232,7 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
     bits[records["status"] > 0] |= STATUS["stable"]
     bits[records["radiated"]] |= STATUS["photos_photon"]
     bits[(mother < 0) & ~root] |= STATUS["isr_photon"]
-    if process.kind == "continuum":
-        bits[root] |= STATUS["virtual"]
+    bits[virtual] |= STATUS["virtual"]
     generated = Jagged(records.offsets, {
         "pdg": codes.astype(np.int32), "mother": mother, "status": bits, "p4": p4,
         "vertex": x4[:, :3] + place[event], "time": (x4[:, 3] / SPEED_OF_LIGHT).astype(np.float32)})
@@ -228,9 +241,9 @@ def laboratory_batch(records: Jagged, process: Process, beams: Beams, rng: np.ra
 
 def _mixed(records: Jagged, rng: np.random.Generator) -> Jagged:
     """B0 pairs with the decay times that belong to their flavours (the two particles after the Upsilon(4S))."""
-    rows = b_rows(records)
+    rows = b_rows(records)[records.counts > 2]
     codes = records["pdg"][rows]
-    pairs = np.flatnonzero(np.all(np.abs(codes) == 511, axis=1))
+    pairs = np.flatnonzero(np.all((np.abs(codes) == 511) & (records["mother"][rows] == 0), axis=1))
     if not len(pairs):
         return records
     times = mixing_times(codes[pairs, 0] == codes[pairs, 1], rng) * (SPEED_OF_LIGHT / 100.0)  # ps -> mm

@@ -19,7 +19,7 @@ from fei_lite.generator.pythia import RADIATION, Generator
 UPSILON = 300553
 #: Settings of a Pythia that gets its events from :func:`start_pairs`.
 UPSILON_SETTINGS = (*RADIATION, "Beams:frameType = 5",
-                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0.0205 10.4 10.8 0")
+                    f"{UPSILON}:new = Upsilon4S void 3 0 0 10.5794 0 0 0 0")
 _HALF_ENERGY = 5.5  # GeV; above every event, or Pythia drops it: the events carry their own energies
 _BLOCK = 2000          # events drawn at a time, so that the sequence does not depend on the batches
 
@@ -53,7 +53,11 @@ def mixing_times(equal: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[
 
 @dataclass(frozen=True)
 class Pair:
-    """Pythia's codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing)."""
+    """Pythia's codes of a pair of B's, how often it is made, and what mixing makes of each (none: no mixing).
+
+    With ``second`` 0 the first is a particle that is made alone and that Pythia decays: a copy of the Upsilon(4S) or
+    of the virtual photon.
+    """
 
     first: int
     second: int
@@ -78,7 +82,7 @@ def start_pairs(generator: Generator, pairs: Sequence[Pair], *, groups: Mapping[
     ``before`` is called before each event.
     """
     masses = {code: generator.pythia.particleData.m0(abs(code))
-              for pair in pairs for code in (pair.first, pair.second, *(pair.mixed or ()))}
+              for pair in pairs if pair.second for code in (pair.first, pair.second, *(pair.mixed or ()))}
     source = pair_source_class()(pairs, masses=masses, groups=groups, beams=beams, rng=rng,
                                  before=before)
     generator.pythia.setLHAupPtr(source)
@@ -128,6 +132,9 @@ def pair_source_class() -> Any:
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             self.addParticle(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, 9.0, sqrt_s)
             self.addParticle(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, 9.0, sqrt_s)
+            if not second:
+                self.addParticle(first, 1, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
+                return True
             self.addParticle(UPSILON, 2, 1, 2, 0, 0, 0.0, 0.0, 0.0, sqrt_s, sqrt_s, 0.0, 9.0, sqrt_s)
             self.addParticle(first, 1, 3, 3, 0, 0, px, py, pz, energy, masses[0], 0.0, 9.0, sqrt_s)
             self.addParticle(second, 1, 3, 3, 0, 0, -px, -py, -pz, sqrt_s - energy, masses[1], 0.0, 9.0, sqrt_s)
@@ -140,23 +147,27 @@ def pair_source_class() -> Any:
             sqrt_s = np.sqrt(p4[:, 3] ** 2 - np.sum(p4[:, :3] ** 2, axis=1))
             cos = sine_squared(_BLOCK, rng)
             sin, phi = np.sqrt(1.0 - cos**2), rng.uniform(-np.pi, np.pi, _BLOCK)
+            equal = (rng.uniform(size=_BLOCK) < mixed_fraction()).tolist()
+            swap = (rng.uniform(size=_BLOCK) < 0.5).tolist()
+            copies = {code: found.tolist() for code, found in self.copies(rng.uniform(size=(_BLOCK, 2))).items()}
+            axes = np.stack([sin, np.cos(phi), np.sin(phi), cos], axis=1).tolist()
             rows = []
-            equal = rng.uniform(size=_BLOCK) < mixed_fraction()
-            swap = rng.uniform(size=_BLOCK) < 0.5
-            copies = self.copies(rng.uniform(size=(_BLOCK, 2)))
-            for i, pair in enumerate(self.drawn_pairs()):
+            for i, (pair, energy, axis) in enumerate(zip(self.drawn_pairs(), sqrt_s.tolist(), axes, strict=True)):
                 first, second = pair.first, pair.second
-                if equal[i] and pair.mixed is not None:
+                if not second:
+                    rows.append((energy, 0.0, 0.0, 0.0, first, 0, (energy, 0.0)))
+                    continue
+                if pair.mixed is not None and equal[i]:
                     # both decay with the flavour of one of them, either with equal probability
                     first, second = (first, pair.mixed[1]) if swap[i] else (pair.mixed[0], second)
                 masses = self.masses[first], self.masses[second]
-                total = max(float(sqrt_s[i]), sum(masses) + 1e-4)
+                total = max(energy, masses[0] + masses[1] + 1e-4)
                 p = two_body_momentum(total, *masses)
-                first, second = (code if known is None else int(known[i, side]) * (1 if code > 0 else -1)
-                                 for side, code in enumerate((first, second))
-                                 for known in [copies.get(abs(code))])
-                rows.append((total, float(p * sin[i] * np.cos(phi[i])), float(p * sin[i] * np.sin(phi[i])),
-                             float(p * cos[i]), first, second, masses))
+                if abs(first) in copies:
+                    first = copies[abs(first)][i][0] * (1 if first > 0 else -1)
+                if abs(second) in copies:
+                    second = copies[abs(second)][i][1] * (1 if second > 0 else -1)
+                rows.append((total, p * axis[0] * axis[1], p * axis[0] * axis[2], p * axis[3], first, second, masses))
             return rows[::-1]
 
         def drawn_pairs(self) -> list[Pair]:

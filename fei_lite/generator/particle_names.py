@@ -29,6 +29,21 @@ EXTRA_NAMES: Mapping[str, int] = {
     "X_1(3872)": 9120443, "X_2(3872)": 9910445, "Z(4430)+": 9042413, "Z(4430)-": -9042413,
     "Higgs0": 25, "Z'0": 32, "Z''0": 33, "Higgs'0": 35, "A0": 36, "R0": 41,
     "rho(3S)0": 30113, "rho(3S)+": 30213, "rho(3S)-": -30213,
+    "pi(1)(1400)+": 9000213, "pi(1)(1400)-": -9000213, "pi(1)(1400)0": 9000113, "pi(1)(1600)+": 9010213,
+    "pi(1)(1600)-": -9010213, "pi(1)(1600)0": 9010113, "a(0)(1450)+": 10211, "a(0)(1450)-": -10211,
+    "a(0)(1450)0": 10111, "pi(2)(1670)+": 10215, "pi(2)(1670)-": -10215, "pi(2)(1670)0": 10115, "rho(3)(1690)+": 217,
+    "rho(3)(1690)-": -217, "rho(3)(1690)0": 117, "K(2)(1770)+": 10325, "K(2)(1770)-": -10325, "K(2)(1770)0": 10315,
+    "anti-K(2)(1770)0": -10315, "K(2)(1820)+": 20325, "K(2)(1820)-": -20325, "K(2)(1820)0": 20315,
+    "anti-K(2)(1820)0": -20315, "eta(2)(1645)": 10225, "omega(3)(1670)": 227, "f(0)(1710)": 10331,
+    "phi(3)(1850)": 337, "f(2)(1950)": 9050225, "f(2)(2010)": 9060225, "f(4)(2050)": 229, "f(2)(2300)": 9080225,
+    "f(2)(2340)": 9090225, "eta_b(2S)": 100551, "eta_b(3S)": 200551, "eta_b2(1D)": 10555, "eta_b2(2D)": 110555,
+    "Upsilon_1(1D)": 30553, "Upsilon_2(1D)": 20555, "Upsilon_3(1D)": 557, "Upsilon_1(2D)": 130553,
+    "Upsilon_2(2D)": 120555, "Upsilon_3(2D)": 100557, "chi_b0(3P)": 210551, "chi_b1(3P)": 220553,
+    "chi_b2(3P)": 200555, "h_b(3P)": 210553, "Xi_cc++": 4422, "anti-Xi_cc--": -4422, "Xi_cc+": 4412,
+    "anti-Xi_cc-": -4412, "Xi_cc*++": 4424, "anti-Xi_cc*--": -4424, "Xi_cc*+": 4414, "anti-Xi_cc*-": -4414,
+    "Omega_cc+": 4432, "anti-Omega_cc-": -4432, "Omega_cc*+": 4434, "anti-Omega_cc*-": -4434, "tritium": 1000010030,
+    "anti-tritium": -1000010030, "anti-R0": -41, "vpho": 10022, "L-": 17, "L+": -17, "nu_L": 18, "anti-nu_L": -18,
+    "W'+": 34, "W'-": -34, "Higgs+": 37, "Higgs-": -37,
 }
 
 #: Particles that are always copies of their own, since Pythia or the table means another particle by their code:
@@ -38,6 +53,10 @@ OWN_DEFINITIONS: Mapping[str, tuple[int, int, float, float, float]] = {
     "Higgs0": (1, 0, 125.2, 0.0, 0.0), "Z'0": (3, 0, 500.0, 0.0, 0.0), "Z''0": (3, 0, 900.0, 0.0, 0.0),
     "Higgs'0": (1, 0, 310.0, 0.0, 0.0), "A0": (1, 0, 310.0, 0.0, 0.0), "R0": (3, 0, 5000.0, 0.0, 0.0),
     "rho(3S)0": (3, 0, 1.72, 0.25, 0.8), "rho(3S)+": (3, 3, 1.72, 0.25, 0.8), "rho(3S)-": (3, -3, 1.72, 0.25, 0.8),
+    "anti-R0": (3, 0, 5000.0, 0.0, 0.0), "L-": (2, -3, 400.0, 0.0, 0.0), "L+": (2, 3, 400.0, 0.0, 0.0),
+    "nu_L": (2, 0, 0.0, 0.0, 0.0), "anti-nu_L": (2, 0, 0.0, 0.0, 0.0), "W'+": (3, 3, 500.0, 0.0, 0.0),
+    "W'-": (3, -3, 500.0, 0.0, 0.0), "Higgs+": (1, 3, 310.0, 0.0, 0.0), "Higgs-": (1, -3, 310.0, 0.0, 0.0),
+    "vpho": (3, 0, 10.58, 0.0, 0.0),
 }
 
 #: Particles that neither Pythia nor the `particle` package knows under their code, from the Belle II particle
@@ -49,14 +68,25 @@ EXTRA_PARTICLES: Mapping[int, tuple[str, str, int, int, float, float, float]] = 
     9120443: ("X_1(3872)", "void", 3, 0, 3.87169, 0.00115, 0.006),
     9910445: ("X_2(3872)", "void", 5, 0, 3.87169, 0.00115, 0.006),
     9042413: ("Z(4430)+", "Z(4430)-", 3, 3, 4.478, 0.181, 0.6),
+    100551: ("eta_b(2S)", "void", 1, 0, 9.999, 0.0, 0.0), 200551: ("eta_b(3S)", "void", 1, 0, 10.335, 0.0, 0.0),
+    10555: ("eta_b2(1D)", "void", 5, 0, 10.157, 0.0, 0.0), 110555: ("eta_b2(2D)", "void", 5, 0, 10.441, 0.0, 0.0),
+    30553: ("Upsilon_1(1D)", "void", 3, 0, 10.1576, 0.0, 0.0), 557: ("Upsilon_3(1D)", "void", 7, 0, 10.1674, 0.0, 0.0),
+    130553: ("Upsilon_1(2D)", "void", 3, 0, 10.4349, 0.0, 0.0),
+    120555: ("Upsilon_2(2D)", "void", 5, 0, 10.4406, 0.0, 0.0),
+    100557: ("Upsilon_3(2D)", "void", 7, 0, 10.4443, 0.0, 0.0),
+    210551: ("chi_b0(3P)", "void", 1, 0, 10.5007, 0.0, 0.0), 210553: ("h_b(3P)", "void", 3, 0, 10.516, 0.0, 0.0),
 }
 
 #: What files for other places than the Upsilon(4S) decay, in words.
 NOT_SIMULATED: Mapping[str, str] = {
-    "vpho": "virtual photons", "B_s0": "B_s mesons", "anti-B_s0": "B_s mesons", "B_c+": "B_c mesons",
+    "B0long": "B mesons of the Upsilon(5S)", "anti-B0long": "B mesons of the Upsilon(5S)",
+    "B0heavy": "B mesons of the Upsilon(5S)", "anti-B0heavy": "B mesons of the Upsilon(5S)",
+    "B*+nospin": "B mesons of the Upsilon(5S)", "B*-nospin": "B mesons of the Upsilon(5S)",
+    **dict.fromkeys([f"Zb({mass}){sign}" for mass in (10610, 10650) for sign in ("+", "-", "0")], "the Z_b"),
+    "B_s0": "B_s mesons", "anti-B_s0": "B_s mesons", "B_c+": "B_c mesons",
     "B_c-": "B_c mesons", "Upsilon(5S)": "the Upsilon(5S)", "Upsilon(6S)": "the Upsilon(6S)",
-    "Upsilon(3S)": "the Upsilon(3S)", "Upsilon(2S)": "the Upsilon(2S)", "Upsilon": "the Upsilon(1S)",
-    "tau+": "tau pairs", "tau-": "tau pairs",
+    "Upsilon(3S)": "the Upsilon(3S) on its resonance", "Upsilon(2S)": "the Upsilon(2S) on its resonance",
+    "Upsilon": "the Upsilon(1S) on its resonance",
 }
 
 

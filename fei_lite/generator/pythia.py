@@ -63,7 +63,8 @@ class Generator:
     left out (:func:`~fei_lite.generator.records.vetoed`), ``n_accepted`` remain.
     ``copies`` has the codes of all copies of particles, with what they stand for;
     ``vetoed`` those of B mesons that decay into partons. An event is left out, too,
-    if one of ``must_decay`` did not: Pythia found no masses for its products.
+    if one of ``must_decay`` did not: Pythia found no masses for its products. Modes of ``weighed`` get their weights
+    elsewhere.
     """
 
     pythia: Any
@@ -72,6 +73,7 @@ class Generator:
     copies: Mapping[int, int] = field(default_factory=lambda: COPIES)
     vetoed: Mapping[int, int] = field(default_factory=lambda: COPIES)
     must_decay: frozenset[int] = frozenset()
+    weighed: frozenset[int] = frozenset()
     n_asked: int = 0
     n_vetoed: int = 0
     n_accepted: int = 0
@@ -117,7 +119,7 @@ def initialised(generator: Generator, *, beauty: bool = True) -> Generator:
     """
     if not generator.pythia.init():
         raise SimulationError("Pythia could not be initialised.")
-    codes = (*belle2_table().modes, *generator.copies)
+    codes = [code for code in (*belle2_table().modes, *generator.copies) if code not in generator.weighed]
     weigh_thresholds(generator.pythia, codes if beauty else [code for code in codes if not has_beauty(code)])
     return generator
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fei_lite.errors import SimulationError
 from fei_lite.events import Jagged
 from fei_lite.events.batch import offsets_of
+from fei_lite.generator.decay_files.steps import is_step
 from fei_lite.generator.decay_table import belle2_table, is_parton
 from fei_lite.generator.pythia import COPIES, Generator, relabel
 
@@ -86,15 +87,15 @@ def without_intermediates(
 ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.bool_]]:
     """Rows that are particles, their mothers counted among those rows, and which are radiated photons.
 
-    Left out are partons, and particles as they were before they radiated or
-    recoiled: Pythia lists them again afterwards. What comes from them gets the
+    Left out are partons, steps of decays into more products than Pythia makes, and particles as they were
+    before they radiated or recoiled: Pythia lists them again afterwards. What comes from them gets the
     nearest ancestor that is kept: a hadron of fragmentation, or a photon, hangs
     on the meson that decayed. So did EvtGen, and four-momentum is conserved at
     each vertex.
     """
     first = offsets_of(counts)[:-1]
     above = np.where(mother >= 0, mother + first[event], -1)
-    left_out = is_parton(codes)
+    left_out = is_parton(codes) | is_step(codes)
     again = np.flatnonzero(np.isin(np.abs(status), (RADIATED, RECOILED)) & (above >= 0) & (codes == codes[above]))
     left_out[above[again]] = True
     radiated = (codes == 22) & (np.abs(status) == RADIATED) & (above >= 0) & (codes[above] != 22)
@@ -220,6 +221,6 @@ def has_antiparticle(code: int) -> bool:
 
 def chosen(block: Jagged, mask: NDArray[np.bool_]) -> Jagged:
     """The events of a mask."""
-    objects = np.repeat(mask, block.counts)
+    objects = np.flatnonzero(np.repeat(mask, block.counts))
     offsets = offsets_of(block.counts[mask])
-    return Jagged(offsets, {name: values[objects] for name, values in block.columns.items()})
+    return Jagged(offsets, {name: values.take(objects, axis=0) for name, values in block.columns.items()})

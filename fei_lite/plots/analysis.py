@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.columns import calculate
-from fei_lite.analyses.drawings import Panel
+from fei_lite.analyses.drawings import Grid, Panel
 from fei_lite.analyses.histograms import Region
 from fei_lite.plots.canvas import INK, PathLike, new_figure, save
 from fei_lite.templates import Template
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -80,10 +84,32 @@ def plot_inputs(columns: Mapping[str, Floats], signal: NDArray[np.bool_], featur
     save(figure, path)
 
 
+#: A table of more columns is drawn large, without numbers.
+_FEW = 8
+
+
+def _draw_grid(axes: Axes, panel: Panel, grid: Grid) -> None:
+    """A table as colours, and as numbers where there is room."""
+    image = axes.imshow(grid.values, cmap="Blues", vmin=0.0, aspect="auto")
+    axes.set(xlabel=panel.x, ylabel=panel.y)
+    axes.set_xticks(range(len(grid.x)), grid.x, rotation=0 if len(grid.x) <= _FEW else 90, fontsize=8)
+    axes.set_yticks(range(len(grid.y)), grid.y, fontsize=8)
+    axes.figure.colorbar(image, ax=axes, label=grid.label)
+    largest = float(np.nanmax(grid.values, initial=0.0))
+    for (i, j), value in np.ndenumerate(grid.values):
+        if len(grid.x) <= _FEW and np.isfinite(value):
+            axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=9,
+                      color="white" if value > 0.6 * largest else INK)
+
+
 def plot_panels(panels: Sequence[Panel], path: PathLike) -> None:
-    """Curves and histograms that an analysis describes, side by side."""
-    figure = new_figure(1, len(panels))
-    for axes, panel in zip(figure.axes, panels, strict=True):
+    """Curves, histograms and tables that an analysis describes, side by side."""
+    largest = max((len(panel.grid.x) for panel in panels if panel.grid is not None), default=0)
+    figure = new_figure(1, len(panels), size=(5.0, 3.8) if largest <= _FEW else (11.0, 9.5))
+    for axes, panel in zip(list(figure.axes), panels, strict=True):
+        if panel.grid is not None:
+            _draw_grid(axes, panel, panel.grid)
+            continue
         labels = [*(curve.label for curve in panel.curves), *(steps.label for steps in panel.steps)]
         colours = dict(zip(dict.fromkeys(labels), COLOURS * 3, strict=False))
         for curve in panel.curves:

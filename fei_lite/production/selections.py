@@ -30,6 +30,8 @@ from fei_lite.generator.recombination import recombined, sides_of
 Array = NDArray[np.float64]
 
 _TRACKS, _SEEN_NEUTRALS, _PHOTON, _KAON = (11, 13, 211, 321, 2212), (310, 3122), 22, 321
+#: Momentum above which a lepton hardly looks like a pion, GeV (assumed).
+_LEPTON_MOMENTUM = 0.6
 #: Energy that a Btag and a few extra photons have, GeV: decides which kaon is left over.
 _TAG_ENERGY = 5.4
 #: Acceptance of tracks and photons: polar angles in degrees, least pT and energy in GeV (assumed).
@@ -72,7 +74,8 @@ class Selection:
 class _CutTable(Strict):
     """minimum < variable < maximum of a stratum."""
 
-    variable: Literal["tag_energy", "charge", "n_charged", "n_kaons"]
+    variable: Literal["tag_energy", "charge", "n_charged", "n_kaons", "energy", "n_leptons", "n_strange", "lost",
+                      "n_sides"]
     minimum: float = -np.inf
     maximum: float = np.inf
 
@@ -133,7 +136,9 @@ class Seen:
     """What a simple detector would see of generated particles, by side (a B, or the whole event): each (n,).
 
     ``energy`` (GeV, centre-of-mass frame), ``charge`` and ``n_charged`` of tracks, ``n_kaons``,
-    ``kaon_low`` and ``kaon_high`` (GeV) the energies of the softest and hardest kaon, NaN without.
+    ``kaon_low`` and ``kaon_high`` (GeV) the energies of the softest and hardest kaon, NaN without; ``n_leptons``
+    above 0.6 GeV, ``n_strange`` kaons and K_S0; ``lost`` (GeV) what the side that is seen best lacks to half the
+    energy of the beams, in size; ``n_sides``.
     """
 
     energy: Array
@@ -142,11 +147,16 @@ class Seen:
     n_kaons: Array
     kaon_low: Array
     kaon_high: Array
+    n_leptons: Array
+    n_strange: Array
+    lost: Array
+    n_sides: Array
 
     def __add__(self, other: Seen) -> Seen:
         return Seen(self.energy + other.energy, self.charge + other.charge, self.n_charged + other.n_charged,
                     self.n_kaons + other.n_kaons, np.fmin(self.kaon_low, other.kaon_low),
-                    np.fmax(self.kaon_high, other.kaon_high))
+                    np.fmax(self.kaon_high, other.kaon_high), self.n_leptons + other.n_leptons,
+                    self.n_strange + other.n_strange, np.minimum(self.lost, other.lost), self.n_sides + other.n_sides)
 
     def of(self, rows: NDArray[np.integer]) -> Seen:
         """The sides of ``rows``."""
@@ -157,7 +167,8 @@ class Seen:
         low, high = self.energy - self.kaon_high, self.energy - self.kaon_low
         nearer = np.abs(low - _TAG_ENERGY) < np.abs(high - _TAG_ENERGY)
         return {"tag_energy": np.where(nearer, low, high), "charge": self.charge, "n_charged": self.n_charged,
-                "n_kaons": self.n_kaons}
+                "n_kaons": self.n_kaons, "energy": self.energy, "n_leptons": self.n_leptons,
+                "n_strange": self.n_strange, "lost": self.lost, "n_sides": self.n_sides}
 
 
 def seen_of(generated: Jagged, beam_p4: Array, side: NDArray[np.int64], n: int) -> Seen:
@@ -179,12 +190,17 @@ def seen_of(generated: Jagged, beam_p4: Array, side: NDArray[np.int64], n: int) 
     np.maximum.at(high, side[kaons], energy[kaons])
     n_kaons = np.bincount(side[kaons], minlength=n).astype(np.float64)
     nothing = n_kaons == 0
+    leptons = tracks & (code < 20) & (np.sum(p4[:, :3] ** 2, axis=1) > _LEPTON_MOMENTUM**2)
 
     def total(rows: NDArray[np.bool_], values: Array | None = None) -> Array:
         return np.bincount(side[rows], None if values is None else values[rows], minlength=n).astype(np.float64)
 
-    return Seen(total(visible, energy), total(tracks, charge), total(tracks), n_kaons,
-                np.where(nothing, np.nan, low), np.where(nothing, np.nan, high))
+    seen = total(visible, energy)
+    half = np.full(n, np.inf)
+    np.minimum.at(half, side[side >= 0], 0.5 * roots[side >= 0])
+    return Seen(seen, total(tracks, charge), total(tracks), n_kaons, np.where(nothing, np.nan, low),
+                np.where(nothing, np.nan, high), total(leptons),
+                n_kaons + total(final & (code == _SEEN_NEUTRALS[0])), np.abs(half - seen), np.ones(n))
 
 
 def _between(values: Array, limits: tuple[float, float]) -> NDArray[np.bool_]:

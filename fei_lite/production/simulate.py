@@ -91,8 +91,8 @@ def simulate(
 
     def generated() -> Iterator[GeneratedBatch]:
         done = 0
-        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file), batch_size=BATCH_SIZE, keep=keep,
-                              enrichment=enrichment, settings=load_settings(settings)):
+        for batch in generate(process, n, seed=seed, dec_file=_signal(dec_file, process), batch_size=BATCH_SIZE,
+                              keep=keep, enrichment=enrichment, settings=load_settings(settings)):
             yield batch
             done += batch.n_generated
             if report is not None:
@@ -103,11 +103,13 @@ def simulate(
             yield simulate_detector(batch, response, rng=rng, background=background)
 
 
-def _signal(dec_file: DecayFile | None) -> SignalDecay | None:
-    """The decay file, read."""
+def _signal(dec_file: DecayFile | None, process: str) -> SignalDecay | None:
+    """The decay file, read for a process."""
     from fei_lite.generator.decay_file import read_signal_decay
 
-    return read_signal_decay(Path(dec_file)) if isinstance(dec_file, str | os.PathLike) else dec_file
+    if not isinstance(dec_file, str | os.PathLike):
+        return dec_file
+    return read_signal_decay(Path(dec_file), process=process)
 
 
 def _selector(name: str | None, reuse: int, *, seed: int, alone: bool) -> Selector | None:
@@ -178,18 +180,18 @@ def simulate_file(
     cross_section = find_process(process).cross_section
     if find_process(process).kind == "bb":
         metadata["fragmentation_measured_for"] = measured_settings(taken.name)
-    if cross_section > 0.0:
+    if cross_section > 0.0 and dec_file is None:  # with decays of a file's own the number stands for no luminosity
         metadata |= {"cross_section_nb": cross_section, "luminosity_fb": n * reuse / (cross_section * 1e6)}
     if selection is not None:
         metadata |= {"selection": selection, "reuse": reuse}
-    dec_file = _signal(dec_file)
+    dec_file = _signal(dec_file, process)
     decays = "" if dec_file is None else dec_file.place
     enrichment = None if enrich is None else load_enrichment(enrich)
     metadata |= made_by(dec_file, enrichment, taken)
     metadata["run"] = run_of(process, seed, dec_file, enrichment, taken)
     if dec_file is not None:
-        metadata |= {"decay_file": Path(dec_file.place).name, "decay_lines": dec_file.lines_json(),
-                     "decay_notices": "\n".join(map(str, dec_file.notices))}
+        metadata |= {"decay_file": Path(dec_file.place).name, "decay_process": dec_file.process,
+                     "decay_lines": dec_file.lines_json(), "decay_notices": "\n".join(map(str, dec_file.notices))}
     if keep_uncovered is not None:
         metadata |= {"keep_uncovered": keep_uncovered, "channel_set": str(channel_set)}
     if enrich is not None:

@@ -103,16 +103,20 @@ def combine_channel(
         found = run(VARIABLES[rank_by], config.best_pre)
         return _table(channel, config, slots, found, pool), slots.names, passed
     run(NOTHING, 1)  # count first
-    every = int(passed.max(initial=0))
+    every, total = int(passed.max(initial=0)), int(passed.sum())
     passed[:] = 0
-    table = _table(channel, config, slots, run(NOTHING, max(every, 1)), pool)
+    table = _table(channel, config, slots, run(NOTHING, max(every, 1), capacity=total), pool)
     daughters = [pool.candidates[name] for name in slots.names]
     return _chosen(table, rest, config, daughters, pool.batch, result, passed), slots.names, passed
 
 
 def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, *, channel: Channel,
-             config: ParticleConfig, pool: Pool, prune: bool, passed: NDArray[np.int64]) -> _Combined:
-    """Run the kernel: the ``best`` combinations by ``variable`` of each event and conjugate; adds to ``passed``."""
+             config: ParticleConfig, pool: Pool, prune: bool, passed: NDArray[np.int64],
+             capacity: int | None = None) -> _Combined:
+    """Run the kernel: the ``best`` combinations by ``variable`` of each event and conjugate; adds to ``passed``.
+
+    ``capacity``: how many there are at most, if that is known.
+    """
     k = len(slots.names)
     n_events = pool.offsets.shape[1] - 1
     # Upsilon(4S) -> B+ B-: the mother is its own conjugate, tag and signal side are not
@@ -121,7 +125,8 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
     codes = np.array([VARIABLES[one.variable] for one in quick], dtype=np.int64)
     low = np.array([one.low for one in quick], dtype=np.float64)
     high = np.array([one.high for one in quick], dtype=np.float64)
-    capacity = n_events * len(mother_signs) * best
+    if capacity is None:
+        capacity = n_events * len(mother_signs) * best
     event, sign, rank = (np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int8),
                          np.empty(capacity, dtype=np.int16))
     rows = np.empty((capacity, k), dtype=np.int32)

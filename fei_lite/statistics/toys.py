@@ -7,6 +7,7 @@ series are the series of n.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,57 @@ def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random
             continue
         fits[:, i] = fit.best_fit, fit.error_up, fit.error_down
     return Pulls(injected, *fits)
+
+
+@dataclass(frozen=True)
+class StrengthToys:
+    """Fits of all strengths to toys with signal injected into one: every array (n_strengths, n_toys); NaN: no answer.
+
+    ``names`` are the strengths, ``injected`` (n_strengths,) their true values.
+    """
+
+    names: tuple[str, ...]
+    injected: Floats
+    best_fit: Floats
+    error_up: Floats
+    error_down: Floats
+
+    def pulls(self, name: str) -> Pulls:
+        """The pulls of one strength about its true value."""
+        i = self.names.index(name)
+        return Pulls(float(self.injected[i]), self.best_fit[i], self.error_up[i], self.error_down[i])
+
+    def leakage(self, name: str, into: str) -> tuple[float, float]:
+        """Mean shift of the estimate of ``into`` per unit of ``name`` injected beyond 1, and its error."""
+        i, j = self.names.index(name), self.names.index(into)
+        moved = self.best_fit[j] - self.injected[j]
+        n = np.count_nonzero(np.isfinite(moved))
+        extra = float(self.injected[i] - 1.0)
+        return float(np.nanmean(moved) / extra), float(np.nanstd(moved, ddof=1) / np.sqrt(n) / extra)
+
+
+def strength_toys(likelihoods: Mapping[str, Likelihood], injected: Mapping[str, float], *, n: int,
+                  rng: np.random.Generator) -> StrengthToys:
+    """Fit every strength of a workspace in ``n`` toys; ``likelihoods`` have one strength of interest each.
+
+    Strengths that ``injected`` does not name are 1 in the truth, the others being free in each fit.
+    """
+    names = tuple(likelihoods)
+    values = np.array([injected.get(name, 1.0) for name in names])
+    first = likelihoods[names[0]]
+    truth = np.array(first.start, dtype=np.float64)
+    for name, value in zip(names, values, strict=True):
+        truth[first.index(name)] = value
+    fits = np.full((3, len(names), n), np.nan)
+    for i, toy in enumerate(rng.spawn(n)):
+        data = first.draw(truth, toy)
+        for k, name in enumerate(names):
+            try:
+                fit = fit_strength(likelihoods[name], data, fast=True)
+            except FitError:
+                continue
+            fits[:, k, i] = fit.best_fit, fit.error_up, fit.error_down
+    return StrengthToys(names, values, *fits)
 
 
 def goodness_of_fit(likelihood: Likelihood, data: Floats | None = None, *, n: int,

@@ -94,6 +94,36 @@ def open_likelihood(source: str | os.PathLike[str] | Workspace, *, poi: str | No
     return likelihood
 
 
+def with_common_strength(spec: Workspace, name: str = "mu") -> Workspace:
+    """The workspace in which all strengths are one parameter ``name``: signals that scale together.
+
+    Strength 1 stays what it is of each. Raises :class:`WorkspaceError` if the name is another modifier's.
+    """
+    strengths = _strengths(spec)
+    others = {m["name"] for c in spec["channels"] for s in c["samples"] for m in s["modifiers"]} - strengths
+    if name in others:
+        raise WorkspaceError(f"one strength '{name}' for {', '.join(sorted(strengths))}: another modifier has that "
+                             "name.")
+    new = json.loads(json.dumps(spec))
+    for sample in (s for c in new["channels"] for s in c["samples"]):
+        for modifier in sample["modifiers"]:
+            if modifier["type"] == "normfactor" and modifier["name"] in strengths:
+                modifier["name"] = name
+    first = new["measurements"][0]
+    settings = first["config"].get("parameters", [])
+    ours = [p for p in settings if p["name"] in strengths]
+    first["config"] = {"poi": name, "parameters": [
+        *([ours[0] | {"name": name}] if ours else []), *(p for p in settings if p["name"] not in strengths)]}
+    new["measurements"] = [first]
+    return dict(new)
+
+
+def strengths_of(spec: Workspace) -> tuple[str, ...]:
+    """Names of the strengths: the parameters of interest of the measurements, in their order."""
+    known = _strengths(spec)
+    return tuple(dict.fromkeys(m["config"]["poi"] for m in spec["measurements"] if m["config"]["poi"] in known))
+
+
 def _strengths(spec: Workspace) -> set[str]:
     """Parameters of interest of all measurements that scale something."""
     return {m["config"]["poi"] for m in spec["measurements"]} & set(_scaling(spec))

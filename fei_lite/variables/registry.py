@@ -29,7 +29,8 @@ from fei_lite.errors import UnknownNameError, nearest
 
 #: Modules that register the variables of the package.
 PROVIDERS = tuple(f"fei_lite.variables.{name}" for name in (
-    "kinematics", "detector", "candidate", "meta", "functions", "recoil", "rest_of_event", "shape", "event", "truth"))
+    "kinematics", "detector", "candidate", "meta", "functions", "recoil", "rest_of_event", "shape", "charm", "event",
+    "truth"))
 
 #: Environment variable with modules of one's own that register variables, for commands and worker processes.
 MODULES = "FEI_LITE_VARIABLES"

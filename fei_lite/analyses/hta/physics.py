@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,10 @@ from pydantic import Field
 from fei_lite.analyses.analysis import Result
 from fei_lite.analyses.drawings import Curve, Panel, Steps
 from fei_lite.analyses.k_nunu.density import Density
+from fei_lite.analyses.k_nunu.form_factor import FormFactor, total
 from fei_lite.analyses.k_nunu.generated import generated_q2
 from fei_lite.analyses.k_nunu.spectrum import (
-    F_PLUS,
     Q2_MAX,
-    STANDARD_MODEL,
     Couplings,
     fractions,
     phase_space,
@@ -26,7 +24,6 @@ from fei_lite.analyses.k_nunu.spectrum import (
 )
 from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
-from fei_lite.analyses.systematics import Change, Line
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
@@ -55,32 +52,6 @@ def event_weights(columns: Columns, process: str, where: str) -> Floats:
         raise AnalysisError(f"{where}: {np.count_nonzero(np.isnan(factor))} of {len(factor)} events of process "
                             "'signal' hold no B+ -> K+ nu nubar. Simulate with --dec k_nunu.")
     return factor
-
-
-class FormFactor(Line):
-    """The coefficient a_k of f+ moves by ``size``; the branching fraction stays."""
-
-    kind: Literal["form_factor"]
-    coefficient: Annotated[int, Field(ge=0, le=2)]
-    size: Change
-
-    def factors(self, columns: Mapping[str, NDArray[Any]]) -> tuple[Floats, Floats]:
-        """Ratio of two spectra of equal area at the generated q2; 1 where there is none."""
-        return self._factor(columns, -1.0), self._factor(columns, 1.0)
-
-    def _factor(self, columns: Mapping[str, NDArray[Any]], sign: float) -> Floats:
-        moved = list(F_PLUS)
-        moved[self.coefficient] += sign * self.size
-        other = replace(STANDARD_MODEL, f_plus=(moved[0], moved[1], moved[2]))
-        q2 = np.asarray(columns["q2_generated"], dtype=np.float64)
-        known = spectrum(q2) > 0.0
-        ratio = np.ones(len(q2))
-        ratio[known] = spectrum(q2[known], other) / spectrum(q2[known]) / _total(other)
-        return ratio
-
-
-def _total(couplings: Couplings) -> float:
-    return float(fractions([0.0, Q2_MAX], couplings)[0])
 
 
 def _q2_edges(result: Result) -> tuple[float, ...]:
@@ -143,16 +114,16 @@ def figures(result: Result) -> Mapping[str, Sequence[Panel]]:
     values, errors = efficiency_in_q2(result)
     q2, found = np.linspace(0.0, Q2_MAX, 400), density(result)
     theories = {"vector (SM)": Couplings(), "scalar": Couplings(0, 1, 0), "tensor": Couplings(0, 0, 1)}
-    total = {name: _total(couplings) for name, couplings in theories.items()}
+    rates = {name: total(couplings) for name, couplings in theories.items()}
     return {
         "efficiency": [Panel(r"generated $q^2$ [GeV$^2$]", "signal efficiency [%]", steps=[
             Steps(np.array(_q2_edges(result)), 100 * values, 100 * errors)])],
         "spectra": [
             Panel(r"$q^2$ [GeV$^2$]", r"$1/\Gamma\ d\Gamma/dq^2$ [GeV$^{-2}$]", curves=[
-                *(Curve(q2, spectrum(q2, c) / total[name], name) for name, c in theories.items()),
+                *(Curve(q2, spectrum(q2, c) / rates[name], name) for name, c in theories.items()),
                 Curve(q2, phase_space(q2), "phase space")]),
             Panel(r"$\eta(\mathrm{BDT}_h)$", "expected signal events", steps=[
-                Steps(found.x_edges, found.reweighted(c)[0] / total[name], label=name)
+                Steps(found.x_edges, found.reweighted(c)[0] / rates[name], label=name)
                 for name, c in theories.items()])]}
 
 

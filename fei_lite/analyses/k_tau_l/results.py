@@ -87,8 +87,8 @@ def resolution(result: Result) -> dict[str, Any]:
     x, p, tag = columns["M_tau"], columns["tagSignalProbability"], columns["tagIsSignal"] == 1
     right = tag & is_right(result)[signal]
     found = {}
-    for name, chosen in (("all", p > 0), ("right", right), ("right tag, wrong K or l", tag & ~right), ("wrong tag", ~tag),
-                         *((f"P {a:g}-{b:g}", (p > a) & (p <= b)) for a, b in _CLASSES)):
+    for name, chosen in (("all", p > 0), ("right", right), ("right tag, wrong K or l", tag & ~right),
+                         ("wrong tag", ~tag), *((f"P {a:g}-{b:g}", (p > a) & (p <= b)) for a, b in _CLASSES)):
         found[name] = _quantiles(x[chosen & np.isfinite(x)])
     return found
 

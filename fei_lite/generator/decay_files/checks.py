@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from particle import InvalidParticle, Particle, ParticleNotFound
 
 from fei_lite.generator.decay_files.state import Block, State
 from fei_lite.generator.decay_files.statements import DecayLine, Notice
 
-#: Pythia's largest number of products.
-MOST_PRODUCTS = 8
+#: Products of the longest mode: Pythia makes eight, the others come from two steps between.
+MOST_PRODUCTS = 22
 #: Flavoured neutral mesons that turn into one other of the same mass: K0 -> K_S0.
 _ONE_BODY = ((311, 310), (311, 130))
 #: 3 x charge of codes whose digits do not say it.
@@ -30,7 +31,7 @@ def three_charge(code: int) -> int:
     if absolute <= 8:
         return sign * _quark(absolute)
     if absolute <= 100:
-        return sign * (-3 if absolute in (11, 13, 15) else 3 if absolute in (24, 34, 37) else 0)
+        return sign * (-3 if absolute in (11, 13, 15, 17) else 3 if absolute in (24, 34, 37) else 0)
     if absolute > 9_999_999:  # nuclei and tetraquarks
         return sign * int(Particle.from_pdgid(absolute).three_charge or 0)
     first, second, third = _digits(absolute)
@@ -86,7 +87,7 @@ def faults_of(name: str, block: Block, state: State) -> tuple[list[Notice], list
             continue
         codes = [state.code(daughter) for daughter in line.daughters]
         texts = list(_line_faults(name, mother, line, codes, state))
-        if violation := _numbers(mother, codes):
+        if not _of_its_own(name, line, state) and (violation := _numbers(mother, codes)):
             if not _is_searched(mother, codes):
                 texts.append(violation)
             elif block.keyword == "Decay":
@@ -116,17 +117,37 @@ def _line_faults(name: str, mother: int, line: DecayLine, codes: Sequence[int], 
     if any(abs(code) == abs(mother) for code in codes):
         yield f"{state.aliases.get(name, name)} would decay into itself"
     if line.fraction > 0.0 and not any(each in state.properties for each in (name, *line.daughters)):
-        needed, available = sum(_mass(code, -1) for code in codes), _mass(mother, 1)
+        needed = sum(_mass(daughter, state, -1) for daughter in line.daughters)
+        available = _mass(name, state, 1)
         if needed > available and len(codes) > 1:
             yield f"the products are heavier than the {name}: {needed:.3f} GeV of {available:.3f} GeV"
-    charge = sum(three_charge(code) for code in codes) - three_charge(mother)
-    if charge and not _has_no_numbers(codes):
-        after = sum(three_charge(code) for code in codes)
-        yield f"charge {_thirds(three_charge(mother))} becomes {_thirds(after)}"
+    before, after = _charge(name, state), sum(_charge(daughter, state) for daughter in line.daughters)
+    if before != after and not _has_no_numbers(codes):
+        yield f"charge {_thirds(before)} becomes {_thirds(after)}"
 
 
-def _mass(code: int, sign: int) -> float:
+def _charge(name: str, state: State) -> int:
+    """3 x charge of a name."""
+    definition = state.definition(name)
+    return three_charge(state.code(name)) if definition is None else definition[1]
+
+
+def _of_its_own(name: str, line: DecayLine, state: State) -> bool:
+    """Whether a decay has a particle that the file adds, of which nobody knows baryon and lepton number."""
+    return any(state.aliases.get(each, each) in state.added for each in (name, *line.daughters))
+
+
+def _mass(name: str, state: State, sign: int) -> float:
     """Nominal mass in GeV, of broad particles 15 widths more or less by the sign; partons weigh nothing here."""
+    definition = state.definition(name)
+    if definition is not None:
+        return max(definition[2] + sign * definition[4], 0.0)
+    return _nominal_mass(state.code(name), sign)
+
+
+@cache
+def _nominal_mass(code: int, sign: int) -> float:
+    """:func:`_mass` of a PDG code."""
     if abs(code) <= 8 or abs(code) == 21 or (1000 < abs(code) < 10_000 and abs(code) // 10 % 10 == 0):
         return 0.0
     try:

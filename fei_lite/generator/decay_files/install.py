@@ -10,9 +10,10 @@ from fei_lite.errors import SimulationError
 from fei_lite.generator.decay_files.checks import three_charge
 from fei_lite.generator.decay_files.signal import MOST_COPIES, Copy, SignalDecay, copy_code
 from fei_lite.generator.decay_files.state import Property
+from fei_lite.generator.decay_files.steps import within_limit
 from fei_lite.generator.decay_files.thresholds import least_mass, missing_mass, room, weigh
 from fei_lite.generator.decay_table import KEEP_PYTHIAS, Finding, Mode, belle2_table, fragments
-from fei_lite.generator.particle_names import EXTRA_PARTICLES, OWN_DEFINITIONS
+from fei_lite.generator.particle_names import EXTRA_PARTICLES
 from fei_lite.generator.pythia import Generator, define_particle, own_modes, read, set_modes
 
 #: EvtGen's line shapes reach this many widths from the mass.
@@ -62,6 +63,7 @@ def install(generator: Generator, signal: SignalDecay) -> SignalDecay:
     for code in sorted({abs(code) for code in signal.redefined}):
         _redefine(pythia, code, signal)
     generator.copies = {**generator.copies, **signal.meant}
+    generator.weighed = frozenset(code for code, entry in signal.copies.items() if entry.modes)
     generator.must_decay = frozenset(code for entries in (signal.copies, signal.redefined)
                                      for code, entry in entries.items() if entry.modes)
     return signal
@@ -146,8 +148,8 @@ def _set_mass(pythia: Any, code: int, entry: Property) -> None:
 def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> None:
     """A particle of its own like the one it stands for, without decays and without an antiparticle."""
     data, code = pythia.particleData, abs(entry.code)
-    if entry.base in OWN_DEFINITIONS:
-        spin, charge, mass, width, furthest = OWN_DEFINITIONS[entry.base]
+    if entry.definition is not None:
+        spin, charge, mass, width, furthest = entry.definition
         low, high = (mass - furthest, mass + furthest) if width > 0.0 else (0.0, 0.0)
         read(pythia, f"{copy}:new = C{copy} void {spin} {charge} 0 {mass} {width} {low} {high} 0")
         read(pythia, f"{copy}:isResonance = off")  # Pythia takes what is created heavy for one, and its decays away
@@ -165,8 +167,9 @@ def _define_copy(pythia: Any, copy: int, entry: Copy, signal: SignalDecay) -> No
 def _set_channels(pythia: Any, code: int, channels: Sequence[tuple[int, Mode]]) -> None:
     """The channels of a particle, each with its switch; a particle without is stable."""
     for i, (switch, mode) in enumerate(channels):
+        products = within_limit(pythia, code, mode.products)
         read(pythia, f"{code}:{'addChannel' if i else 'oneChannel'} = {switch} {mode.fraction:.10g} "
-                     f"{mode.matrix_element} " + " ".join(map(str, mode.products)))
+                     f"{mode.matrix_element} " + " ".join(map(str, products)))
     read(pythia, f"{code}:mayDecay = {'on' if channels else 'off'}")
     read(pythia, f"{code}:varWidth = off")  # its partial widths belong to the channels just replaced
 

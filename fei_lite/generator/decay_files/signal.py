@@ -32,8 +32,9 @@ def copy_code(number: int, code: int) -> int:
 class Copy:
     """A particle of its own in Pythia that stands for ``code`` (with its sign: a copy has no antiparticle).
 
-    ``base`` is the name that ``name`` is an alias of, or itself. Without ``modes`` it
-    decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes, 0 for modes of the table.
+    ``definition`` is that of :data:`~fei_lite.generator.particle_names.OWN_DEFINITIONS`, if it has one.
+    Without ``modes`` it decays as the table says, or not at all if ``stable``; ``lines`` are those of the modes, 0
+    for modes of the table.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Copy:
     lines: tuple[int, ...] = ()
     stable: bool = False
     property: Property | None = None
-    base: str = ""
+    definition: tuple[int, int, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class SignalDecay:
     """A decay file, read: pairs of B's, copies of particles that decay specially, and what its author should know.
 
     ``copies`` and ``redefined`` are by Pythia's code, the latter for particles that decay so wherever they
-    come from. ``lines`` says of every decay line whether it is followed.
+    come from. ``lines`` says of every decay line whether it is followed. ``process`` is what is made: ``signal``, by
+    the pairs, or one of the continuum.
     """
 
     place: str
@@ -63,11 +65,16 @@ class SignalDecay:
     radiates: bool
     lines: tuple[TreatedLine, ...]
     notices: tuple[Notice, ...]
+    process: str = "signal"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text without comments and layout, 16 digits: part of what identifies a sample."""
-        words = (" ".join(line.partition("#")[0].split()) for line in self.text.splitlines())
+        """SHA-256 of the text without comments and layout, 16 digits: part of what identifies a sample.
+
+        Comments that add particles (:mod:`~fei_lite.generator.decay_files.added`) count.
+        """
+        words = (" ".join((line if "add_particle" in line else line.partition("#")[0]).split())
+                 for line in self.text.splitlines())
         return hashlib.sha256("\n".join(filter(None, words)).encode()).hexdigest()[:16]
 
     @property

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fei_lite.errors import SimulationError, UnknownNameError, nearest
+from fei_lite.generator.decay_files.added import Added
 from fei_lite.generator.decay_files.models import known_models
 from fei_lite.generator.decay_files.statements import DecayLine, Notice, Statement
-from fei_lite.generator.particle_names import NOT_SIMULATED, code_of, conjugate_name
+from fei_lite.generator.particle_names import NOT_SIMULATED, OWN_DEFINITIONS, code_of, conjugate_name
 
 #: Statements about line shapes and form factors of amplitudes that have no meaning here.
 _WITHOUT_EFFECT = ("SetLineshapePW", "BlattWeisskopf", "IncludeBirthFactor", "IncludeDecayFactor", "LSFLAT",
@@ -56,6 +57,7 @@ class State:
     photos: str = "yesPhotos"
     notices: list[Notice] = field(default_factory=list)
     own: bool = False  # whether what comes is a user's file and not the table
+    added: dict[str, Added] = field(default_factory=dict)
 
     def copy(self) -> State:
         """A state that can change without this one, for a user's file."""
@@ -79,7 +81,20 @@ class State:
 
     def code(self, name: str) -> int:
         """PDG code of a name or alias; :class:`UnknownNameError`."""
-        return code_of(name, self.aliases)
+        base = self.aliases.get(name, name)
+        return self.added[base].code if base in self.added else code_of(name, self.aliases)
+
+    def definition(self, name: str) -> tuple[int, int, float, float, float] | None:
+        """What defines a particle that is always a copy of its own (:data:`OWN_DEFINITIONS`); None for others."""
+        base = self.aliases.get(name, name)
+        return self.added[base].definition if base in self.added else OWN_DEFINITIONS.get(base)
+
+    def add(self, particle: Added) -> None:
+        """A particle of the file's own, unless one of that name is known."""
+        if particle.name not in self.aliases and not _is_particle(particle.name):
+            self.added[particle.name] = particle
+            self.tell(particle.line, f"{particle.name}: added: {particle.mass:g} GeV, width {particle.width:g} GeV, "
+                                     f"charge {particle.charge / 3:g}, 2 J = {particle.spin - 1}")
 
     def conjugate(self, name: str) -> str:
         """Charge conjugate of a name. :class:`SimulationError` for an alias that has none, as in EvtGen."""
@@ -87,10 +102,16 @@ class State:
             return self.conjugates[name]
         if name in self.aliases:
             base = self.aliases[name]
-            if conjugate_name(base) == base:
+            if self.conjugate_of(base) == base:
                 return name
             raise SimulationError(f"the alias {name} of {base} has no ChargeConj.")
-        return conjugate_name(name) if self.own or _is_particle(name) else name
+        return self.conjugate_of(name) if self.own or _is_particle(name) else name
+
+    def conjugate_of(self, base: str) -> str:
+        """Charge conjugate of a name that is no alias."""
+        if base not in self.added:
+            return conjugate_name(base)
+        return next((name for name, other in self.added.items() if other.code == -self.added[base].code), base)
 
 
 class _LineError(SimulationError):
@@ -101,12 +122,16 @@ class _LineError(SimulationError):
         self.line = line
 
 
-def carried_out(statements: Iterable[Statement], place: str, *, start: State | None = None) -> State:
+def carried_out(statements: Iterable[Statement], place: str, *, start: State | None = None,
+                added: Iterable[Added] = ()) -> State:
     """The state after the statements of the table, or, from its state ``start``, of a user's file.
 
+    ``added`` are particles of the file's own.
     Raises :class:`SimulationError` with file and line.
     """
     state = State() if start is None else start.copy()
+    for particle in added:
+        state.add(particle)
     later: list[Statement] = []
     for statement in statements:
         try:
@@ -144,12 +169,13 @@ def _alias(state: State, statement: Statement) -> None:
     name, target = statement.words
     base = state.aliases.get(target, target)
     state.require(base)
-    if name in state.aliases:
+    if name in state.aliases:  # EvtGen ignores it
         if state.aliases[name] != base:
-            raise SimulationError(f"{name} is an alias of {state.aliases[name]} already.")
+            state.tell(statement.line, f"Alias {name} {target}: ignored, {name} is an alias of {state.aliases[name]}")
         return
     if state.own and (name in state.blocks or _is_particle(name)):
-        raise SimulationError(f"{name} is a particle, it cannot be an alias as well.")
+        state.tell(statement.line, f"Alias {name} {target}: ignored, {name} is a particle of its own")
+        return
     state.aliases[name] = base
     if target in state.properties:
         state.properties[name] = state.properties[target]
@@ -167,7 +193,7 @@ def _charge_conj(state: State, statement: Statement) -> None:
     first, second = statement.words
     state.require(first)
     state.require(second)
-    if state.own and conjugate_name(state.aliases.get(first, first)) != state.aliases.get(second, second):
+    if state.own and state.conjugate_of(state.aliases.get(first, first)) != state.aliases.get(second, second):
         raise SimulationError(f"{first} and {second} are not conjugates of each other.")
     state.conjugates[first], state.conjugates[second] = second, first
 
@@ -198,8 +224,8 @@ def _set(state: State, name: str, line: int, **values: float | None) -> None:
     """Note properties of a name (of its conjugate as well: here they are one particle)."""
     state.require(name)
     names = [name]
-    if name not in state.aliases and conjugate_name(name) != name:
-        names.append(conjugate_name(name))
+    if name not in state.aliases and state.conjugate_of(name) != name:
+        names.append(state.conjugate_of(name))
     for each in names:
         known = state.properties.get(each, Property(line))
         state.properties[each] = replace(known, line=line, **{k: v for k, v in values.items() if v is not None})

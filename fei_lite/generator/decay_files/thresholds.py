@@ -76,16 +76,21 @@ def weigh(data: Any, modes: Mapping[int, Sequence[Mode]]) -> dict[int, NDArray[n
     success = {}
     for mother in order:
         masses = np.concatenate(seen[mother]) if seen.get(mother) else drawn(data, mother, _DRAWS)
+        if np.ptp(masses) == 0.0:
+            masses = masses[:1]
         total = sum(mode.fraction for mode in modes[mother])
         success[mother] = np.ones((len(modes[mother]), len(masses)))
         for i, mode in enumerate(modes[mother]):
             if fragments(mode) or len(mode.products) == 1:
                 continue
             products = []
+            if _always_fits(data, mode, float(masses.min())) and not {*map(abs, mode.products)} & set(modes):
+                continue
             for j, code in enumerate(map(abs, mode.products)):
                 if code not in pools:
                     pools[code] = drawn(data, code, _DRAWS)
-                products.append(np.roll(pools[code], 7919 * (j + 1)))  # equal products have masses of their own
+                # equal products have masses of their own
+                products.append(np.roll(pools[code], 7919 * (j + 1)) if data.mWidth(code) > _NARROW else pools[code])
             sums = np.sort(np.sum(products, axis=0))
             chance = np.searchsorted(sums, masses - _SAFETY) / _DRAWS
             success[mother][i] = 1.0 - (1.0 - chance) ** _TRIES
@@ -100,10 +105,17 @@ def weigh(data: Any, modes: Mapping[int, Sequence[Mode]]) -> dict[int, NDArray[n
     return out
 
 
+def _always_fits(data: Any, mode: Mode, mass: float) -> bool:
+    """Whether the products of a mode fit in a mass (GeV) whatever theirs are."""
+    return sum(largest_mass(data, abs(code)) for code in mode.products) < mass - _SAFETY
+
+
 def _pass_on(mode: Mode, products: Sequence[NDArray[np.float64]], masses: NDArray[np.float64], fraction: float,
              modes: Mapping[int, Sequence[Mode]], seen: dict[int, list[NDArray[np.float64]]]) -> None:
     """Note the masses that a mode gives those of its products that are mothers themselves."""
-    fits = np.sum(products, axis=0) < np.resize(masses, _DRAWS) - _SAFETY
+    if not any(abs(code) in modes for code in mode.products):
+        return
+    fits = np.sum(products, axis=0) < (masses if len(masses) == 1 else np.resize(masses, _DRAWS)) - _SAFETY
     rows = np.flatnonzero(fits)[:max(1, int(fraction * _DRAWS))]
     for code, drawn_masses in zip(mode.products, products, strict=True):
         if abs(code) in modes and len(rows):

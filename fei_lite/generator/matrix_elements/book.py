@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.generator.decay_files.signal import SignalDecay
+from fei_lite.generator.decay_files.steps import PYTHIAS_MOST
 from fei_lite.generator.decay_table import Mode, belle2_table
 from fei_lite.generator.matrix_elements.charmless import ShapeFunction
 from fei_lite.generator.matrix_elements.dalitz import MODEL, plot_of
 from fei_lite.generator.matrix_elements.dineutrino import FermiMotion, dineutrino_transition
 from fei_lite.generator.matrix_elements.form_factors import Transition
+from fei_lite.generator.matrix_elements.many_body import hashes_of
 from fei_lite.generator.matrix_elements.models import transition
 from fei_lite.generator.matrix_elements.semileptonic import Spectrum
 from fei_lite.generator.matrix_elements.system import System
@@ -53,7 +55,8 @@ class Book:
     equal products share a hash: one of ``entries[keys]`` is drawn for each decay,
     by their fractions; None stands for a mode that is left as it is. ``shapes`` are
     the decays with a Dalitz plot: hashes, and numbers of
-    :func:`~fei_lite.generator.matrix_elements.dalitz.plots`.
+    :func:`~fei_lite.generator.matrix_elements.dalitz.plots`. ``many`` are the hashes of decays into more
+    products than Pythia makes.
     """
 
     mothers: NDArray[np.int64]
@@ -62,6 +65,7 @@ class Book:
     entries: tuple[tuple[Entry | None, ...], ...]
     chances: tuple[NDArray[np.float64], ...]
     shapes: tuple[NDArray[np.uint64], NDArray[np.int64]]
+    many: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
     def systems(self) -> tuple[System, ...]:
@@ -218,4 +222,5 @@ def signal_book(signal: SignalDecay) -> Book:
     """The book of the Belle II decay table and of an installed decay file."""
     redefined = {code: entry.modes for code, entry in signal.redefined.items()}
     generic = {code: modes for code, modes in belle2_table().modes.items() if not {code, -code} & set(redefined)}
-    return make_book([Source(generic, {}), Source(redefined, signal.meant), Source(signal.modes, signal.meant)])
+    found = make_book([Source(generic, {}), Source(redefined, signal.meant), Source(signal.modes, signal.meant)])
+    return replace(found, many=hashes_of({**redefined, **signal.modes}, PYTHIAS_MOST), meant=signal.meant)

@@ -30,6 +30,7 @@ from fei_lite.generator.matrix_elements.kinematics import (
     transform,
     units,
 )
+from fei_lite.generator.matrix_elements.many_body import redraw_many_bodies
 from fei_lite.generator.matrix_elements.moves import Moves
 from fei_lite.generator.matrix_elements.semileptonic import (
     BROAD_STEP,
@@ -80,6 +81,7 @@ def redrawn(records: Jagged, book: Book, rng: np.random.Generator, copies: Mappi
     """A block of records with the decays of ``book`` drawn anew; ``copies`` are the codes of groups of B decays."""
     family = Family(records, {copy: code for copy, code in copies.items() if copy not in book.meant}, book.meant)
     moves = Moves()
+    redraw_many_bodies(family, book.many, moves, rng)
     if len(book.meant):
         turn_vectors(family, moves, rng)
         redraw_three_pions(family, moves, rng)
@@ -93,13 +95,13 @@ def redrawn(records: Jagged, book: Book, rng: np.random.Generator, copies: Mappi
     return _moved(records, family)
 
 
-def redrawn_pairs(records: Jagged, rng: np.random.Generator) -> Jagged:
+def redrawn_pairs(records: Jagged, rng: np.random.Generator, meant: Mapping[int, int]) -> Jagged:
     """A block of e+e- -> tau- tau+ with the decays of both taus turned as their spins are correlated.
 
     The tau- decays at random, the tau+ as that leaves it. The beams are along z;
-    what they radiate changes the frame and the mass of the pair.
+    what they radiate changes the frame and the mass of the pair. ``meant`` has the codes of private particles.
     """
-    family = Family(records, {}, {})
+    family = Family(records, {}, meant)
     moves = Moves()
     minus, plus = (_first_of(family, code) for code in (TAU, -TAU))
     total = family.p4[minus] + family.p4[plus]

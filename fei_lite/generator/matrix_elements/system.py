@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.errors import SimulationError
+
 Array = NDArray[np.float64]
 
+_PATIENCE = 20  # rounds without any draw that fits
 _KEPT = 8  # blocks of draws that are remembered: Pythia's events follow at once
 
 
@@ -34,10 +37,13 @@ class System(ABC):
     def draw(self, n: int, mass: float, rng: np.random.Generator) -> Array:
         """M(X), q2, and transverse over longitudinal rate (3, n), for a B of ``mass`` GeV."""
         found: list[Array] = []
-        missing = n
+        missing, rounds = n, 0
         while missing > 0:
             found.append(self.tried(4 * missing + 100, mass, rng))
             missing -= found[-1].shape[1]
+            rounds += 1
+            if rounds > _PATIENCE and missing == n:
+                raise SimulationError(f"no mass of the hadrons {self.hadron} fits a mother of {mass:g} GeV.")
         return np.concatenate(found, axis=1)[:, :n]
 
     def reserve(self, n: int, mass: float, rng: np.random.Generator) -> Array:

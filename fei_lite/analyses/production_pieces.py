@@ -1,0 +1,333 @@
+"""A piece of a production: generated, selected, detected, tagged once, reduced to candidates of all analyses."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fei_lite.analyses.candidate_files import Loaded, write_candidates
+from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
+from fei_lite.analyses.folders import load_analysis, with_models
+from fei_lite.analyses.ntuple import Columns
+from fei_lite.analyses.samples import Source
+from fei_lite.analyses.selected import n_failed, selected
+from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.detector.response import default_response
+from fei_lite.detector.simulate import simulate_detector
+from fei_lite.errors import AnalysisError
+from fei_lite.events import EventBatch
+from fei_lite.events.files import EventWriter
+from fei_lite.generator.decay_file import read_signal_decay
+from fei_lite.generator.generate import generate, made_by
+from fei_lite.generator.processes import find_process
+from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
+from fei_lite.outputs import atomic_output
+from fei_lite.parallel import Context
+from fei_lite.production.learned import NO_CANDIDATE, Experience, LearnedSelection, load_selection
+from fei_lite.production.recorded_features import recorded_features
+from fei_lite.production.sampling import Sampler, Taken, gathered
+
+#: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
+BATCH = 2000
+#: Fraction of the recorded events whose features are remembered, tagged or not.
+SEEN = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a production makes candidates of: folders of analyses, tagger, Pythia's settings."""
+
+    analyses: tuple[Path, ...]
+    models: str | None = None
+    channel_set: str | None = None
+    settings: str = DEFAULT_SETTINGS
+    keep_events: bool = False
+
+    def load(self) -> Workshop:
+        """Read it all; raises children of :class:`FeiLiteError`."""
+        found = [with_models(load_analysis(folder), self.models) for folder in self.analyses]
+        models = sorted({analysis.recipe.tag.models for analysis in found})
+        if len(models) > 1:
+            raise AnalysisError(f"the analyses want the model sets {', '.join(models)}: an event is tagged once. Name "
+                                "one for all (--models).")
+        names = [analysis.name for analysis in found]
+        if len(set(names)) < len(names):
+            raise AnalysisError(f"two analyses have the same name: {', '.join(names)}. Rename a folder.")
+        channels, tagger = load_tagger(models[0], self.channel_set)
+        return Workshop(self, tuple(Loaded(analysis, channels, tagger) for analysis in found))
+
+    def of_run(self) -> Context[Workshop]:
+        """:meth:`load`, once in every process of a run."""
+        return Context(self.load)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A plan with everything read: the analyses, each with the common tagger."""
+
+    plan: Plan
+    all: tuple[Loaded, ...]
+
+    def of(self, process: str) -> tuple[Loaded, ...]:
+        """The analyses that have a sample of this process; raises :class:`AnalysisError` if there is none."""
+        found = tuple(one for one in self.all
+                      if any(process in line.processes for line in one.analysis.recipe.sample))
+        if not found:
+            self.all[0].analysis.recipe.samples_of(process)
+        return found
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What all pieces of a folder have in common."""
+        from fei_lite import __version__
+
+        settings = load_settings(self.plan.settings)
+        return {"fei_lite_version": __version__, "settings": settings.name, "settings_digest": settings.digest,
+                "analyses": {one.analysis.name: one.identity for one in self.all}}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What makes a piece: ``n`` events generated of a process from a seed, selected, with ``reuse`` of B decays."""
+
+    process: str
+    seed: int
+    n: int
+    folder: Path
+    selection: Path | None = None
+    reuse: int = 1
+
+    @property
+    def name(self) -> str:
+        """Process and seed: the name of its files."""
+        return f"{self.process}_{self.seed}"
+
+    @property
+    def record(self) -> Path:
+        """Where the piece says that it is done."""
+        return self.folder / "pieces" / f"{self.name}.json"
+
+
+@dataclass
+class Times:
+    """Processor seconds by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - start
+
+
+@dataclass
+class _Gathering:
+    """What a piece has made so far."""
+
+    candidates: dict[str, list[Columns]]
+    counts: dict[str, Counts]
+    experience: list[Experience] = field(default_factory=list)
+    n_offered: int = 0
+    n_taken: int = 0
+    n_tagged: int = 0
+    weight: float = 0.0
+
+
+def make_piece(piece: Piece, workshop: Workshop) -> Path:
+    """Make a piece, unless it is there, and write its files; the record comes last, so that it says: all is there."""
+    if piece.record.exists():
+        return piece.record
+    analyses, times = workshop.of(piece.process), Times()
+    selection = None if piece.selection is None else load_selection(piece.selection)
+    made = _Gathering({one.analysis.name: [] for one in analyses}, {one.analysis.name: Counts() for one in analyses})
+    options = _options(piece, workshop, selection)
+    named = "signal" if find_decay(piece.process, analyses) else piece.process
+    n_generated = piece.n * piece.reuse
+    origin = {"process": named, "seed": piece.seed, "n_generated": n_generated, **options}
+    events = _events_writer(piece, origin) if workshop.plan.keep_events else None
+    if events is None:
+        _reconstruct_all(piece, workshop, analyses, selection, made, times, None)
+    else:
+        with events:
+            _reconstruct_all(piece, workshop, analyses, selection, made, times, events)
+    said: dict[str, Any] = {}
+    for one in analyses:
+        name = one.analysis.name
+        source = Source(piece.name, named, piece.seed, n_generated, made.n_taken, options)
+        output = piece.folder / name / f"{piece.name}.parquet"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
+        said[name] = _summary(one, made.candidates[name])
+    if selection is not None and made.experience:
+        _save_experience(piece, Experience.joined(made.experience))
+    record = {"process": piece.process, "seed": piece.seed, "n_generated": n_generated,
+              "luminosity_fb": _luminosity(piece.process, n_generated), "reuse": piece.reuse,
+              "selection": None if selection is None else {"name": selection.name, "digest": selection.digest},
+              "offered": made.n_offered, "taken": made.n_taken, "tagged": made.n_tagged,
+              "sum_of_weights": made.weight, "seconds": times.seconds, "analyses": said,
+              "identity": workshop.identity}
+    piece.record.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_output(piece.record, force=True) as temporary:
+        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return piece.record
+
+
+def find_decay(process: str, analyses: tuple[Loaded, ...]) -> str | None:
+    """The decay file of a signal process; None for background."""
+    for one in analyses:
+        if process in one.analysis.recipe.signal_decays:
+            return one.analysis.decay_file(process)
+    return None
+
+
+def _options(piece: Piece, workshop: Workshop, selection: LearnedSelection | None) -> dict[str, Any]:
+    """What a source says besides process, seed and number."""
+    common, decay = workshop.identity, find_decay(piece.process, workshop.of(piece.process))
+    options: dict[str, Any] = {"fei_lite_version": common["fei_lite_version"], "background": 1,
+                               "settings": common["settings"]}
+    options |= made_by(None if decay is None else read_signal_decay(Path(decay)), None,
+                       load_settings(workshop.plan.settings))
+    if decay is not None:
+        options["decay_file"] = Path(decay).name
+    if selection is not None:
+        options |= {"selection": selection.name, "selection_digest": selection.digest}
+        options |= {"reuse": piece.reuse} if selection.of == "pairs" else {"split": selection.most}
+    return options
+
+
+def _luminosity(process: str, n: int) -> float | None:
+    """Integrated luminosity (1/fb) of generated events of background."""
+    section = find_process(process).cross_section if process in _known() else 0.0
+    return n / (section * 1e6) if section > 0.0 else None
+
+
+def _known() -> set[str]:
+    from fei_lite.generator.processes import PROCESSES
+
+    return set(PROCESSES)
+
+
+def _events_writer(piece: Piece, origin: dict[str, Any]) -> EventWriter:
+    path = piece.folder / "events" / f"{piece.name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return EventWriter(path, force=True, metadata=origin)
+
+
+def _generated(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...], selection: LearnedSelection | None,
+               times: Times) -> Iterator[Taken]:
+    """What is taken of the generated events, batch by batch."""
+    decay = find_decay(piece.process, analyses)
+    batches = generate("signal" if decay else piece.process, piece.n, seed=piece.seed, batch_size=BATCH,
+                       dec_file=None if decay is None else read_signal_decay(Path(decay)),
+                       settings=load_settings(workshop.plan.settings))
+    sampler = None if selection is None else Sampler(selection, analyses[0].channels,
+                                                     np.random.default_rng([piece.seed, 11]), piece.reuse)
+    while True:
+        with times("generate"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        with times("select"):
+            n = batch.n_events
+            taken = (Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64), n,
+                           np.zeros((0, 0))) if sampler is None else sampler(batch))
+        yield taken
+
+
+def _reconstruct_all(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...],
+                     selection: LearnedSelection | None, made: _Gathering, times: Times,
+                     events: EventWriter | None) -> None:
+    """Detect and reconstruct what is taken; the result goes to ``made``."""
+    rng, second = (np.random.default_rng([piece.seed, stream]) for stream in (10, 12))
+    response = default_response()
+    for taken in gathered(_generated(piece, workshop, analyses, selection, times), BATCH):
+        made.n_offered += taken.n_offered
+        made.n_taken += taken.batch.n_events
+        made.weight += float(taken.batch.events["weight"].sum())
+        with times("detect"):
+            batch = simulate_detector(taken.batch, response, rng=rng)
+        kept = _reconstruct(batch, taken, analyses, piece, selection, made, times, second)
+        if events is not None:
+            with times("write"):
+                events.write(kept)
+
+
+def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], piece: Piece,
+                 selection: LearnedSelection | None, made: _Gathering, times: Times,
+                 rng: np.random.Generator) -> EventBatch:
+    """Choose, tag once, make the candidates of every analysis; returns the events that have a Btag."""
+    process, n = piece.process, batch.n_events
+    with times("look"):
+        looks = [first_look(batch, one.analysis, process=process) for one in analyses]
+        sides = np.bincount(np.concatenate([look.with_side for look in looks]), minlength=n)
+        recorded, chance = np.zeros((n, 0)), np.ones(n)
+        if selection is not None:
+            recorded = recorded_features(batch, sides)
+            chance = selection.chance(taken.X, recorded, taken.wanted)
+        rows = np.flatnonzero((sides > 0) & (rng.uniform(size=n) < chance))
+        batch.events["weight"] = batch.events["weight"] / chance
+        part = batch.select(rows)
+    made.n_tagged += len(rows)
+    with times("tag"):
+        tags = analyses[0].tags(part)
+    k, where = len(analyses), np.argsort(part.events["event"], kind="stable")
+    failed, tagged = np.full((len(rows), k), NO_CANDIDATE, dtype=np.uint8), np.zeros(len(rows), dtype=bool)
+    for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
+        weighted = replace(look, weight=look.weight / chance)
+        with times("analyse"):
+            columns, counts, with_tag = tagged_candidates(tags, weighted, rows, one.analysis, process=process)
+        tagged |= with_tag
+        event = where[np.searchsorted(part.events["event"], columns["event"], sorter=where)]
+        columns["partner"] = taken.partner[rows][event]
+        made.candidates[one.analysis.name].append(columns)
+        made.counts[one.analysis.name].merge(counts.steps)
+        np.minimum.at(failed[:, i], event, n_failed(one.analysis.recipe, columns).clip(max=99).astype(np.uint8))
+    if selection is not None:
+        seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
+        made.experience.append(Experience(
+            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], failed, taken.offered,
+            seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
+    return part.select(np.flatnonzero(tagged))
+
+
+def _summary(one: Loaded, parts: list[Columns]) -> dict[str, Any]:
+    """Numbers of candidates and of those selected, sums of their weights and of squares."""
+    keep = [selected(one.analysis.recipe, part) for part in parts]
+    weight = np.concatenate([part["weight"][k] for part, k in zip(parts, keep, strict=True)] or [np.zeros(0)])
+    return {"identity": one.identity["recipe"], "candidates": sum(len(part["weight"]) for part in parts),
+            "selected": len(weight), "sum_of_weights": float(weight.sum()),
+            "sum_of_squares": float((weight**2).sum())}
+
+
+def experience_file(folder: Path, name: str) -> Path:
+    """Where the experience of a piece is."""
+    return folder / "experience" / f"{name}.npz"
+
+
+def _save_experience(piece: Piece, experience: Experience) -> None:
+    path = experience_file(piece.folder, piece.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {name: getattr(experience, name) for name in Experience.__dataclass_fields__}
+    columns["offered"] = experience.offered.astype(np.float32)
+    with atomic_output(path, force=True) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **columns)
+
+
+def read_experience(path: Path) -> Experience:
+    """The experience of a piece, as it was written."""
+    with np.load(path, allow_pickle=False) as said:
+        return Experience(*(said[name] for name in Experience.__dataclass_fields__))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What a piece says of itself."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,94 @@
+"""What the detector recorded, in a few numbers that cost no reconstruction: features of the second selection."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fei_lite.constants import SPEED_OF_LIGHT
+from fei_lite.events import EventBatch, Jagged
+
+Array = NDArray[np.float64]
+
+#: Tracks from near the interaction point (cm), and clusters that count (GeV): about those of the hadronic FEI skim.
+_NEAR_D0, _NEAR_Z0, _LEAST_ENERGY, _SOFT_ENERGY = 2.0, 4.0, 0.1, 0.05
+#: Columns of the likelihoods of a track, and the probability that identifies it.
+_ELECTRON, _MUON, _PION, _KAON, _PROTON = range(5)
+_IDENTIFIED = 0.6
+_MASSES = np.array([0.000511, 0.105658, 0.13957, 0.49368, 0.93827])
+
+#: Features of a recorded event, energies in the centre-of-mass frame (GeV).
+RECORDED = ("rTracks", "rNearTracks", "rCharge", "rNearCharge", "rKaons", "rLeptons", "rProtons", "rPhotons",
+            "rSoftPhotons", "rPhotonEnergy", "rSoftEnergy", "rKS", "rLambda", "rKLM", "rEnergy", "rMissingMomentum",
+            "rMissingMass2", "rHardestTrack", "rSides")
+
+
+def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
+    """Features (n_events, len(RECORDED)) of a batch; ``sides`` (n_events,) counts analyses with a signal side."""
+    n, tracks, clusters = batch.n_events, batch.tracks, batch.clusters
+    out = np.zeros((n, len(RECORDED)))
+    at = {name: i for i, name in enumerate(RECORDED)}
+
+    def fill(name: str, event: NDArray[np.int64], values: NDArray | None = None) -> None:
+        out[:, at[name]] = np.bincount(event, values, minlength=n)
+
+    event, helix = tracks.event_index, tracks["helix"]
+    near = (np.abs(helix[:, 0]) < _NEAR_D0) & (np.abs(helix[:, 3]) < _NEAR_Z0)
+    logl = tracks["pid_logl"][:, :5].astype(np.float64)
+    likely = np.exp(logl - logl.max(axis=1, keepdims=True, initial=-np.inf))
+    likely /= likely.sum(axis=1, keepdims=True)
+    charge = tracks["charge"].astype(np.float64)
+    momentum = _momenta(helix, batch.events["bz"].astype(np.float64)[event])
+    for name, rows in (("rTracks", slice(None)), ("rNearTracks", near), ("rKaons", near & _is(likely, _KAON)),
+                       ("rLeptons", near & (_is(likely, _ELECTRON) | _is(likely, _MUON))),
+                       ("rProtons", near & _is(likely, _PROTON))):
+        fill(name, event[rows])
+    fill("rCharge", event, charge)
+    fill("rNearCharge", event[near], charge[near])
+    photon = clusters["is_photon"] != 0
+    energy, where = clusters["E"].astype(np.float64), clusters.event_index
+    hard, soft = photon & (energy > _LEAST_ENERGY), photon & (energy > _SOFT_ENERGY)
+    fill("rPhotons", where[hard])
+    fill("rSoftPhotons", where[soft])
+    fill("rPhotonEnergy", where[hard], energy[hard])
+    fill("rSoftEnergy", where[soft], energy[soft])
+    fill("rKS", batch.v0s.event_index[batch.v0s["pdg"] == 310])
+    fill("rLambda", batch.v0s.event_index[np.abs(batch.v0s["pdg"]) == 3122])
+    fill("rKLM", batch.klm.event_index)
+    mass = _MASSES[np.argmax(likely, axis=1)] if len(likely) else np.zeros(0)
+    total = _total(momentum[near], mass[near], event[near], clusters, hard, n)
+    out[:, [at["rEnergy"], at["rMissingMomentum"], at["rMissingMass2"]]] = _missing(total, batch.events["beam_p4"])
+    np.maximum.at(out[:, at["rHardestTrack"]], event[near], np.linalg.norm(momentum[near], axis=1))
+    out[:, at["rSides"]] = sides
+    return out
+
+
+def _is(likely: Array, species: int) -> NDArray[np.bool_]:
+    return np.asarray(likely[:, species] > _IDENTIFIED)
+
+
+def _momenta(helix: Array, bz: Array) -> Array:
+    """Momenta (n, 3), GeV, of helices at their perigees."""
+    pt = np.abs(bz) * SPEED_OF_LIGHT * 1e-4 / np.maximum(np.abs(helix[:, 2]), 1e-9)
+    return np.stack([pt * np.cos(helix[:, 1]), pt * np.sin(helix[:, 1]), pt * helix[:, 4]], axis=1)
+
+
+def _total(momentum: Array, mass: Array, event: NDArray[np.int64], clusters: Jagged, hard: NDArray[np.bool_],
+           n: int) -> Array:
+    """Four-momentum (n, 4) in the laboratory of tracks and photons."""
+    theta, phi, energy, where = (np.asarray(values, dtype=np.float64)[hard] for values in (
+        clusters["theta"], clusters["phi"], clusters["E"], clusters.event_index))
+    photons = energy[:, None] * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta),
+                                          np.ones(len(theta))], axis=1)
+    own = np.column_stack([momentum, np.sqrt(np.sum(momentum**2, axis=1) + mass**2)])
+    return np.stack([np.bincount(event, own[:, k], minlength=n)
+                     + np.bincount(where.astype(np.int64), photons[:, k], minlength=n) for k in range(4)], axis=1)
+
+
+def _missing(total: Array, beam: Array) -> Array:
+    """Energy seen, missing momentum (both centre-of-mass frame) and missing mass squared, (n, 3)."""
+    root = np.sqrt(beam[:, 3] ** 2 - np.sum(beam[:, :3] ** 2, axis=1))
+    energy = (beam[:, 3] * total[:, 3] - np.sum(beam[:, :3] * total[:, :3], axis=1)) / root
+    missing = beam - total
+    mass2 = missing[:, 3] ** 2 - np.sum(missing[:, :3] ** 2, axis=1)
+    return np.stack([energy, np.sqrt(np.maximum((root - energy) ** 2 - mass2, 0.0)), mass2], axis=1)

@@ -1,0 +1,256 @@
+"""Productions: selections that weights make up for, one tag for several analyses, pieces that repeat and resume."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.folders import load_analysis
+from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.production_pieces import Piece, Plan, make_piece, read_record
+from fei_lite.analyses.production_yields import effective_luminosity
+from fei_lite.analyses.tagged_production import Wanted, produce_all, production_files, with_productions
+from fei_lite.channels import load_channel_set
+from fei_lite.errors import AnalysisError, SimulationError
+from fei_lite.generator.generate import generate
+from fei_lite.generator.recombination import sides_of
+from fei_lite.production.generated_features import EVENT, PAIR
+from fei_lite.production.learned import (
+    Costs,
+    Experience,
+    LearnedSelection,
+    Stage,
+    best_scales,
+    first_selection,
+    learn,
+    load_selection,
+)
+from fei_lite.production.sampling import Sampler, Taken, gathered
+
+N = 1000
+HERE = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def channels():
+    return load_channel_set("hadronic")
+
+
+@pytest.fixture(scope="module")
+def continuum():
+    return next(generate("ccbar", N, seed=41, batch_size=N))
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return next(generate("charged", N, seed=42, batch_size=N))
+
+
+def test_weights_of_copies_make_up_for_the_selection(continuum, channels):
+    """Would catch a weight that is not the inverse of how often an event is wanted: 20 draws, in two classes.
+
+    Copies of an event wanted w times are floor(w) and one more with the rest's chance: the weighted number has mean 1
+    and variance f (1 - f) / w^2, f being the fractional part.
+    """
+    chosen = replace(first_selection("events", 20), first=Stage(0.62, 0.1, 20.0))
+    sums, wanted = [], None
+    for seed in range(20):
+        taken = Sampler(chosen, channels, np.random.default_rng(seed))(continuum)
+        row = taken.batch.events["event"] // 20
+        sums.append(np.bincount(row, taken.batch.events["weight"], minlength=N))
+        wanted = np.full(N, np.nan) if wanted is None else wanted
+        wanted[row] = taken.wanted
+    assert np.nanmax(wanted) > 1.7 > 0.6 > np.nanmin(wanted)
+    fraction = wanted % 1.0
+    for of_class in (wanted > 1.2, wanted <= 1.2):
+        variance = np.sum((fraction * (1.0 - fraction) / wanted**2)[of_class]) / len(sums)
+        mean = np.mean(sums, axis=0)[of_class].sum()
+        assert abs(mean - of_class.sum()) < 4.0 * np.sqrt(variance), (mean, of_class.sum())
+
+
+def test_weights_of_combinations_make_up_for_the_selection(pairs, channels):
+    """Would catch combinations counted wrongly: first and second decays of a class meet reuse n_a n_b / n times."""
+    reuse, sides = 20, sides_of(pairs)
+    chosen = replace(first_selection("pairs", 1), first=Stage(0.1, 0.1, 1.0))
+    taken = Sampler(chosen, channels, np.random.default_rng(3), reuse)(pairs)
+    weight, first, second = taken.batch.events["weight"], taken.batch.events["event"] // reuse, taken.partner
+    assert taken.n_offered == taken.batch.n_generated == reuse * N
+    kaons = np.zeros((N, 2))
+    generated = pairs.generated
+    for k in (0, 1):
+        of_side = (sides.side == k) & (np.abs(generated["pdg"]) == 321)
+        kaons[:, k] = np.bincount(sides.event[of_side], minlength=N)
+    a, b = kaons[:, 0] > 0, kaons[:, 1] > 0
+    inside = a[first] & b[second]
+    expected = reuse * a.sum() * b.sum() / N
+    spread = np.sqrt(np.sum(weight[inside] ** 2) + expected)
+    assert abs(weight[inside].sum() - expected) < 4.0 * spread
+    assert abs(weight.sum() - reuse * N) < 4.0 * np.sqrt(np.sum(weight**2))
+
+
+def test_gathering_loses_nothing(continuum, channels):
+    """Would catch events, or offers to learn from, that are dropped or doubled between batches."""
+    sampler = Sampler(first_selection("events", 20), channels, np.random.default_rng(1))
+    parts = [sampler(continuum.slice(i, i + 250)) for i in range(0, N, 250)]
+    size = 37
+    made = list(gathered(iter(parts), size))
+    assert all(part.batch.n_events == size for part in made[:-1])
+    for name in ("X", "wanted", "partner", "offered"):
+        np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in made]),
+                                      np.concatenate([getattr(part, name) for part in parts]))
+    assert sum(part.n_offered for part in made) == N
+    np.testing.assert_array_equal(np.concatenate([part.batch.generated["p4"] for part in made]),
+                                  np.concatenate([part.batch.generated["p4"] for part in parts]))
+
+
+def test_scales_of_two_classes():
+    """Would catch a scale away from the optimum: two classes, one look, whose time times variance is written out.
+
+    With promises p_i in equal parts, wanted s sqrt(p_i): (a + t s m) m / s, m the mean root, which falls with s; at
+    1.2 times the least, t m^2, it is s = a / (0.2 t m), as long as no event is wanted more often than once.
+    """
+    promised = np.repeat([0.0004, 0.04], 500)
+    root = np.sqrt(promised).mean()
+    costs = Costs(offer=1e-5, record=1e-9, tag=1e-3)
+    _, second = best_scales(np.full(1000, 1e12), promised, np.ones(1000), most=1.0, costs=costs)
+    least = min((costs.offer + costs.tag * np.minimum(s * np.sqrt(promised), 1.0).mean())
+                * np.mean(promised / np.minimum(s * np.sqrt(promised), 1.0)) for s in np.geomspace(1e-3, 1e3, 2001))
+    wanted = np.minimum(second * np.sqrt(promised), 1.0)
+    product = (costs.offer + costs.tag * wanted.mean()) * np.mean(promised / wanted)
+    assert product <= 1.2 * least
+    assert second <= 1.1 * costs.offer / (0.2 * costs.tag * root) * 1.5
+    smaller = np.minimum(second / 1.3 * np.sqrt(promised), 1.0)
+    assert (costs.offer + costs.tag * smaller.mean()) * np.mean(promised / smaller) > 1.2 * least
+
+
+def experience_of(rng, n, of="events"):
+    """Events whose chance depends on two features only."""
+    names = EVENT if of == "events" else PAIR
+    X = rng.normal(size=(n, len(names) + 19)).astype(np.float32)
+    chance = np.where(X[:, 0] > 1.0, 0.4, 0.01)
+    candidate = rng.uniform(size=n) < chance
+    selected = candidate & (X[:, -1] > 0.0)
+    failed = np.where(selected, 0, np.where(candidate, 3, 255)).astype(np.uint8)
+    return Experience(X, np.ones(n), np.ones(n), failed[:, None],
+                      rng.normal(size=(500, len(names))), np.column_stack([X[:2000], np.ones(2000)]))
+
+
+def test_learning_finds_what_matters(tmp_path):
+    """Would catch forests that learn nothing, or the recorded features missing from the second look."""
+    rng = np.random.default_rng(7)
+    found = learn(experience_of(rng, 20_000), before=first_selection("events", 20), costs=Costs(2e-4, 2e-4, 2.5e-3))
+    X = rng.normal(size=(4000, len(EVENT)))
+    recorded = rng.normal(size=(4000, 19))
+    wanted = found.wanted(X)
+    assert np.median(wanted[X[:, 0] > 1.2]) > 3.0 * np.median(wanted[X[:, 0] < 0.8])
+    chance = found.chance(X, recorded, wanted)
+    good = X[:, 0] > 1.2
+    assert chance[good & (recorded[:, -1] > 0.2)].mean() > 2.0 * chance[good & (recorded[:, -1] < -0.2)].mean()
+    assert np.all((chance > 0.0) & (chance <= 1.0)) and np.all(wanted > 0.0)
+    again = load_selection(found.save(tmp_path))
+    np.testing.assert_array_equal(again.wanted(X), wanted)
+    np.testing.assert_array_equal(again.chance(X, recorded, wanted), chance)
+
+
+def test_a_changed_selection_is_refused(tmp_path):
+    """Would catch pieces that are repeated with another selection under the same name."""
+    path = first_selection("pairs", 1).save(tmp_path)
+    said = json.loads(path.read_text())
+    said["first"]["scale"] *= 2.0
+    path.write_text(json.dumps(said))
+    with pytest.raises(SimulationError, match="another version"):
+        load_selection(path)
+
+
+def test_variance_of_shared_decays():
+    """Would catch correlations that are left out: k combinations of n first and n second decays, each weight 1.
+
+    All n^2 combinations: of 2 n decays each is in n, so that the sum's variance is 2 n n^2 - n^2 in place of n^2.
+    """
+    n = 5
+    first, second = (part.ravel() for part in np.meshgrid(np.arange(n), np.arange(n)))
+    ones, nothing = np.ones(n * n), np.zeros(n * n, dtype=int)
+    edges = np.array([0.0, 1.0])
+    found = bin_variances(0.5 * ones, ones, nothing, first, edges, second=second)
+    np.testing.assert_allclose(found, [2 * n**3 - n**2])
+    copies = bin_variances(0.5 * ones, ones, nothing, first, edges, second=np.arange(n * n))
+    np.testing.assert_allclose(copies, [n**3])  # families of n copies: (n)^2 each
+
+
+def test_effective_luminosity_of_weights():
+    """Would catch a factor: 10 events of weight 3 from 2/fb have the error of 10 / 30 of the luminosity."""
+    assert effective_luminosity(30.0, 10 * 9.0, 2.0) == pytest.approx(2.0 / 3.0)
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory):
+    """A small piece of charged pairs for two analyses, with its events."""
+    folder = tmp_path_factory.mktemp("production")
+    plan = Plan((HERE / "fei_lite/analyses/hta", HERE / "scripts/examples/b_tau_nu"), keep_events=True)
+    (folder / "selections").mkdir()
+    path = replace(first_selection("pairs", 1), first=Stage(0.06, 0.1, 1.0)).save(folder / "selections")
+    workshop = plan.load()
+    make_piece(Piece("charged", 3, 600, folder, path, 5), workshop)
+    (folder / "manifest.json").write_text(json.dumps(workshop.identity))
+    return folder, plan, workshop, path
+
+
+def test_a_piece_repeats_itself(production, tmp_path):
+    """Would catch random numbers that depend on more than the seed, and a piece that is made twice."""
+    folder, _, workshop, path = production
+    record = make_piece(Piece("charged", 3, 600, tmp_path, path, 5), workshop)
+    for name in ("hta", "b_tau_nu"):
+        one, two = (read_ntuple(place / name / "charged_3.parquet")[0] for place in (folder, tmp_path))
+        assert len(one["weight"]) > 0
+        for column, values in one.items():
+            np.testing.assert_array_equal(values, two[column], err_msg=column)
+    before = record.stat().st_mtime_ns
+    assert make_piece(Piece("charged", 3, 600, tmp_path, path, 5), workshop).stat().st_mtime_ns == before
+    assert read_record(record)["n_generated"] == 3000
+
+
+def test_kept_events_give_the_same_candidates(production):
+    """Would catch events that an analysis needs and the production drops, and weights that they do not carry."""
+    from fei_lite.analyses.candidates import candidates
+    from fei_lite.events.files import read_events
+
+    folder, _, workshop, _ = production
+    batch = read_events(folder / "events" / "charged_3.parquet")
+    for one in workshop.all:
+        columns, _ = candidates(batch, one.analysis, one.tags, process="charged")
+        made, _ = read_ntuple(folder / one.analysis.name / "charged_3.parquet")
+        np.testing.assert_array_equal(columns["event"], made["event"])
+        np.testing.assert_allclose(columns["weight"], made["weight"])
+        np.testing.assert_allclose(columns["tagSignalProbability"], made["tagSignalProbability"])
+
+
+def test_folders_add_up_and_refuse(production, tmp_path):
+    """Would catch the same events counted twice, and productions of other settings or analyses mixed."""
+    folder, plan, _, _ = production
+    analysis = load_analysis("hta")
+    files = with_productions([folder], analysis)
+    assert files == production_files(folder, analysis) and len(files) == 1
+    with pytest.raises(AnalysisError, match="count twice"):
+        read_candidates([*files, *files], analysis)
+    other = tmp_path / "other"
+    (other / "pieces").mkdir(parents=True)
+    said = json.loads((folder / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(said | {"settings_digest": "changed"}))
+    (other / "pieces" / "charged_3.json").write_bytes((folder / "pieces" / "charged_3.json").read_bytes())
+    with pytest.raises(AnalysisError, match="settings_digest"):
+        with_productions([folder, other], analysis)
+    with pytest.raises(AnalysisError, match="analyses"):
+        produce_all(["charged"], replace(plan, analyses=plan.analyses[:1]), folder, seed=1, wanted=Wanted(1.0))
+
+
+def test_nothing_is_never_wanted(continuum, channels):
+    """Would catch a selection without a floor: a stage whose forests promise nothing still takes events."""
+    chosen = LearnedSelection("events", 1, Stage(1e-3, 1e-3, 20.0), Stage(1.0, 1e-9, 20.0))
+    taken = Sampler(chosen, channels, np.random.default_rng(2))(continuum)
+    assert isinstance(taken, Taken) and np.all(chosen.wanted(np.zeros((3, len(EVENT)))) > 0.0)
