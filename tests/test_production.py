@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,7 @@ def test_ladder_leads_from_candidates_to_selected_ones():
     steps = ladder(distance, np.ones(len(distance)))
     sizes = [int(np.count_nonzero(step)) for step in steps]
     assert sizes[0] == 4400 and sizes[-1] == np.count_nonzero(distance.min(axis=1) == 0)
-    assert all(after < before for before, after in zip(sizes[:-1], sizes[1:], strict=True))
+    assert all(after < before for before, after in pairwise(sizes))
     for step in steps:
         assert step[:4000].sum() == pytest.approx(step[4000:4400].sum(), rel=1e-9)
         assert step[step > 0.0].mean() == pytest.approx(1.0)
