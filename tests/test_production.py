@@ -17,7 +17,7 @@ from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.production_pieces import Piece, Plan, make_piece, read_record
 from fei_lite.analyses.production_yields import effective_luminosity
 from fei_lite.analyses.selected import distance, selected
-from fei_lite.analyses.tagged_production import Wanted, produce_all, production_files, with_productions
+from fei_lite.analyses.tagged_production import Wanted, _costs, produce_all, production_files, with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, SimulationError
 from fei_lite.generator.generate import generate
@@ -279,6 +279,18 @@ def test_folders_add_up_and_refuse(production, tmp_path):
         with_productions([folder, other], analysis)
     with pytest.raises(AnalysisError, match="analyses"):
         produce_all(["charged"], replace(plan, analyses=plan.analyses[:1]), folder, seed=1, wanted=Wanted(1.0))
+
+
+def test_costs_leave_out_what_is_compiled():
+    """Would catch the first piece, which compiles for a minute, in the costs that the selection is tuned to."""
+    def record(slow):
+        return {"selection": {"name": "pairs_0"}, "n_generated": 2000, "reuse": 20, "offered": 2000, "taken": 100,
+                "tagged": 50, "seconds": {"generate": 0.5 * slow, "select": 0.2 * slow, "detect": 0.1 * slow,
+                                          "look": 0.1 * slow, "tag": 0.4 * slow, "analyse": 0.1 * slow}}
+
+    costs = _costs([record(1.0), record(30.0)], 100)
+    assert costs.offer == pytest.approx(0.5 / 100 / 100 + 0.2 / 2000)  # 100 events generated, 100 combinations of each
+    assert (costs.record, costs.tag) == (pytest.approx(0.2 / 100), pytest.approx(0.5 / 50))
 
 
 def test_nothing_is_never_wanted(continuum, channels):

@@ -163,18 +163,17 @@ def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], works
 
 
 def _costs(records: Sequence[dict[str, Any]], reuse: int) -> Costs:
-    """Seconds per event, from the pieces of the latest selection."""
+    """Seconds per event, of each step the least that a piece of the latest selection took: the first one compiles."""
     latest = max(int(record["selection"]["name"].split("_")[1]) for record in records)
     records = [record for record in records if record["selection"]["name"].endswith(f"_{latest}")]
 
-    def per(steps: Sequence[str], events: float) -> float:
-        spent = sum(record["seconds"].get(step, 0.0) for record in records for step in steps)
-        return float(spent / max(events, 1.0))
+    def per(steps: Sequence[str], events: str, times: int = 1) -> float:
+        return float(min(sum(record["seconds"].get(step, 0.0) for step in steps) * times / max(record[events], 1)
+                         for record in records))
 
-    generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    offered, taken, tagged = (sum(record[key] for record in records) for key in ("offered", "taken", "tagged"))
-    return Costs(per(["generate"], generated) / reuse + per(["select"], offered), per(["detect", "look"], taken),
-                 per(["tag", "analyse", "write"], tagged))
+    made = per(["generate"], "n_generated", records[0]["reuse"]) / reuse
+    return Costs(made + per(["select"], "offered"), per(["detect", "look"], "taken"),
+                 per(["tag", "analyse", "write"], "tagged"))
 
 
 def _experience(folder: Path, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
