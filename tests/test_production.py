@@ -185,9 +185,13 @@ def test_distance_counts_what_a_cut_wants_none_of():
     columns = {"weight": np.ones(4), "nCleanedTracks": np.full(4, 5), "nCleanedClusters": np.full(4, 5),
                "visibleEnergyOfEventCMS": np.array([6.0, 6.0, 6.0, 3.0]), "E_ECL": np.full(4, 4.0),
                "nROE_Tracks": np.array([0, 3, 3, 1]), "nROE_K_S0": np.zeros(4), "nROE_Lambda0": np.zeros(4),
-               "nROE_pi0": np.array([0, 0, 1, 0])}
+               "nROE_pi0": np.array([0, 0, 1, 0]),
+               "roeEextra": np.array([0.2, 0.2, 0.2, 0.2])}
     assert distance(recipe, columns).tolist() == [0, 3, 4, 2]
     assert selected(recipe, columns).tolist() == [True, False, False, False]
+    more = columns | {"roeEextra": np.array([1.2, 0.2, 0.6, 99.0])}  # steps of 0.5 GeV, at most nine
+    assert distance(recipe, more).tolist() == [2, 3, 5, 11]
+    assert selected(recipe, more).tolist() == [True, False, False, False]
 
 
 def test_a_changed_selection_is_refused(tmp_path):

@@ -16,15 +16,24 @@ _MOST = 9
 
 def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
     """Candidates (n,) that pass the cuts and can enter a region; what needs a classifier's score is not asked."""
-    return np.asarray(distance(recipe, columns) == 0)
+    return np.asarray(_failed(recipe, columns) == 0)
 
 
 def distance(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
-    """How far each candidate (n,) is from being selected: the number of cuts that it fails.
+    """How far each candidate (n,) is from where signal is: the number of cuts that it fails.
 
     Where a cut asks for none of something (``nROE_Tracks == 0``) each one that is there counts. To be outside all
-    regions counts one.
+    regions counts one. Whole steps of what signal has little of (``[production] little``) count one each.
     """
+    found = _failed(recipe, columns)
+    for name, step in recipe.production.little.items():
+        values = np.nan_to_num(np.asarray(columns[name], dtype=np.float64), nan=0.0)
+        found += np.clip(values / step, 0.0, _MOST).astype(np.int64)
+    return found
+
+
+def _failed(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
+    """Cuts (n,) that candidates fail, and objects too many."""
     n = len(columns["weight"])
     found, inside = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
     for cut in recipe.cut:
@@ -38,7 +47,7 @@ def distance(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
             x = np.asarray(calculate(line.variable, columns), dtype=np.float64)
             here &= (x >= line.edges[0]) & (x <= line.edges[-1])
         inside |= here
-    return found + ~inside
+    return np.asarray(found + ~inside, dtype=np.int64)
 
 
 def _how_many(cut: str, columns: Columns) -> NDArray[np.int64]:
