@@ -36,7 +36,7 @@ PIECE = {"pairs": 6_000, "events": 60_000, "signal": 10_000}
 #: Combinations of each B decay, likewise, and copies of an event of continuum at most.
 FIRST_REUSE, REUSE, SPLIT = 20, 100, 20
 #: Candidates after which a selection is learned first, and by what factor more it is learned anew.
-CANDIDATES, MORE = 150, 2.0
+CANDIDATES, MORE = 100, 2.0
 #: Events that a selection is learned from, at most; the latest count.
 _ROWS = 400_000
 
