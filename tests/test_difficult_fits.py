@@ -185,6 +185,17 @@ def test_of_valleys_equally_deep_the_same_one_is_taken():
     assert found[u] < -0.3 and found[v] > 0.3
 
 
+def test_an_expected_limit_without_value_hides_no_other():
+    """Would catch five undefined expected limits where only those far up are: at two standard deviations the nuisance
+    takes all signal away, so that q of the Asimov data stays below 4; the median needs 2.71, one deviation up 5.65."""
+    spec = one_channel([10.0, 6.0], [([20.0, 12.0], [])], [20, 12])
+    spec["channels"][0]["samples"][0]["modifiers"].append(
+        {"name": "u", "type": "histosys", "data": {"hi_data": [5.0, 3.0], "lo_data": [15.0, 9.0]}})
+    limit = upper_limit(open_likelihood(spec))
+    assert np.isfinite(limit.expected).tolist() == [True, True, True, False, False]
+    assert np.isfinite(limit.observed) and set(limit.undefined) == {"expected"}
+
+
 @pytest.fixture(scope="module")
 def check_fits():
     path = Path(__file__).resolve().parents[1] / "scripts" / "check_fits.py"

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fuzz_kinds import BTAG, Btags, Manifest, ModelText
+from fuzz_more_kinds import AnalysisClassifier
 from toy_events import toy_batch
 
+from fei_lite.analyses.classifier import load_classifier
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.channels import load_channel_set
 from fei_lite.channels.files import find_channel_set
@@ -24,8 +26,17 @@ from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.classifiers.text import pack, unpack
 from fei_lite.classifiers.trees import parse_trees
 from fei_lite.classifiers.writer import write_with_tag_classifier
-from fei_lite.errors import ChannelFileError, EventFileError, FeiLiteError, ModelSetError
+from fei_lite.cli import main
+from fei_lite.errors import (
+    AnalysisError,
+    ChannelFileError,
+    EventFileError,
+    FeiLiteError,
+    ModelSetError,
+    SimulationError,
+)
 from fei_lite.events import EventWriter, read_events
+from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.performance.best_tags import TagPieces, read_best_tags
 from fei_lite.tagging.best import rank_tags
 from fei_lite.tagging.output import read_tags
@@ -162,6 +173,53 @@ def test_the_metadata_of_a_btag_file(said, message, tmp_path):
     with pytest.raises(EventFileError, match=message) as caught:
         read_best_tags(tmp_path / "b.root")
     assert "b.root" in str(caught.value)
+
+
+@pytest.mark.parametrize("said, message", [
+    ({"folds": [{"file": "../../x", "sha256": "0" * 64}]}, r"folds\[0\]\.file"), ({"folds": []}, "folds"),
+    ({"folds": [{"file": "fold_0.txt.gz", "sha256": "0" * 64}]}, "damaged"), ({"features": ["x"]}, "trained on x"),
+    ({"eta": {"scores": [1.0, 0.0], "fraction": [0.0, 1.0]}}, "both rising"),
+    ({"eta": {"scores": [0.0, 1.0], "fraction": [0.0, 1.5]}}, "fractions from 0 to 1"),
+    ({"eta": {"scores": [0.0, None], "fraction": [0.0, 1.0]}}, r"eta: scores\[1\]"), ({"format": "x"}, "format"),
+    ({"format_version": 2}, "format"), ({"summary": 3}, "summary")])
+def test_the_classifier_of_an_analysis(said, message, tmp_path):
+    """Would catch a file outside its folder that is read, scores that are not in order, and a traceback."""
+    kind = AnalysisClassifier(tmp_path)
+    path = kind.folder / "set" / "classifier.json"
+    path.write_text(json.dumps(json.loads(kind.good.read_text()) | said))
+    with pytest.raises(AnalysisError, match=message) as caught:
+        load_classifier(kind.folder / "set", kind.features)
+    assert str(kind.folder / "set") in str(caught.value)
+
+
+@pytest.mark.parametrize("line, message", [
+    ("evaluate b.root --purities 0.3 --replicas 0", "1 or more"), ("evaluate b.root --seed -1", "0 or more"),
+    ("evaluate b.root b.root", "given twice"), ("fit w.json --toys 5 --seed -1", "0 or more"),
+    ("train e.root -o set --seed -1", "0 or more"), ("report fei_default -o r.html --date today", "a date such as"),
+    ("report fei_default -o r.html --max-events 0", "1 or more"),
+    ("enrich count charged -n 0 --seed 1 -o c", "1 or more"),
+    ("enrich check charged -n 5 --seed 1 --enrich hadronic --keep-uncovered nan", "expected above 0"),
+    ("channels draw -o a.xyz", "the suffix"), ("enrich boost c -o a.txt", "the suffix"),
+    ("simulate charged -n 1 --seed 1 --workers 2 -o a.root", "unrecognized")])
+def test_options_that_cannot_be(line, message, tmp_path, monkeypatch, capsys):
+    """Would catch a traceback, or a result that means nothing, for a number out of range."""
+    monkeypatch.chdir(tmp_path)
+    Btags.make(None, tmp_path / "b.root")
+    try:
+        code = main(line.split())
+    except SystemExit as ended:  # the parser's
+        code = ended.code
+    assert code == 2 and message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.root"]
+
+
+@pytest.mark.parametrize("name", ["B+zzz", "MyB"])
+def test_an_unknown_name_in_the_first_block_of_a_decay_file(name, tmp_path):
+    """Would catch an error about a pair of B's that does not name the file and the line."""
+    path = tmp_path / "mine.dec"
+    path.write_text(f"Decay Upsilon(4S)\n1.0 {name} B- VSS;\nEnddecay\nDecay B+\n1.0 K+ pi0 PHSP;\nEnddecay\nEnd\n")
+    with pytest.raises(SimulationError, match=r"mine\.dec: line 2"):
+        read_signal_decay(path)
 
 
 def test_twenty_thousand_equal_channels(tmp_path):

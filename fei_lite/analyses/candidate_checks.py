@@ -50,14 +50,10 @@ def check_candidates(path: PathLike, columns: Columns, sources: Sequence[Source]
 
 
 def check_columns_agree(paths: Sequence[PathLike], parts: Sequence[Columns]) -> None:
-    """Raise :class:`AnalysisError` if a file lacks a column that another has: it would be missing in all.
-
-    ``partner`` may be missing: then errors are calculated without it.
-    """
-    distinct = {frozenset(columns): (path, columns) for path, columns in zip(paths, parts, strict=True)}.values()
-    for path, columns in distinct:
-        for other, theirs in distinct:
-            lacking = sorted(theirs.keys() - columns.keys() - {"partner"})
+    """Raise :class:`AnalysisError` if a file lacks a column that another has: it would be missing in all."""
+    for path, columns in zip(paths, parts, strict=True):
+        for other, theirs in zip(paths, parts, strict=True):
+            lacking = sorted(theirs.keys() - columns.keys())
             if lacking:
                 raise AnalysisError(f"{path}: no column '{lacking[0]}', which {other} has. Make the files with one "
                                     "version.")
@@ -78,7 +74,7 @@ def _check_steps(steps: Any, where: str) -> None:
     if not isinstance(steps, Mapping) or not steps:
         raise AnalysisError(f"{where}: missing, expected the steps before the candidates.")
     for name, row in steps.items():
-        numbers: list[Any] = list(row) if isinstance(row, Sequence) and len(row) == 2 else [None]
+        numbers: Sequence[Any] = row if isinstance(row, Sequence) and len(row) == 2 else (float("nan"), 0.0)
         if not all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
                    for x in numbers) or numbers[0] < 0 or numbers[0] != int(numbers[0]):
             raise AnalysisError(f"{where}['{name[:60]}']: got {str(row)[:60]}, expected events and sum of weights.")

@@ -99,26 +99,24 @@ def tagged_candidates(tags: Reconstruction, look: Look, rows: NDArray[np.int64],
     """Candidates of a tagged batch (one entry per event that has one, or several with ``each``), the counts, the events
     that have a Btag.
 
-    ``tags`` are those of the events ``rows`` of the batch that ``look`` is of; of those with a signal side
+    ``tags`` are of the events ``rows`` of the batch that ``look`` is of; of those with a signal side
     all that were chosen must be there, others may. Column ``weight`` includes the factor of the analysis's physics.
     """
     physics, recipe, counts = analysis.physics, analysis.recipe, look.counts
     samples, pair = [line.name for line in recipe.samples_of(process)], recipe.signal_side.pair
-    weight, sample = look.weight[rows], look.sample[rows]
-    of_events = {name: values[rows] for name, values in look.of_events.items()}
     tagged = with_btag(tags, analysis.signal_set, pair)
-    there = np.flatnonzero(tagged & np.isin(rows, look.with_side))
-    weight, sample = weight[there], sample[there]
-    of_events = {name: values[there] for name, values in of_events.items()}
-    tags = tags_of(tags, there)
-    every = all_pairs(tags.batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
-    for name, keep in (("Btag", np.ones(len(there), dtype=bool)),
-                       ("Btag and signal side", has_any(every.result, (pair,)))):
-        counts.add(name, weight[keep], sample[keep], samples)
+    chosen = np.flatnonzero(tagged & np.isin(rows, look.with_side))
+    tags, rows = tags_of(tags, chosen), rows[chosen]
+    batch, weight, sample = tags.batch, look.weight[rows], look.sample[rows]
+    of_events = {name: values[rows] for name, values in look.of_events.items()}
+    every = all_pairs(batch, tags, analysis.signal_set, pair, masks=analysis.masks, own=physics.variables)
+    counts.add("Btag", weight, sample, samples)
+    both = has_any(every.result, (pair,))
+    counts.add("Btag and signal side", weight[both], sample[both], samples)
     each = recipe.signal_side.each
     pairs = best_of_each_event(every, [(every.value(rule.by), rule.keep == "highest") for rule in
                                        recipe.signal_side.best], each=None if each is None else every.value(each))
-    columns: Columns = {name: tags.batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
+    columns: Columns = {name: batch.events[name][pairs.event] for name in ("experiment", "run", "event")}
     columns |= {"weight": weight[pairs.event]} | {name: values[pairs.event] for name, values in of_events.items()}
     columns |= _evaluated(recipe.columns(physics.event_columns), pairs)
     if "mc" in every.result.tables[side_names(analysis.signal_set, pair, SIGNAL)[0]].columns:

@@ -92,7 +92,8 @@ def load_systematics(source: Source, *, where: str = "", own: Mapping[str, type[
         at = f"{where}: systematic[{i}]"
         kind = entry.get("kind") if isinstance(entry, dict) else entry
         if not isinstance(kind, str) or kind not in kinds:
-            wrong.append(f"{at}.kind: expected one of {', '.join(kinds)}, got {kind!r}.{nearest(str(kind), kinds)}")
+            shown = str(kind)[:60]
+            wrong.append(f"{at}.kind: expected one of {', '.join(kinds)}, got {shown!r}.{nearest(shown, kinds)}")
             continue
         try:
             lines.append(kinds[kind].model_validate_json(json.dumps(entry, default=str), strict=True))

@@ -44,7 +44,8 @@ class Deposits:
 
     def take(self, rows: NDArray) -> Deposits:
         """The deposits of a mask or an index array."""
-        return Deposits(*(getattr(self, f.name)[rows] for f in fields(self)))
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Deposits(*(getattr(self, f.name).take(rows, axis=0) for f in fields(self)))
 
 
 def _deposits(source: Particles, energy: Array, point: Array, *, shape: int, is_track: NDArray | bool = False,

@@ -44,7 +44,8 @@ class Particles:
 
     def take(self, rows: NDArray) -> Particles:
         """The particles of a mask or an index array."""
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows  # counted once, not for every column
+        return replace(self, **{f.name: getattr(self, f.name).take(rows, axis=0) for f in fields(self)})
 
     @property
     def species(self) -> NDArray[np.int64]:

@@ -221,6 +221,6 @@ def has_antiparticle(code: int) -> bool:
 
 def chosen(block: Jagged, mask: NDArray[np.bool_]) -> Jagged:
     """The events of a mask."""
-    objects = np.repeat(mask, block.counts)
+    objects = np.flatnonzero(np.repeat(mask, block.counts))
     offsets = offsets_of(block.counts[mask])
-    return Jagged(offsets, {name: values[objects] for name, values in block.columns.items()})
+    return Jagged(offsets, {name: values.take(objects, axis=0) for name, values in block.columns.items()})

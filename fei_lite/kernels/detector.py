@@ -12,15 +12,15 @@ _DEAD, _PIXEL, _STRIP, _DRIFT = 0, 1, 2, 3
 
 
 @kernel
-def _measure(p, k, variance):
-    """Update the covariance ``p`` (5, 5) by a measurement of coordinate ``k``."""
-    total = p[k, k] + variance
-    column = np.empty(5)
+def _measure(p, k, variance, column):
+    """Update the covariance ``p`` (5, 5) by a measurement of coordinate ``k``; ``column`` (5,) is scratch space."""
+    weight = 1.0 / (p[k, k] + variance)
     for i in range(5):
         column[i] = p[i, k]
     for i in range(5):
+        scaled = column[i] * weight
         for j in range(i + 1):
-            p[i, j] -= column[i] * column[j] / total
+            p[i, j] -= scaled * column[j]
             p[j, i] = p[i, j]
 
 
@@ -71,7 +71,7 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
     n_layers = layers.shape[0]
     arcs = np.empty(n_layers)
     crossed = np.empty(n_layers, dtype=np.bool_)
-    p = np.empty((5, 5))
+    p, column = np.empty((5, 5)), np.empty(5)
     order = np.array([0, 1, 2, 3, 4])
     for i in range(helix.shape[0]):
         omega, z0, tan_lambda = helix[i, 2], helix[i, 3], helix[i, 4]
@@ -104,8 +104,8 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
             hits, kind = n_hits[i, k], int(layers[k, 2])
             if hits > 0:
                 worse = layers[k, 3] / hits
-                _measure(p, 0, layers[k, 4] ** 2 * worse)
-                _measure(p, 3, layers[k, 5] ** 2 * worse)
+                _measure(p, 0, layers[k, 4] ** 2 * worse, column)
+                _measure(p, 3, layers[k, 5] ** 2 * worse, column)
                 counts[i, kind - 1] += hits
                 innermost[i] = layers[k, 0]
             cosine = math.sqrt(1.0 - (0.5 * layers[k, 0] * omega) ** 2)

@@ -15,9 +15,9 @@ of the two shares of toys at or above the observed q-tilde.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,17 +132,22 @@ def _asymptotic(observed: TestStatistic, asimov: TestStatistic, level: float) ->
     def confirm(mu: float) -> bool:
         return any([observed.profile.confirm(mu), asimov.profile.confirm(mu)])
 
-    limits, undefined = {}, {}
-    guess = max(observed.profile.strength, 0.0) + 2.0 * observed.profile.sigma
-    for name, search in (("observed", lambda: (crossing(excess, guess, confirm=confirm),)),
-                         ("expected", lambda: tuple(quantile(n) for n in QUANTILES))):
+    undefined: dict[str, str] = {}
+
+    def found(name: str, search: Callable[[], float]) -> float:
         try:
-            limits[name] = search()
-            if np.any(np.isnan(limits[name])):
-                undefined[name] = f"no strength is excluded at {100.0 * level:g} %"
-        except FitError as error:
-            limits[name], undefined[name] = (float("nan"),) * (1 if name == "observed" else len(QUANTILES)), str(error)
-    return UpperLimit(level, limits["observed"][0], limits["expected"], undefined=undefined)
+            limit = search()
+            if np.isnan(limit):
+                undefined.setdefault(name, f"no strength is excluded at {100.0 * level:g} %")
+            return limit
+        except FitError as error:  # this limit has no value; the others may have one
+            undefined.setdefault(name, str(error))
+            return float("nan")
+
+    guess = max(observed.profile.strength, 0.0) + 2.0 * observed.profile.sigma
+    limit = found("observed", lambda: crossing(excess, guess, confirm=confirm))
+    expected = tuple(found("expected", partial(quantile, n)) for n in QUANTILES)
+    return UpperLimit(level, limit, expected, undefined=undefined)
 
 
 def asymptotic_cls(q: float, q_asimov: float) -> float:

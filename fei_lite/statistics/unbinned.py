@@ -125,7 +125,7 @@ class PeakFit:
             found += 2.0 * (size + part.background.total(own))
             found -= 2.0 * float(np.sum(values.weight * _log(density[:-1], least)))
             if density[-1] < 0.0:  # less than nothing below the peak, where there may be no value to say so
-                found += (_WALL * density[-1] / (self._top * part.signal * self._size)) ** 2
+                found += (_WALL * density[-1] / (self._top * part.signal * self.size)) ** 2
         return float(found)
 
     def _minuit(self, start: Point) -> Minuit:
@@ -139,12 +139,12 @@ class PeakFit:
                 minuit.limits[f"{part.name}_{name}"] = limits
         minuit.fixed["t"] = self.model.sigma == 0.0
         minuit.errordef, minuit.strategy, minuit.tol = 1.0, 1, 0.01
-        minuit.errors["mu"] = 0.3 * self._size
+        minuit.errors["mu"] = 0.3 * self.size
         return minuit
 
     @cached_property
-    def _size(self) -> float:
-        """About the error of the strength: the background below the core of the peak."""
+    def size(self) -> float:
+        """About the error of the strength: from the background below the core of the peak."""
         peak, signal, below = self.model.peak, 0.0, 1.0
         for part in self.model.sets:
             signal += part.signal
@@ -184,7 +184,7 @@ class PeakFit:
         """Distance from the minimum up (1) or down (-1) to where the profile has risen by one; NaN if it never does."""
         from scipy.optimize import brentq
 
-        step, last = 0.7 * self._size, 0.0
+        step, last = 0.7 * self.size, 0.0
         for _ in range(12):
             if self.rise(self.best.strength + direction * step) > 1.0:
                 return float(brentq(lambda d: self.rise(self.best.strength + direction * d) - 1.0, last, step,

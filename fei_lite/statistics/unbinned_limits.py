@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
 from fei_lite.statistics.limits import QUANTILES, asymptotic_cls
-from fei_lite.statistics.toys import Pulls
 from fei_lite.statistics.unbinned import Data, PeakFit, PeakModel
 
 Floats = NDArray[np.float64]
@@ -35,7 +34,7 @@ def expected_limits(model: PeakModel, *, level: float = 0.9) -> tuple[float, ...
 
     def quantile(n: float) -> float:
         target = (n + float(norm.isf(alpha * norm.cdf(n)))) ** 2
-        return _crossing(lambda mu: _statistic(fit, mu) - target, fit._size)
+        return _crossing(lambda mu: _statistic(fit, mu) - target, fit.size)
 
     return tuple(quantile(n) for n in QUANTILES)
 
@@ -45,7 +44,7 @@ def upper_limit(model: PeakModel, data: Data, *, level: float = 0.9, auxiliary: 
     fit = PeakFit(model, data, auxiliary=auxiliary)
     asimov = PeakFit(model, model.asimov(point=fit.at(0.0)), auxiliary=fit.at(0.0).nuisance)
     return _crossing(lambda mu: (1.0 - level) - asymptotic_cls(_statistic(fit, mu), _statistic(asimov, mu)),
-                     max(fit.best.strength, 0.0) + fit._size)
+                     max(fit.best.strength, 0.0) + fit.size)
 
 
 def _crossing(function: object, guess: float) -> float:
@@ -61,18 +60,50 @@ def _crossing(function: object, guess: float) -> float:
     raise FitError(f"no strength up to {high:.3g} is excluded.")
 
 
+@dataclass(frozen=True)
+class RootPulls:
+    """Fits of toys with ``injected`` signal: ``best_fit`` and ``pulls`` (n_toys,); NaN where the fit had no answer.
+
+    The pull is the signed root of how far twice the profiled negative log-likelihood is above its minimum at the
+    injected strength: (fit - injected) / error where the likelihood is a parabola.
+    """
+
+    injected: float
+    best_fit: Floats = field(repr=False)
+    pulls: Floats = field(repr=False)
+
+    @property
+    def undefined(self) -> int:
+        """Toys without an answer, which mean and width leave out."""
+        return int(np.sum(np.isnan(self.pulls)))
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Mean of the pulls and its error."""
+        n = len(self.pulls) - self.undefined
+        return float(np.nanmean(self.pulls)), self.width[0] / float(np.sqrt(n))
+
+    @property
+    def width(self) -> tuple[float, float]:
+        """Standard deviation of the pulls and its error."""
+        n = len(self.pulls) - self.undefined
+        width = float(np.nanstd(self.pulls, ddof=1))
+        return width, width / float(np.sqrt(2.0 * (n - 1)))
+
+
 def pulls(model: PeakModel, strength: float, *, toys: int, rng: np.random.Generator, truth: PeakModel | None = None,
-          ) -> Pulls:
+          ) -> RootPulls:
     """Fits of toys with an injected strength; those of ``truth`` (default: the model), fitted with the model."""
-    source, found = truth or model, np.full((3, toys), np.nan)
+    source, found = truth or model, np.full((2, toys), np.nan)
     for i, generator in enumerate(rng.spawn(toys)):
         data, auxiliary = source.draw(strength, generator)
         fit = PeakFit(model, data, auxiliary=auxiliary)
         try:
-            found[:, i] = fit.best.strength, fit.error(1.0), fit.error(-1.0)
+            best = fit.best.strength
+            found[:, i] = best, np.sign(best - strength) * np.sqrt(fit.rise(strength))
         except FitError:
             continue
-    return Pulls(strength, found[0], found[1], found[2])
+    return RootPulls(strength, found[0], found[1])
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""B0 -> D- pi+ and D_s+ D- by the mass that recoils against tag and pion, tag and D-."""
+"""B0 -> D- pi+, D_s+ D-, J/psi K*0 by the mass that recoils against tag and pion, tag and D-, tag and K*0."""
