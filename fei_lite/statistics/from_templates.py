@@ -79,7 +79,8 @@ def build_workspace(channels: Sequence[Channel], *, poi: str = POI, allow_empty:
     names = ["measurement"] + [f"measurement_{name}" for name in strengths[1:]]
     spec: Workspace = {
         "version": "1.0.0",
-        "channels": [{"name": c.name, "samples": [_sample(t, c.name, poi, statistics) for t in c.samples]} for c in channels],
+        "channels": [{"name": c.name, "samples": [_sample(t, c.name, poi, statistics) for t in c.samples]}
+                     for c in channels],
         "observations": [{"name": c.name, "data": c.data.tolist()} for c in channels],
         "measurements": [{"name": name, "config": {"poi": strength, "parameters": settings}}
                          for name, strength in zip(names, strengths)]}
