@@ -56,8 +56,9 @@ def columns_of(process: str, sets: Loaded, n: int, seed: int) -> tuple[dict[str,
 def masses(columns: dict[str, Any], nominal: float) -> dict[str, Any]:
     """Quantiles of the recoil mass less the nominal one, by the tag's probability."""
     x, p = columns["M_recoil"] - nominal, columns["tagSignalProbability"]
-    right, out = columns["tagIsSignal"] == 1, {}
-    classes = {"right tag": right, "wrong tag": ~right}
+    tag, out = columns["tagIsSignal"] == 1, {}
+    right = tag & (columns["visibleIsSignal"] == 1)
+    classes = {"all right": right, "right tag": tag, "wrong tag": ~tag}
     classes |= {f"P {a:g}-{b:g}": (p > a) & (p <= b) for a, b in CLASSES}
     for name, chosen in classes.items():
         y = x[chosen]
@@ -79,6 +80,7 @@ def main() -> int:
     kept: dict[str, dict[str, Any]] = {}
     for k, (process, (_, particle)) in enumerate(DECAYS.items()):
         columns, total = columns_of(process, sets, arguments.events, arguments.seed + k)
+        print(f"{process}: {len(columns['weight'])} candidates", flush=True)
         kept[process], nominal = columns, mass(particle)
         near = np.abs(columns["M_recoil"] - nominal) < 0.1
         w = columns["weight"][near]

@@ -248,5 +248,6 @@ def summary(result: Result) -> dict[str, Any]:
         "missing_processes": list(result.missing),
         "samples": {s.name: {
             "processes": list(s.processes), "n_generated": s.n_generated, "expected": s.expected, "entries": s.entries,
-            "luminosity_fb": s.luminosity, "effective_luminosity_fb": s.effective_luminosity}
+            "luminosity_fb": s.luminosity,
+            "effective_luminosity_fb": s.effective_luminosity if np.isfinite(s.effective_luminosity) else None}
             for s in result.samples}}

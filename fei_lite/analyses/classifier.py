@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from fei_lite.classifiers.fitting import fit_channel
 from fei_lite.classifiers.quality import weighted_auc
@@ -198,9 +198,15 @@ class _Manifest(BaseModel):
     format: str
     format_version: int
     features: list[str] = Field(min_length=1)
-    folds: list[_Fold] = Field(min_length=1, max_length=1000)
+    folds: list[_Fold] = Field(max_length=1000)
     summary: dict[str, Any]
     eta: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_folds(self) -> _Manifest:
+        if not self.folds and "left_out" not in self.summary:
+            raise ValueError("folds: got none, expected at least one.")
+        return self
 
 
 def load_classifier(folder: str | os.PathLike[str], features: Sequence[str]) -> FoldClassifier:

@@ -123,10 +123,15 @@ class RegionLine(Strict):
 
 
 class Production(Strict):
-    """Generator-level selection of background events, and how often each B decay is used."""
+    """Generator-level selection of background events, and how often each B decay is used.
+
+    ``little`` names columns of which signal has little, each with a step: what is looked for first in a production is
+    background below one step of each.
+    """
 
     selection: Text | None = None
     reuse: Annotated[int, Field(ge=1)] = 1
+    little: dict[str, Positive] = Field(default_factory=dict)
 
 
 class Recipe(Strict):
@@ -228,6 +233,8 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
             if wrong := defect(text, own):
                 lines.append(f"{part}.{name}: {wrong}")
     there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
+    lines += [f"production.little.{name}: no such column.{nearest(name, recipe.variables)}"
+              for name in recipe.production.little if name not in recipe.variables]
     for at, text in recipe.expressions():
         try:
             condition, unknown = is_condition(text), needed(text, there)

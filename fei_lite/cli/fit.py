@@ -7,10 +7,9 @@ reason, and hides nothing else; the exit code then is 1. Example:
 
     fei-lite fit workspace.json
     fei-lite fit workspace.json --format json
-    fei-lite fit k_tau_l/values.parquet --background bernstein1 --more 711
 
 The values of an unbinned analysis (values.parquet, or the folder with it) are simulation: errors and limits are the
-expected ones, per region.
+expected ones, per region; --background and --more say with which background and which data set beside.
 """
 
 from __future__ import annotations

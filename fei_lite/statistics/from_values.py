@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import WorkspaceError, nearest
+from fei_lite.errors import FitError, WorkspaceError, nearest
 from fei_lite.statistics.shapes import Background, Peak, fit_peak
 from fei_lite.statistics.unbinned import PeakModel, background_of, sets_of
 
@@ -67,15 +67,16 @@ class FitValues:
               peak: Peak | None = None, background_scale: float = 1.0) -> PeakModel:
         """The model of a region. ``more``: further data sets, name -> 1/fb, of the same efficiency and background.
 
-        A region without any background candidate is given one of the mean weight of all regions'. Raises
-        :class:`FitError` without signal or any background.
+        A region without any background candidate is given one of the least weight of all regions', flat: what is not
+        seen is not zero. Raises :class:`FitError` without signal or any background.
         """
         own = self.region(name)
+        if not len(own.signal):
+            raise FitError(f"region '{name}': no signal candidate. Give more signal events.")
         x, w = own.background, own.background_weight
         if not len(x):
             everything = np.concatenate([r.background_weight for r in self.regions.values()])
-            x, w = np.array([0.5 * (own.low + own.high)]), everything[:1] * 0.0 + (
-                everything.mean() if len(everything) else 0.0)
+            x, w = np.array([0.5 * (own.low + own.high)]), np.sort(everything)[:1]
         parameters = background_of(x, w * background_scale, family, own.low, own.high)
         names = {"belle2": self.luminosity, **(more or {})}
         sets = sets_of(list(names), [value / self.luminosity for value in names.values()],

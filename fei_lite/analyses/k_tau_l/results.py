@@ -22,6 +22,10 @@ Floats = NDArray[np.float64]
 KAONS = {"ks_tau_l": "K_S0", "kst_tau_l": "K*0", "k_tau_l": "K+"}
 
 
+#: Categories of the tau's track, in the order of their numbers.
+CATEGORIES = ("e", "mu", "pi", "rho")
+
+
 class Settings(Strict):
     """Bins of the Dalitz plane, GeV^2: m^2(tau l), m^2(K l)."""
 
@@ -76,6 +80,21 @@ def operator_efficiencies(result: Result) -> dict[str, dict[str, tuple[float, fl
     return out
 
 
+def category_efficiencies(result: Result) -> dict[str, dict[str, tuple[float, float]]]:
+    """Sample -> category of the tau's track -> efficiency in its region and its statistical error.
+
+    K*0 tau l has one category, any track.
+    """
+    out: dict[str, dict[str, tuple[float, float]]] = {}
+    for sample, process, _ in signal_lines(result):
+        of, total = own_region(result, sample), result.of(sample).flow[0].passed_weight
+        w, mode = result.columns["event_weight"][of], result.columns["tauMode"][of]
+        names = ("track",) if KAONS[process] == "K*0" else CATEGORIES
+        out[sample] = {name: (float(w[mode == k].sum() / total), float(np.sqrt(np.sum(w[mode == k] ** 2)) / total))
+                       for k, name in enumerate(names)}
+    return out
+
+
 def resolution(result: Result) -> dict[str, Any]:
     """M_tau of selected signal in classes of the tag's SignalProbability: quantiles and tails.
 
@@ -111,10 +130,14 @@ def _quantiles(x: Floats) -> dict[str, float]:
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """Resolution of M_tau, efficiency of each operator."""
-    return {"M_tau_GeV": resolution(result), "efficiency_of_operators": {
-        sample: {name: {"value": value, "error": error} for name, (value, error) in found.items()}
-        for sample, found in operator_efficiencies(result).items()}}
+    """Resolution of M_tau, efficiency of each operator and category."""
+    return {"M_tau_GeV": resolution(result), "efficiency_of_operators": _plain(operator_efficiencies(result)),
+            "efficiency_of_categories": _plain(category_efficiencies(result))}
+
+
+def _plain(found: dict[str, dict[str, tuple[float, float]]]) -> dict[str, Any]:
+    return {sample: {name: {"value": value, "error": error} for name, (value, error) in parts.items()}
+            for sample, parts in found.items()}
 
 
 def files(result: Result) -> dict[str, Any]:
@@ -128,9 +151,10 @@ def lines(result: Result) -> Sequence[str]:
     """Resolution and efficiencies as text."""
     out = [f"M_tau, {name}: {q['entries']} entries, median {q['median']:.4f} GeV, half of 68 % {q['half_68']:.4f} GeV, "
            f"{100 * q['beyond_0.2']:.0f} % beyond 0.2 GeV" for name, q in resolution(result).items() if q["entries"]]
-    for sample, found in operator_efficiencies(result).items():
-        out.append(f"efficiency of {sample} in its region [1e-4]: " + ", ".join(
-            f"{name} {1e4 * value:.2f} +- {1e4 * error:.2f}" for name, (value, error) in found.items()))
+    for what, found in (("operator", operator_efficiencies(result)), ("category", category_efficiencies(result))):
+        for sample, parts in found.items():
+            out.append(f"efficiency of {sample} in its region [1e-4] by {what}: " + ", ".join(
+                f"{name} {1e4 * value:.2f} +- {1e4 * error:.2f}" for name, (value, error) in parts.items()))
     return out
 
 
