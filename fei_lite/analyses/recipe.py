@@ -141,12 +141,14 @@ class Recipe(Strict):
 
     ``variables`` are columns of each candidate, ``truth`` those that need generated particles;
     ``bin_floor`` is the number of entries that a bin without any background counts as;
+    ``statistics``: a nuisance for the statistics of the templates per bin and ``sample``, or per ``bin``;
     ``physics`` is for ``physics.py`` of the folder.
     """
 
     title: Text
     fit: Literal["binned", "unbinned"] = "binned"
     bin_floor: Annotated[float, Field(ge=0.0)] = 0.5
+    statistics: Literal["sample", "bin"] = "sample"
     signal_side: SignalSide
     tag: Tag
     normalisation: Normalisation
