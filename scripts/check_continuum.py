@@ -5,8 +5,9 @@
 
 The stand-in for data are candidates of continuum simulated with other settings (scripts/produce_candidates.py
 --settings monash). Prints how well the two are told apart before and after the weights p / (1 - p), clipped at 10, and
-the chi2 of every input of the analysis's classifier before and after. Other candidates among INPUT
-do not count. Cuts are those of the analysis but for Mbc, whose sideband counts as well. Writes plots/continuum.png and continuum.json into FOLDER.
+the chi2 of every input of the analysis's classifier before and after. Other candidates among INPUT do not count. Cuts
+are those of the analysis but for Mbc, whose sideband counts as well. Writes plots/continuum.png and continuum.json
+into FOLDER.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def limits(folder: Path, fractions: dict[str, float]) -> tuple[str, dict]:
         fit = fit_strength(likelihood)
         budget = sorted(error_budget(likelihood, fit.point).items(), key=lambda item: -item[1])[:5]
         expected = [unit * x for x in found.expected]
-        lines.append(f"{name:6s} {unit:9.3g} " + " ".join(f"{x:9.3g}" for x in expected)
-                     + f" {PUBLISHED[name]:10.3g} {PRELIMINARY[name]:9.3g} {expected[2] / PUBLISHED[name]:12.2f}   "
+        lines.append(f"{name:6s} {unit:9.2e} " + " ".join(f"{x:9.2e}" for x in expected)
+                     + f" {PUBLISHED[name]:10.2e} {PRELIMINARY[name]:9.2e} {expected[2] / PUBLISHED[name]:12.2f}   "
                      f"+{fit.error_up:.3g} -{fit.error_down:.3g}; "
                      + ", ".join(f"{source} {size:.3g}" for source, size in budget))
         content[name] = {"branching_fraction_of_strength_1": unit, "expected": expected,

@@ -185,6 +185,16 @@ def test_of_valleys_equally_deep_the_same_one_is_taken():
     assert found[u] < -0.3 and found[v] > 0.3
 
 
+def test_a_turn_of_the_signal_behind_a_larger_background():
+    """Would catch a second valley that is not looked for: n takes signal away to both sides, which the change of the
+    background with n hides until the strength is large."""
+    spec = one_channel([4.0, 5.0], [([20.0, 40.0], [("n", "normsys", {"hi": 0.8, "lo": 1.3})])], [20, 40])
+    spec["channels"][0]["samples"][0]["modifiers"].append(
+        {"name": "n", "type": "normsys", "data": {"hi": 0.9, "lo": 0.9}})
+    likelihood = open_likelihood(spec)
+    assert [likelihood.names[i] for i in likelihood.branching] == ["n"]
+
+
 def test_an_expected_limit_without_value_hides_no_other():
     """Would catch five undefined expected limits where only those far up are: at two standard deviations the nuisance
     takes all signal away, so that q of the Asimov data stays below 4; the median needs 2.71, one deviation up 5.65."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.production_pieces import Piece, Plan, make_piece, read_record
 from fei_lite.analyses.production_yields import effective_luminosity
-from fei_lite.analyses.tagged_production import Wanted, produce_all, production_files, with_productions
+from fei_lite.analyses.selected import distance, selected
+from fei_lite.analyses.tagged_production import Wanted, _costs, produce_all, production_files, with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, SimulationError
 from fei_lite.generator.generate import generate
@@ -28,6 +30,7 @@ from fei_lite.production.learned import (
     Stage,
     best_scales,
     first_selection,
+    ladder,
     learn,
     load_selection,
 )
@@ -135,9 +138,9 @@ def experience_of(rng, n, of="events"):
     X = rng.normal(size=(n, len(names) + 19)).astype(np.float32)
     chance = np.where(X[:, 0] > 1.0, 0.4, 0.01)
     candidate = rng.uniform(size=n) < chance
-    selected = candidate & (X[:, -1] > 0.0)
-    failed = np.where(selected, 0, np.where(candidate, 3, 255)).astype(np.uint8)
-    return Experience(X, np.ones(n), np.ones(n), failed[:, None],
+    passed = candidate & (X[:, -1] > 0.0)
+    away = np.where(passed, 0, np.where(candidate, 3, 255)).astype(np.uint8)
+    return Experience(X, np.ones(n), np.ones(n), away[:, None],
                       rng.normal(size=(500, len(names))), np.column_stack([X[:2000], np.ones(2000)]))
 
 
@@ -156,6 +159,39 @@ def test_learning_finds_what_matters(tmp_path):
     again = load_selection(found.save(tmp_path))
     np.testing.assert_array_equal(again.wanted(X), wanted)
     np.testing.assert_array_equal(again.chance(X, recorded, wanted), chance)
+
+
+def test_ladder_leads_from_candidates_to_selected_ones():
+    """Would catch steps that skip the nearest, and analyses with few candidates that count for nothing.
+
+    Two analyses, the second with a tenth of the candidates: in each step both have the same sum of importances.
+    """
+    rng = np.random.default_rng(3)
+    distance = np.full((20_000, 2), 255, dtype=np.uint8)
+    distance[:4000, 0] = rng.geometric(0.3, 4000).clip(max=20)[::-1] - 1
+    distance[4000:4400, 1] = rng.geometric(0.5, 400).clip(max=20) - 1
+    steps = ladder(distance, np.ones(len(distance)))
+    sizes = [int(np.count_nonzero(step)) for step in steps]
+    assert sizes[0] == 4400 and sizes[-1] == np.count_nonzero(distance.min(axis=1) == 0)
+    assert all(after < before for before, after in pairwise(sizes))
+    for step in steps:
+        assert step[:4000].sum() == pytest.approx(step[4000:4400].sum(), rel=1e-9)
+        assert step[step > 0.0].mean() == pytest.approx(1.0)
+
+
+def test_distance_counts_what_a_cut_wants_none_of():
+    """Would catch a track more that looks like any other failed cut: 3 tracks left are 3 away, with a pi0 4."""
+    recipe = load_analysis("hta").recipe
+    columns = {"weight": np.ones(4), "nCleanedTracks": np.full(4, 5), "nCleanedClusters": np.full(4, 5),
+               "visibleEnergyOfEventCMS": np.array([6.0, 6.0, 6.0, 3.0]), "E_ECL": np.full(4, 4.0),
+               "nROE_Tracks": np.array([0, 3, 3, 1]), "nROE_K_S0": np.zeros(4), "nROE_Lambda0": np.zeros(4),
+               "nROE_pi0": np.array([0, 0, 1, 0]),
+               "roeEextra": np.array([0.2, 0.2, 0.2, 0.2])}
+    assert distance(recipe, columns).tolist() == [0, 3, 4, 2]
+    assert selected(recipe, columns).tolist() == [True, False, False, False]
+    more = columns | {"roeEextra": np.array([1.2, 0.2, 0.6, 99.0])}  # steps of 0.5 GeV, at most nine
+    assert distance(recipe, more).tolist() == [2, 3, 5, 11]
+    assert selected(recipe, more).tolist() == [True, False, False, False]
 
 
 def test_a_changed_selection_is_refused(tmp_path):
@@ -247,6 +283,18 @@ def test_folders_add_up_and_refuse(production, tmp_path):
         with_productions([folder, other], analysis)
     with pytest.raises(AnalysisError, match="analyses"):
         produce_all(["charged"], replace(plan, analyses=plan.analyses[:1]), folder, seed=1, wanted=Wanted(1.0))
+
+
+def test_costs_leave_out_what_is_compiled():
+    """Would catch the first piece, which compiles for a minute, in the costs that the selection is tuned to."""
+    def record(slow):
+        return {"selection": {"name": "pairs_0"}, "n_generated": 2000, "reuse": 20, "offered": 2000, "taken": 100,
+                "tagged": 50, "seconds": {"generate": 0.5 * slow, "select": 0.2 * slow, "detect": 0.1 * slow,
+                                          "look": 0.1 * slow, "tag": 0.4 * slow, "analyse": 0.1 * slow}}
+
+    costs = _costs([record(1.0), record(30.0)], 100)
+    assert costs.offer == pytest.approx(0.5 / 100 / 100 + 0.2 / 2000)  # 100 events generated, 100 combinations of each
+    assert (costs.record, costs.tag) == (pytest.approx(0.2 / 100), pytest.approx(0.5 / 50))
 
 
 def test_nothing_is_never_wanted(continuum, channels):

@@ -9,7 +9,7 @@ from fit_workspaces import shapes
 from fei_lite.errors import WorkspaceError
 from fei_lite.statistics.by_sample import after_fit, before_fit
 from fei_lite.statistics.fits import fit_strength
-from fei_lite.statistics.from_templates import Channel, build_workspace
+from fei_lite.statistics.from_templates import Channel, build_workspace, workspace_of
 from fei_lite.statistics.toys import strength_toys
 from fei_lite.statistics.workspaces import open_likelihood, strengths_of, with_common_strength
 from fei_lite.templates import Template
@@ -76,3 +76,21 @@ def test_samples_add_up():
     other = open_likelihood(shapes())
     found = before_fit(other)
     np.testing.assert_allclose(sum(found.samples["bins"].values()), found.total["bins"])
+
+
+def test_one_nuisance_per_bin_for_all_samples():
+    """Would catch errors of the samples that are added up linearly, or one nuisance for all bins: the error of a
+    strength that one bin decides, in closed form."""
+    errors = {"signal": 0.0, "first": 6.0, "second": 8.0}
+    regions = {"bins": [Template("signal", [10.0], errors=[errors["signal"]], signal=True),
+                        Template("first", [50.0], errors=[errors["first"]]),
+                        Template("second", [30.0], errors=[errors["second"]])]}
+    spec = workspace_of(regions, statistics="bin")
+    names = {m["name"] for s in spec["channels"][0]["samples"] for m in s["modifiers"] if m["type"] == "staterror"}
+    assert names == {"mcstat_bins"}
+    likelihood = open_likelihood(spec)
+    fit = fit_strength(likelihood)
+    variance = 90.0 + errors["first"]**2 + errors["second"]**2  # Poisson of the bin, and of the templates
+    assert 0.5 * (fit.error_up + fit.error_down) == pytest.approx(np.sqrt(variance) / 10.0, rel=0.02)
+    each = fit_strength(open_likelihood(workspace_of(regions)))
+    assert fit.error_up == pytest.approx(each.error_up, rel=0.03)

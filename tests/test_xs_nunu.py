@@ -12,7 +12,7 @@ from signal_events import Truth, signal_batch
 
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.pairs import all_pairs
+from fei_lite.analyses.pairs import SIGNAL, all_pairs, has_any, side_names, with_signal_side, without_tag
 from fei_lite.analyses.samples import Source
 from fei_lite.analyses.systematics import Line
 from fei_lite.analyses.true_tags import true_tags as tags_of_truth
@@ -23,6 +23,7 @@ from fei_lite.analyses.xs_nunu.limits import branching_fractions
 from fei_lite.events import concatenate
 from fei_lite.generator.matrix_elements.dineutrino import FermiMotion, quark_rate
 from fei_lite.production.simulate import simulate
+from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
 
 XS, HTA = load_analysis("xs_nunu"), load_analysis("hta")
 N = 400
@@ -32,6 +33,15 @@ N = 400
 def batch():
     return concatenate([b for seed, name in ((71, "xs_nunu"), (72, "xs_nunu_neutral"))
                         for b in simulate("signal", N, seed=seed, dec_file=name)])
+
+
+def test_events_with_a_signal_side(batch):
+    """Would catch an event that is left out because the shortest modes were looked for first."""
+    kept = with_signal_side(batch, XS.signal_set, "Upsilon(4S)")
+    whole = reconstruct(batch, without_tag(XS.signal_set), NoClassifiers())
+    wanted = has_any(whole, side_names(XS.signal_set, "Upsilon(4S)", SIGNAL))
+    assert kept.tolist() == np.flatnonzero(wanted).tolist()
+    assert 0.3 * len(wanted) < len(kept) < len(wanted)
 
 
 def by_rule(charge):

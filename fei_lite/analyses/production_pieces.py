@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +14,10 @@ import numpy as np
 
 from fei_lite.analyses.candidate_files import Loaded, write_candidates
 from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
-from fei_lite.analyses.folders import load_analysis, with_models
-from fei_lite.analyses.ntuple import Columns
+from fei_lite.analyses.folders import Analysis, load_analysis, with_models
+from fei_lite.analyses.ntuple import Columns, read_ntuple
 from fei_lite.analyses.samples import Source
-from fei_lite.analyses.selected import n_failed, selected
+from fei_lite.analyses.selected import distance, selected
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
@@ -279,7 +279,7 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     with times("tag"):
         tags = analyses[0].tags(part)
     k, where = len(analyses), np.argsort(part.events["event"], kind="stable")
-    failed, tagged = np.full((len(rows), k), NO_CANDIDATE, dtype=np.uint8), np.zeros(len(rows), dtype=bool)
+    away, tagged = np.full((len(rows), k), NO_CANDIDATE, dtype=np.uint8), np.zeros(len(rows), dtype=bool)
     for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
         weighted = replace(look, weight=look.weight / chance)
         with times("analyse"):
@@ -289,11 +289,11 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
         columns["partner"] = taken.partner[rows][event]
         made.candidates[one.analysis.name].append(columns)
         made.counts[one.analysis.name].merge(counts.steps)
-        np.minimum.at(failed[:, i], event, n_failed(one.analysis.recipe, columns).clip(max=99).astype(np.uint8))
+        np.minimum.at(away[:, i], event, distance(one.analysis.recipe, columns).clip(max=99).astype(np.uint8))
     if selection is not None:
         seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
         made.experience.append(Experience(
-            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], failed, taken.offered,
+            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], away, taken.offered,
             seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
     return part.select(np.flatnonzero(tagged))
 
@@ -321,10 +321,22 @@ def _save_experience(piece: Piece, experience: Experience) -> None:
         np.savez_compressed(file, allow_pickle=False, **columns)
 
 
-def read_experience(path: Path) -> Experience:
-    """The experience of a piece, as it was written."""
-    with np.load(path, allow_pickle=False) as said:
-        return Experience(*(said[name] for name in Experience.__dataclass_fields__))
+def read_experience(folder: Path, record: Mapping[str, Any], analyses: Sequence[Analysis]) -> Experience:
+    """The experience of a piece, with distances of its candidates as the analyses calculate them now."""
+    name = f"{record['process']}_{record['seed']}"
+    with np.load(experience_file(folder, name), allow_pickle=False) as file:
+        said = {key: file["failed" if key == "distance" and key not in file else key]
+                for key in Experience.__dataclass_fields__}
+    found = Experience(**said)
+    for i, analysis in enumerate(analyses):
+        columns, _ = read_ntuple(folder / analysis.name / f"{name}.parquet")
+        rows = np.flatnonzero(found.distance[:, i] < NO_CANDIDATE)  # in the order of the candidates' events
+        if len(rows):
+            event = np.cumsum(np.diff(columns["event"], prepend=columns["event"][0]) != 0)
+            nearest = np.full(len(rows), NO_CANDIDATE)
+            np.minimum.at(nearest, event, distance(analysis.recipe, columns).clip(max=99))
+            found.distance[rows, i] = nearest
+    return found
 
 
 def read_record(path: Path) -> dict[str, Any]:

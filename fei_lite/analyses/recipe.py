@@ -125,10 +125,15 @@ class RegionLine(Strict):
 
 
 class Production(Strict):
-    """Generator-level selection of background events, and how often each B decay is used."""
+    """Generator-level selection of background events, and how often each B decay is used.
+
+    ``little`` names columns of which signal has little, each with a step: what is looked for first in a production is
+    background below one step of each.
+    """
 
     selection: Text | None = None
     reuse: Annotated[int, Field(ge=1)] = 1
+    little: dict[str, Positive] = Field(default_factory=dict)
 
 
 class Recipe(Strict):
@@ -136,12 +141,14 @@ class Recipe(Strict):
 
     ``variables`` are columns of each candidate, ``truth`` those that need generated particles;
     ``bin_floor`` is the number of entries that a bin without any background counts as;
+    ``statistics``: a nuisance for the statistics of the templates per bin and ``sample``, or per ``bin``;
     ``physics`` is for ``physics.py`` of the folder.
     """
 
     title: Text
     fit: Literal["binned", "unbinned"] = "binned"
     bin_floor: Annotated[float, Field(ge=0.0)] = 0.5
+    statistics: Literal["sample", "bin"] = "sample"
     signal_side: SignalSide
     tag: Tag
     normalisation: Normalisation
@@ -228,6 +235,8 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
             if wrong := defect(text, own):
                 lines.append(f"{part}.{name}: {wrong}")
     there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
+    lines += [f"production.little.{name}: no such column.{nearest(name, recipe.variables)}"
+              for name in recipe.production.little if name not in recipe.variables]
     for at, text in recipe.expressions():
         try:
             condition, unknown = is_condition(text), needed(text, there)

@@ -36,7 +36,7 @@ PIECE = {"pairs": 6_000, "events": 60_000, "signal": 10_000}
 #: Combinations of each B decay, likewise, and copies of an event of continuum at most.
 FIRST_REUSE, REUSE, SPLIT = 20, 100, 20
 #: Candidates after which a selection is learned first, and by what factor more it is learned anew.
-CANDIDATES, MORE = 150, 3.0
+CANDIDATES, MORE = 100, 2.0
 #: Events that a selection is learned from, at most; the latest count.
 _ROWS = 400_000
 
@@ -79,7 +79,8 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
             return
         pieces: list[Piece] = []
         for _ in range(1 if workers == 1 else 3 * workers):
-            piece = _next_piece(processes, folder, seed=seed, wanted=wanted, reuse=reuse, planned=pieces)
+            piece = _next_piece(processes, folder, seed=seed, wanted=wanted, reuse=reuse, planned=pieces,
+                                workshop=workshop)
             if piece is None:
                 break
             pieces.append(piece)
@@ -111,7 +112,7 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wanted, reuse: int,
-                planned: Sequence[Piece]) -> Piece | None:
+                planned: Sequence[Piece], workshop: Workshop) -> Piece | None:
     """The next piece of the process that has least of what is wanted; None if all have enough."""
     records = records_of(folder)
     best: tuple[float, str] | None = None
@@ -134,13 +135,13 @@ def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wa
     if kind == "signal":
         goal = (wanted.events or PIECE[kind]) - round(best[0] * (wanted.events or 1))
         return Piece(process, number, min(PIECE[kind], max(goal, 1)), folder)
-    selection, path = _selection(kind, folder, records, reuse=reuse)
+    selection, path = _selection(kind, folder, records, workshop, reuse=reuse)
     first = selection.number == 0
     size = (FIRST_PIECE if first else PIECE)[kind]
     return Piece(process, number, size, folder, path, 1 if kind == "events" else FIRST_REUSE if first else reuse)
 
 
-def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], *,
+def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], workshop: Workshop, *,
                reuse: int) -> tuple[LearnedSelection, Path]:
     """The present selection of pairs or events: learned anew if there is enough more to learn from."""
     where = folder / "selections"
@@ -155,34 +156,33 @@ def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], *,
     candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
     if candidates < max(CANDIDATES, MORE * present.learned_from.get("all_candidates", 0)):
         return present, path
-    new = learn(_experience(folder, of_kind), before=present, costs=_costs(of_kind, reuse if kind == "pairs" else 1))
+    costs = _costs(of_kind, reuse if kind == "pairs" else 1)
+    new = learn(_experience(folder, of_kind, workshop), before=present, costs=costs)
     new.learned_from["all_candidates"] = candidates
     return new, new.save(where)
 
 
 def _costs(records: Sequence[dict[str, Any]], reuse: int) -> Costs:
-    """Seconds per event, from the pieces of the latest selection."""
+    """Seconds per event, of each step the least that a piece of the latest selection took: the first one compiles."""
     latest = max(int(record["selection"]["name"].split("_")[1]) for record in records)
     records = [record for record in records if record["selection"]["name"].endswith(f"_{latest}")]
 
-    def per(steps: Sequence[str], events: float) -> float:
-        spent = sum(record["seconds"].get(step, 0.0) for record in records for step in steps)
-        return float(spent / max(events, 1.0))
+    def per(steps: Sequence[str], events: str, times: int = 1) -> float:
+        return float(min(sum(record["seconds"].get(step, 0.0) for step in steps) * times / max(record[events], 1)
+                         for record in records))
 
-    generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    offered, taken, tagged = (sum(record[key] for record in records) for key in ("offered", "taken", "tagged"))
-    return Costs(per(["generate"], generated) / reuse + per(["select"], offered), per(["detect", "look"], taken),
-                 per(["tag", "analyse", "write"], tagged))
+    made = per(["generate"], "n_generated", records[0]["reuse"]) / reuse
+    return Costs(made + per(["select"], "offered"), per(["detect", "look"], "taken"),
+                 per(["tag", "analyse", "write"], "tagged"))
 
 
-def _experience(folder: Path, records: Sequence[dict[str, Any]]) -> Experience:
+def _experience(folder: Path, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
     """The experience of the latest pieces, up to some hundred thousand events; every piece is of the same analyses."""
     parts: list[Experience] = []
-    ordered = sorted(records, key=lambda record: -int(record["selection"]["name"].split("_")[1]))
-    for record in ordered:
-        path = experience_file(folder, f"{record['process']}_{record['seed']}")
-        if path.exists() and sum(len(part.X) for part in parts) < _ROWS:
-            parts.append(read_experience(path))
+    for record in sorted(records, key=lambda record: -int(record["selection"]["name"].split("_")[1])):
+        there = experience_file(folder, f"{record['process']}_{record['seed']}").exists()
+        if there and sum(len(part.X) for part in parts) < _ROWS:
+            parts.append(read_experience(folder, record, [one.analysis for one in workshop.of(record["process"])]))
     return Experience.joined(parts)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
-from fei_lite.channels import load_channel_set
+from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch, offsets_of
 from fei_lite.events.batch import Jagged
@@ -36,7 +39,18 @@ def true_tags(batch: EventBatch) -> Reconstruction:
     for name, code in _MESONS.items():
         rows = tag[np.abs(generated["pdg"][tag]) == code]
         tables[name] = _table(name, batch, rows, used[generated.event_index[rows]])
-    return Reconstruction(batch, load_channel_set("hadronic"), tables)
+    return Reconstruction(batch, _tags_without_daughters(), tables)
+
+
+@cache
+def _tags_without_daughters() -> ChannelSet:
+    """A channel set whose B's come from a list: a true Btag has no candidates as daughters."""
+    known = load_channel_set("hadronic")
+    particles = {}
+    for name in _MESONS:
+        leaf = replace(known.particles[name].channels[0], daughters=(f"{name}:Btag",), leaf="Btag", features=())
+        particles[name] = replace(known.particles[name], channels=(leaf,))
+    return replace(known, name="true_tags", particles=particles, stages=(tuple(_MESONS),))
 
 
 def _mothers(generated: Jagged) -> NDArray[np.int64]:

@@ -93,7 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     text = write_results(result, folder, trained=given is None, published=published, force=arguments.force)
     print(text, end="")
     if analysis.recipe.fit == "binned":
-        workspace = workspace_of({region.name: region.templates for region in result.regions})
+        workspace = workspace_of({region.name: region.templates for region in result.regions},
+                                 statistics=analysis.recipe.statistics)
         save_workspace(workspace, folder / "workspace.json", force=arguments.force)
     if not arguments.no_figures:
         _draw(result, folder / "plots", published)

@@ -33,9 +33,14 @@ def find_v0s(tracks: Tracks, offsets: NDArray[np.int64], bz: Array, *, response:
     v = response.v0
     centre = _centre(tracks.helix)
     point, good = _crossings(tracks.helix[plus], tracks.helix[minus], centre[plus], centre[minus], v)
-    plus, minus, point = plus[good], minus[good], point[good]
+    plus, minus = plus[good], minus[good]
+    chances = np.array([v.loose_probability, v.hits_removed_probability, 1.0]) * v.finder_efficiency
+    chance = chances[_no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)]
+    drawn = rng.uniform(size=len(plus))
+    good = drawn < np.maximum(chance, chances[0])  # those that may be taken, before more is known
+    plus, minus, point, drawn, chance = plus[good], minus[good], point[good], drawn[good], chance[good]
     momenta, apart = _at_vertex(tracks, plus, minus, point, bz)
-    good = rng.uniform(size=len(plus)) < _chance(tracks, plus, minus, point, momenta.sum(axis=0), apart, v)
+    good = drawn < _chance(chance, chances[0], point, momenta.sum(axis=0), apart, v)
     plus, minus, momenta = plus[good], minus[good], momenta[:, good]
     rows, codes = [], []
     for hypothesis, first, second, window in _HYPOTHESES:
@@ -79,8 +84,8 @@ def _turn(helix: Array, point: Array, centre: Array) -> Array:
     return np.asarray((direction - helix[:, 1] + np.pi) % (2.0 * np.pi) - np.pi)
 
 
-def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tuple[Array, NDArray[np.bool_]]:
-    """Transverse points (n, 2) where circles about ``c1`` and ``c2`` cross (or nearly touch), and whether they count.
+def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tuple[Array, NDArray[np.int64]]:
+    """Transverse points (m, 2) where circles about ``c1`` and ``c2`` cross (or nearly touch), and which pairs (m,) do.
 
     Of two crossings the one where the tracks are closer in z.
     """
@@ -90,6 +95,9 @@ def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tupl
     across2 = r1**2 - along**2
     gap = np.where(d > r1 + r2, d - r1 - r2, np.abs(r1 - r2) - d)
     touches = (across2 < 0.0) & (gap < v.max_gap)
+    near = np.flatnonzero((across2 >= 0.0) | touches)
+    first, second, c1, c2 = first[near], second[near], c1[near], c2[near]
+    r1, r2, d, along, across2, touches = (x[near] for x in (r1, r2, d, along, across2, touches))
     along = np.where(touches & (d > r1 + r2), 0.5 * (r1 + d - r2), along)
     across = np.sqrt(np.maximum(across2, 0.0))
     unit = (c2 - c1) / d[:, None]
@@ -98,7 +106,8 @@ def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tupl
     apart = [np.abs(_height(first, p, c1) - _height(second, p, c2)) for p in points]
     point = np.where((apart[0] < apart[1])[:, None], points[0], points[1])
     flight = np.hypot(point[:, 0], point[:, 1])
-    return point, ((across2 >= 0.0) | touches) & (flight > v.min_flight) & (flight < v.max_flight)
+    inside = (flight > v.min_flight) & (flight < v.max_flight)
+    return point[inside], near[inside]
 
 
 def _height(helix: Array, point: Array, centre: Array) -> Array:
@@ -120,17 +129,15 @@ def _at_vertex(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, bz: 
     return np.stack(momenta), np.abs(heights[0] - heights[1]) / np.sqrt(variance)
 
 
-def _chance(tracks: Tracks, plus: NDArray, minus: NDArray, point: Array, total: Array, apart: Array, v: V0) -> Array:
+def _chance(chance: Array, loose: float, point: Array, total: Array, apart: Array, v: V0) -> Array:
     """Probability (n,) that a pair with momentum ``total`` (n, 3), ``apart`` in z at its vertex, is taken.
 
-    basf2 takes hits inside the vertex off the tracks and fits them again: some pairs that do not meet before, that
-    have hits inside or that fly towards the beam pass its cuts after it.
+    ``chance`` (n,) is that of a pair that meets there and flies outward. basf2 takes hits inside the vertex off the
+    tracks and fits them again: some pairs that do not meet before, that have hits inside or that fly towards the beam
+    pass its cuts after it, with probability ``loose``.
     """
-    free = _no_hits_inside(tracks, plus, point).astype(int) + _no_hits_inside(tracks, minus, point)
     decay = (np.sum(total[:, :2] * point, axis=1) > 0.0) & (apart < v.max_sigma)
-    chance = np.where(decay, np.array([v.loose_probability, v.hits_removed_probability, 1.0])[free],
-                      v.loose_probability)
-    return np.asarray(v.finder_efficiency * np.where(apart < max(v.loose_sigma, v.max_sigma), chance, 0.0))
+    return np.asarray(np.where(apart < max(v.loose_sigma, v.max_sigma), np.where(decay, chance, loose), 0.0))
 
 
 def _no_hits_inside(tracks: Tracks, rows: NDArray, point: Array) -> NDArray[np.bool_]:

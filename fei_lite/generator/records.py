@@ -24,19 +24,20 @@ HEADER = 5
 #: Pythia's status codes of a radiated photon with its radiator, and of those that took the recoil.
 RADIATED, RECOILED = 51, 52
 _PATIENCE, _LEAST_ACCEPTED = 20_000, 0.002  # events asked for, and the fraction of them, before it is given up
-_BLOCK = 1000  # events asked of Pythia at a time; fixed, so that batches of any size give the same events
+_BLOCK = 1000  # events asked of Pythia at a time for few, twice as many for more; batches of any size are the same
 
 
 def blocks(generator: Generator, n: int) -> Iterator[Jagged]:
     """Blocks of accepted events until ``n`` are there; counts them in ``generator``."""
     done = 0
     while done < n:
-        records = generator.pythia.nextBatch(_BLOCK)
+        asked = _BLOCK if n - done <= _BLOCK else 2 * _BLOCK
+        records = generator.pythia.nextBatch(asked)
         if len(records) == 0:
             raise SimulationError("Pythia made no event in a whole block.")
         block = columns_of(records.prt)
         accepted = ~vetoed(block, generator.vetoed) & ~undecayed(block, generator.must_decay)
-        generator.n_asked += _BLOCK
+        generator.n_asked += asked
         generator.n_vetoed += int(np.sum(~accepted))
         generator.n_accepted += int(np.sum(accepted))
         if generator.n_asked >= _PATIENCE and generator.n_accepted < _LEAST_ACCEPTED * generator.n_asked:

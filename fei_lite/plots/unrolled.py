@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 STACK = ("#56B4E9", "#0072B2", "#009E73", "#F0E442", "#E69F00", "#999999", "#CC79A7", "#D55E00", "#882255", "#117733",
          "#332288", "#AA4499")
 
+#: Fewest events that are shown, on a logarithmic scale.
+_LEAST = 0.2
+
 
 @dataclass(frozen=True)
 class Unrolled:
@@ -42,12 +45,13 @@ def plot_unrolled(shown: Unrolled, stages: Mapping[str, Expected], path: PathLik
         total, error = (np.concatenate([part[r] for r in shown.regions]) for part in (found.total, found.errors))
         mplhep.histplot(stack, bins, stack=True, histtype="fill", ax=axes, label=list(shown.samples.values()),
                         color=[STACK[i % len(STACK)] for i in range(len(stack))], edgecolor=INK, linewidth=0.4)
-        axes.stairs(total + error, bins, baseline=np.maximum(total - error, 0.0), fill=True, facecolor="none",
+        axes.stairs(total + error, bins, baseline=np.maximum(total - error, 0.1 * _LEAST), fill=True, facecolor="none",
                     edgecolor=INK, hatch="////", linewidth=0.0, label="error")
         mplhep.histplot(data, bins, yerr=np.sqrt(data), histtype="errorbar", ax=axes, color="black", markersize=5,
                         label=shown.label)
-        axes.set(ylabel=f"events in {luminosity:g}/fb", xlim=(bins[0], bins[-1]),
-                 ylim=(0.0, 1.75 * float(np.max(np.maximum(total + error, data), initial=1e-6))))
+        top = float(np.max(np.maximum(total + error, data), initial=1.0))
+        axes.set(ylabel=f"events in {luminosity:g}/fb", xlim=(bins[0], bins[-1]), yscale="log",
+                 ylim=(_LEAST, top * (top / _LEAST) ** 0.4))
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xticks(bins[:-1] + 0.5, [str(i + 1) for n in sizes for i in range(n)], fontsize=8)
         for end in ends[:-1]:

@@ -31,14 +31,14 @@ Array = NDArray[np.float64]
 
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
-#: In place of the number of failed cuts where there is no candidate.
+#: In place of a distance where there is no candidate.
 NO_CANDIDATE = 255
 #: A forest's settings (ours): small, since it sees every combination, and slow enough for some hundred candidates.
 _FOREST = {"objective": "binary", "num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 40, "lambda_l2": 5.0,
            "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127, "verbosity": -1,
            "num_threads": 1, "deterministic": True, "force_row_wise": True}
 _TREES, _LEAST = 100, 25   # trees of a forest; positives without which there is none
-_MANY, _NEAR = 300, 0.2    # selected events from which nothing else counts; importance of those that fail one cut
+_STEP = 0.6                # of the events of a step that the next one has, at most
 _RATIO = 30.0              # of the importances of two analyses, at most
 _FLOOR = 0.1               # of the mean promise that every event has at least, with 100 positives; less with more
 _NEARLY = 0.2              # above the least product of time and variance, at the scale that is taken
@@ -163,16 +163,16 @@ def _simple(of: str, X: Array) -> Array:
 class Experience:
     """What became of events that were tagged, (n, ...): features of both looks, weights, candidates.
 
-    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``failed``
-    (n, n_analyses) is how many cuts the best candidate of each analysis fails, or NO_CANDIDATE. ``offered``
-    (m, n_features) are some events as they were generated, ``seen`` some as they were recorded (both looks' features,
-    and ``wanted`` as the last column).
+    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``distance``
+    (n, n_analyses) is how far the best candidate of each analysis is from being selected (0: it is), or NO_CANDIDATE.
+    ``offered`` (m, n_features) are some events as they were generated, ``seen`` some as they were recorded (both
+    looks' features, and ``wanted`` as the last column).
     """
 
     X: Array
     wanted: Array
     chance: Array
-    failed: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
     offered: Array
     seen: Array
 
@@ -196,14 +196,11 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     """The next selection, from all that was tagged so far."""
     number, n = before.number + 1, len(FEATURES[before.of])
     weight = 1.0 / (experience.wanted * experience.chance)
-    some = _importance(weight, experience.failed < NO_CANDIDATE)
-    passed = _importance(weight, experience.failed == 0)
-    if np.count_nonzero(passed > 0.0) < _MANY:  # few: what fails one cut shows the way
-        passed = passed + _NEAR * _importance(weight, experience.failed <= 1)
-    first, second = (_forests(X, some, passed, names, unseen=unseen, seed=number) for X, names, unseen in (
+    steps = ladder(experience.distance, weight)
+    first, second = (_forests(X, steps, names, unseen=unseen, seed=number) for X, names, unseen in (
         (experience.X[:, :n], FEATURES[before.of], 1.0 / experience.chance),
         (experience.X, (*FEATURES[before.of], *RECORDED), np.ones(len(weight)))))
-    positives = int(np.count_nonzero(passed > 0.0)) if len(first) > 1 else int(np.count_nonzero(some > 0.0))
+    positives = int(np.count_nonzero(steps[-1] > 0.0))
     least = _FLOOR / np.sqrt(max(positives, 1) / 100.0)
     seen = experience.seen.astype(np.float64)
     stages = []
@@ -213,8 +210,8 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
         stages.append((replace(draft, floor=least * float(np.average(promised, weights=1.0 / seen[:, -1]))), promised))
     (one, h1), (two, h2) = stages
     scales = best_scales(h1 + one.floor, h2 + two.floor, 1.0 / seen[:, -1], most=one.most, costs=costs)
-    said = {"tagged": len(weight), "candidates": (experience.failed < NO_CANDIDATE).sum(axis=0).tolist(),
-            "selected": (experience.failed == 0).sum(axis=0).tolist(),
+    said = {"tagged": len(weight), "candidates": (experience.distance < NO_CANDIDATE).sum(axis=0).tolist(),
+            "selected": (experience.distance == 0).sum(axis=0).tolist(),
             "costs_s": [costs.offer, costs.record, costs.tag]}
     return LearnedSelection(before.of, number, replace(one, scale=scales[0]), replace(two, scale=scales[1]), said)
 
@@ -244,18 +241,37 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
     return s1, s2
 
 
-def _forests(X: Array, some: Array, passed: Array, names: Sequence[str], *, unseen: Array,
-             seed: int) -> tuple[str, ...]:
-    """Forests of the chance of a candidate, and, with enough of them, of one to be selected.
+def ladder(distance: NDArray[np.uint8], weight: Array) -> list[Array]:
+    """Importances (n,) of events, above 0 for those with a candidate, then for ever nearer ones, selected ones last.
 
-    ``some`` and ``passed`` (n,) are importances of events with a candidate and with a selected one; ``unseen`` (n,)
-    makes up for what a later look left out.
+    ``distance`` is (n, n_analyses). Selected events are rare among those with a candidate, more so than anything can
+    be learned from; but each step holds a fair part of the one before it. Steps with too few events are left out.
     """
-    inside = some > 0.0
-    forests = [_forest(X, inside, unseen * np.where(inside, some, 1.0), names, seed=seed)]
-    if min(np.count_nonzero(passed[inside] > 0.0), np.count_nonzero(passed[inside] == 0.0)) >= _LEAST:
-        forests.append(_forest(X[inside], passed[inside] > 0.0,
-                               (unseen * np.where(passed > 0.0, passed, some))[inside], names, seed=100 + seed))
+    nearest = distance.min(axis=1)
+    steps, limit = [_importance(weight, distance < NO_CANDIDATE)], NO_CANDIDATE
+    n = int(np.count_nonzero(nearest < limit))
+    for level in sorted({int(d) for d in np.unique(nearest) if d < NO_CANDIDATE}, reverse=True):
+        inside = int(np.count_nonzero(nearest <= level))
+        if inside < _LEAST or n - inside < _LEAST:
+            continue
+        if inside <= _STEP * n or level == 0:
+            steps.append(_importance(weight, distance <= level))
+            n = inside
+    return steps
+
+
+def _forests(X: Array, steps: Sequence[Array], names: Sequence[str], *, unseen: Array, seed: int) -> tuple[str, ...]:
+    """Forests of the chance of a candidate, and of each step of the ladder given the one before.
+
+    ``unseen`` (n,) makes up for what a later look left out.
+    """
+    before = np.ones(len(X))
+    forests = []
+    for k, step in enumerate(steps):
+        inside, reached = before > 0.0, step > 0.0
+        weight = unseen * np.where(reached, step, before)
+        forests.append(_forest(X[inside], reached[inside], weight[inside], names, seed=100 * k + seed))
+        before = step
     return tuple(forests)
 
 

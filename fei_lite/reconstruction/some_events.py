@@ -22,7 +22,7 @@ def of_events(result: Reconstruction, events: NDArray[np.integer]) -> Reconstruc
     """The candidates of chosen events (rows of the batch, rising), as if those events alone had been reconstructed.
 
     The cut-flow is not split: it stays that of all events. Rows of daughters whose tables are not there stay as they
-    are. Tables of a signal side, whose Btags are rows of other tables, are not meant.
+    are, and rows of the Btags of a signal side in other tables.
     """
     wanted = np.zeros(result.batch.n_events, dtype=bool)
     wanted[events] = True
@@ -50,8 +50,7 @@ def _selected(table: CandidateTable, config: ParticleConfig, result: Reconstruct
                 at = place.get(str(result.channel_set.resolve(daughter)))
                 if at is not None:
                     columns["daughters"][here, j] = at[columns["daughters"][here, j]]
-        else:
-            kind = _LISTS[leaf_kind(channel)]
+        elif (kind := _LISTS.get(leaf_kind(channel))) is not None:
             columns["object"][here] -= _moved(getattr(result.batch, kind), wanted)[event[here]].astype(np.int32)
     if "mc" in columns and result.batch.generated is not None:
         if "mc_used" in columns:

@@ -39,8 +39,11 @@ class Channel:
         return np.asarray(self.observed, dtype=np.float64)
 
 
-def workspace_of(regions: Mapping[str, Sequence[Template]]) -> Workspace:
+def workspace_of(regions: Mapping[str, Sequence[Template]], *, statistics: str = "sample") -> Workspace:
     """Region -> templates as a workspace; the observation is their sum (Asimov data).
+
+    The statistics of the templates has a nuisance per bin and sample, or per bin alone (``statistics="bin"``: of the
+    sum of all samples, Barlow and Beeston's light version).
 
     The parameter of interest is the first strength of the templates; of each further one there is a measurement of
     its own, and ``fei-lite fit --poi`` can ask for it. Raises :class:`WorkspaceError` without a signal, and for bins
@@ -49,10 +52,12 @@ def workspace_of(regions: Mapping[str, Sequence[Template]]) -> Workspace:
     strengths = list(dict.fromkeys(t.strength or POI for templates in regions.values() for t in templates if t.signal))
     if not strengths:
         raise WorkspaceError("no template is a signal: nothing scales with a strength.")
-    return build_workspace([Channel(name, templates) for name, templates in regions.items()], poi=strengths[0])
+    return build_workspace([Channel(name, templates) for name, templates in regions.items()], poi=strengths[0],
+                           statistics=statistics)
 
 
-def build_workspace(channels: Sequence[Channel], *, poi: str = POI, allow_empty: bool = False) -> Workspace:
+def build_workspace(channels: Sequence[Channel], *, poi: str = POI, allow_empty: bool = False,
+                    statistics: str = "sample") -> Workspace:
     """The workspace of some channels, checked; write it with :func:`~fei_lite.statistics.workspaces.save_workspace`.
 
     Signals scale with their strength (``poi`` where they name none). Bounds of
@@ -74,7 +79,8 @@ def build_workspace(channels: Sequence[Channel], *, poi: str = POI, allow_empty:
     names = ["measurement"] + [f"measurement_{name}" for name in strengths[1:]]
     spec: Workspace = {
         "version": "1.0.0",
-        "channels": [{"name": c.name, "samples": [_sample(t, c.name, poi) for t in c.samples]} for c in channels],
+        "channels": [{"name": c.name, "samples": [_sample(t, c.name, poi, statistics) for t in c.samples]}
+                     for c in channels],
         "observations": [{"name": c.name, "data": c.data.tolist()} for c in channels],
         "measurements": [{"name": name, "config": {"poi": strength, "parameters": settings}}
                          for name, strength in zip(names, strengths)]}
@@ -116,13 +122,13 @@ def _variance(template: Template) -> Floats:
     return np.asarray(template.errors**2 + np.sum([size**2 for size in sizes], axis=0))
 
 
-def _sample(template: Template, channel: str, poi: str) -> dict[str, Any]:
+def _sample(template: Template, channel: str, poi: str, statistics: str) -> dict[str, Any]:
     scaling = [template.strength or poi] if template.signal else []
     modifiers: list[dict[str, Any]] = [{"name": n, "type": "normfactor", "data": None}
                                        for n in [*scaling, *template.free]]
     if np.any(template.errors != 0.0):
-        modifiers.append({"name": f"mcstat_{channel}_{template.name}", "type": "staterror",
-                          "data": template.errors.tolist()})
+        name = f"mcstat_{channel}" if statistics == "bin" else f"mcstat_{channel}_{template.name}"
+        modifiers.append({"name": name, "type": "staterror", "data": template.errors.tolist()})
     for name, (low, high) in template.normalisations.items():
         modifiers.append({"name": name, "type": "normsys", "data": {"lo": low, "hi": high}})
     for name, (down, up) in template.shapes.items():

@@ -179,9 +179,13 @@ class Likelihood:
         return tuple(found)
 
     def _strengths(self) -> tuple[float, ...]:
-        """Strengths at which the effects of nuisances are looked at: none, the start, some standard deviations."""
+        """Strengths at which the effects of nuisances are looked at: none, the start, some standard deviations.
+
+        The last one is so large that what turns round in the signal alone is not hidden by the background.
+        """
         size = self.scale()
-        return (0.0, float(self.start[self.poi]), *((2.0 * size, 5.0 * size) if np.isfinite(size) else ()))
+        sizes = (2.0 * size, 5.0 * size, 25.0 * size) if np.isfinite(size) else ()
+        return (0.0, float(self.start[self.poi]), *sizes)
 
     def scale(self, index: int | None = None) -> float:
         """Statistical error of a parameter (default: of interest) if all others were known; infinite without effect."""
