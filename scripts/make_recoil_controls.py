@@ -100,6 +100,9 @@ def main() -> int:
         panels.append(Panel(f"recoil mass [GeV], {process}", "candidates", steps=[
             Steps(edges, np.histogram(columns["M_recoil"][columns["tagIsSignal"] == flag], edges)[0].astype(float),
                   label=label) for flag, label in ((1, "right tag"), (0, "wrong tag"))]))
+    text, panel = pairs_of_leptons(arguments.events // 2, arguments.seed + 10)
+    lines += text
+    panels.append(panel)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "plots").mkdir(exist_ok=True)
     plot_panels(panels, arguments.output / "plots" / "recoil_controls.png")
@@ -109,6 +112,22 @@ def main() -> int:
     (arguments.output / "controls.txt").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     return 0
+
+
+def pairs_of_leptons(n: int, seed: int) -> tuple[list[str], Panel]:
+    """m(l t) of K*0 tau l candidates in B0 -> J/psi K*0 events, before any cut: what the veto is against."""
+    sets, parts = Setup(find_analysis("k_tau_l")).load(), []
+    for batch in tqdm(simulate("signal", n, seed=seed, dec_file="jpsi_kst", keep_uncovered=0.1, channel_set="extended"),
+                      desc="J/psi K*0 as K*0 tau l"):
+        found, _ = candidates(batch, sets.analysis, sets.tags, process="mixed")
+        parts.append(found)
+    columns = joined(parts)
+    x = columns["M_lt"][columns["kaon"] == 1]
+    inside = int(np.sum((x > 2.95) & (x < 3.15)))
+    edges = np.linspace(0.0, 5.0, 101)
+    return ([f"J/psi K*0 as K*0 tau l: {len(x)} candidates, {inside} with 2.95 < m(l t) < 3.15 GeV"],
+            Panel(r"$m(\ell t)$ with $K^{*0}$ [GeV], J/psi K*0", "candidates", steps=[
+                Steps(edges, np.histogram(x, edges)[0].astype(float), label="J/psi K*0")]))
 
 
 def extra_energy(control: dict[str, Any], signal: Path) -> list[str]:
