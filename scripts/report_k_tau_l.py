@@ -59,9 +59,10 @@ def k_tau_l(folder: Path) -> dict[str, str]:
             "exponential", "bernstein1", "bernstein2")), (r.get("exponential 365+711") or [None] * 3)[2]]
         rows.append([title, *(pair(e[o]) for o in ("phase space", "vector", "scalar")), str(r["background_entries"]),
                      *("-" if x is None else f"{x:.2g}" for x in found), f"{r['published']:g}"])
-    out["limits"] = table(["", "phase space", "vector", "scalar", "background candidates", "background, independent cuts",
-                           "limit with it, 365/fb", "limit, counted, 365/fb", "Bernstein 1", "Bernstein 2",
-                           "and 711/fb more", "published"], rows)
+    head = ["", "phase space", "vector", "scalar", "background candidates", "background, independent cuts",
+            "limit with it, 365/fb", "limit, counted, 365/fb", "Bernstein 1", "Bernstein 2", "and 711/fb more",
+            "published"]
+    out["limits"] = table(head, rows)
     out["categories"] = table(["", "e", "mu", "pi", "rho"], [
         [title, *(pair(histograms["efficiency_of_categories"][name][c]) for c in ("e", "mu", "pi", "rho"))]
         for name, title in REGIONS if not name.startswith("kst")])
