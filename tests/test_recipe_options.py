@@ -62,6 +62,19 @@ def test_trained_on_more():
     assert more.classifiers[0].summary["n_signal"] > 1.4 * alone.classifiers[0].summary["n_signal"]
 
 
+def test_trained_before_the_cuts():
+    """Would catch a classifier that is trained on selected candidates alone though it need not be, or judges others."""
+    after, before = (analyse(inputs_of(*TOYS), classified(before_cuts=flag)) for flag in (False, True))
+    n = sum(int((columns["q2"] < 12).sum()) for columns, _, _ in TOYS)
+    found = before.classifiers[0].summary
+    assert found["n_signal"] + found["n_background"] == n
+    assert after.classifiers[0].summary["n_signal"] < 0.5 * found["n_signal"]
+    signal = (before.columns["q2"] < 12) & (before.sample == "signal")
+    low = before.columns["event_weight"][signal & (before.columns["eta"] < 0.5)].sum()
+    assert low == pytest.approx(0.5 * before.columns["event_weight"][signal].sum(), rel=0.01)
+    assert len(before.sample) == len(after.sample)
+
+
 def test_left_out(tmp_path):
     """Would catch a classifier with too few candidates that ends the analysis though optional, or cuts all away."""
     few = [({k: v[:40] for k, v in c.items()}, s, n) for c, s, n in TOYS[1:3]]

@@ -192,7 +192,8 @@ def values(tmp_path):
     regions = {name: {"range": [LOW, HIGH], "signal": signal, "title": "", "variable": "x", "efficiency_error": 0.1}
                for name, signal in (("one", "sig"), ("two", "sig2"))}
     path = tmp_path / "values.parquet"
-    write_ntuple(path, columns, {"fit": {"luminosity_fb": 365.0, "signals": ["sig", "sig2"], "regions": regions}})
+    said = {"background_floor": 0.3, "luminosity_fb": 365.0, "signals": ["sig", "sig2"], "regions": regions}
+    write_ntuple(path, columns, {"fit": said})
     return path
 
 
@@ -204,7 +205,7 @@ def test_values_of_an_analysis(values):
     assert len(two.signal) == 60 and len(two.background) == 0
     assert found.peak("one", loc=1.78).entries == pytest.approx(300, abs=3)
     assert found.peak("two", loc=1.78).entries > 300
-    assert found.model("two", loc=1.78).sets[0].total == pytest.approx(0.5)
+    assert found.model("two", loc=1.78).sets[0].total == pytest.approx(0.3)
     with pytest.raises(WorkspaceError, match=r"no region 'onne'; there are one, two\. Nearest known: 'one'"):
         found.region("onne")
     with pytest.raises(WorkspaceError, match="no values of an unbinned fit"):

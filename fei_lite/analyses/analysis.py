@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.classifier import FoldClassifier, flat_transform, fold_of, left_out, train_folds
+from fei_lite.analyses.classification import Candidates, classified
+from fei_lite.analyses.classifier import FoldClassifier
 from fei_lite.analyses.columns import calculate, passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import Region, fill_region, with_bin_floor
 from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import ClassifierLine, Recipe
+from fei_lite.analyses.recipe import Recipe
 from fei_lite.analyses.samples import Expectation, generated_of, process_of
 from fei_lite.analyses.selection import FlowRow, cut_flow, step
-from fei_lite.analyses.shortage import check_entries
 from fei_lite.errors import AnalysisError
 
 Floats = NDArray[np.float64]
@@ -108,15 +108,15 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     sample = sample_of(recipe, process, inputs.columns)
     keep, _ = cut_flow(recipe.cut, inputs.columns, weight)
     flows = _flows(inputs, recipe, norm, scale, sample, weight)
-    columns = {name: values[keep] for name, values in inputs.columns.items()}
-    columns |= {"event_weight": weight[keep], "decay": inputs.decay()[keep]}
+    every = Candidates(inputs.columns | {"event_weight": weight, "decay": inputs.decay()}, sample, process)
     if (second := inputs.second()) is not None:
-        columns["second"] = second[keep]
-    sample, process = sample[keep], process[keep]
+        every.columns["second"] = second
+    chosen = every.where(keep)
+    columns, sample = chosen.columns, chosen.sample
     used: list[FoldClassifier] = []
     for i, wanted in enumerate(recipe.classifier):
         given = None if classifiers is None else classifiers[i]
-        used.append(_classified(wanted, columns, sample, process, recipe, inputs, generated, given))
+        used.append(classified(wanted, chosen, recipe, inputs.sources, generated, given=given, every=every))
     regions = tuple(fill_region(line, list(flows), columns, sample, recipe, analysis.systematics)
                     for line in recipe.region)
     if recipe.fit == "binned":
@@ -165,61 +165,6 @@ def _flows(inputs: Inputs, recipe: Recipe, norm: Expectation, scale: Mapping[str
         _, cuts = cut_flow(recipe.cut, {k: v[chosen] for k, v in inputs.columns.items()}, weight[chosen])
         flows[line.name] = (*rows, *cuts)
     return flows
-
-
-def _classified(line: ClassifierLine, columns: Columns, sample: NDArray[np.str_], process: NDArray[np.str_],
-                recipe: Recipe, inputs: Inputs, generated: Mapping[str, int],
-                given: FoldClassifier | None) -> FoldClassifier:
-    """Fill score (and flattened score) of one classifier into ``columns``; trained here unless ``given``."""
-    where = f"classifier '{line.name}'"
-    judged = np.ones(len(sample), dtype=bool) if line.where is None else passes(line.where, columns, where)
-    if given is None:
-        try:
-            given = _trained(line, columns, sample, process, recipe, inputs, generated)
-        except AnalysisError as error:
-            if not line.optional:
-                raise
-            given = left_out(line.features, str(error))
-    part = {name: values[judged] for name, values in columns.items()}
-    score = given.scores(_features(line, part), _folds(part, inputs, given.folds))
-    columns[line.name] = _spread(score, judged)
-    if line.flat is not None:
-        columns[line.flat] = _spread(given.transform(score), judged)
-    return given
-
-
-def _trained(line: ClassifierLine, columns: Columns, sample: NDArray[np.str_], process: NDArray[np.str_],
-             recipe: Recipe, inputs: Inputs, generated: Mapping[str, int]) -> FoldClassifier:
-    """A classifier trained on the selected candidates; it is flat in the signal that it is to judge."""
-    where = f"classifier '{line.name}'"
-    wanted = line.train or line.where
-    used = np.ones(len(sample), dtype=bool) if wanted is None else passes(wanted, columns, where)
-    part = {name: values[used] for name, values in columns.items()}
-    signal = np.isin(sample[used], [s.name for s in recipe.signals])
-    check_entries(where, signal, process[used], generated)
-    texts, score, summary = train_folds(_features(line, part), signal, part["event_weight"],
-                                        _folds(part, inputs, line.folds), names=line.features, folds=line.folds,
-                                        seed=line.seed, parameters=line.parameters)
-    flat = signal if line.train is None or line.where is None else signal & passes(line.where, part, where)
-    return FoldClassifier(line.features, texts, flat_transform(score[flat], part["event_weight"][flat]), summary)
-
-
-def _features(line: ClassifierLine, columns: Columns) -> Floats:
-    return np.column_stack([np.asarray(calculate(name, columns, f"classifier '{line.name}'"), dtype=np.float64)
-                            for name in line.features])
-
-
-def _folds(columns: Columns, inputs: Inputs, folds: int) -> NDArray[np.int64]:
-    """Fold (n,) of each candidate; 0 where there are none."""
-    seeds = np.array([source.seed for source in inputs.sources])[columns["source"]]
-    return fold_of(columns["decay"], seeds, max(folds, 1))
-
-
-def _spread(values: Floats, judged: NDArray[np.bool_]) -> Floats:
-    """Values of the judged candidates, NaN for all others."""
-    out = np.full(len(judged), np.nan)
-    out[judged] = values
-    return out
 
 
 def _sample_result(name: str, regions: Sequence[Region], recipe: Recipe, generated: Mapping[str, int],

@@ -78,15 +78,22 @@ def fit_values(result: Result) -> Columns:
 
 
 def fit_regions(result: Result) -> dict[str, Any]:
-    """What an unbinned fit needs to know of each region: range, signal, relative error of the signal's efficiency."""
+    """What an unbinned fit needs to know of each region: range, signal, relative error of the signal's efficiency.
+
+    ``background_floor``: what a region without any background candidate expects, the recipe's ``bin_floor`` entries of
+    the process whose events weigh least; null without background events.
+    """
     out = {}
+    weights = [result.expectation.expected(p) / result.generated[p] for line in result.recipe.sample
+               if line.strength is None for p in line.processes if p in result.generated]
     for line in result.recipe.region:
         signal = result.recipe.signal_of(line)
         sizes = [s.size for s in result.analysis.systematics
                  if isinstance(s, NormalisationLine) and signal in s.samples]
         out[line.name] = {"range": [line.edges[0], line.edges[-1]], "signal": signal, "title": line.title,
                           "variable": line.variable, "efficiency_error": float(np.sqrt(np.sum(np.square(sizes))))}
-    return {"luminosity_fb": result.expectation.luminosity, "signals": [s.name for s in result.recipe.signals],
+    return {"background_floor": result.recipe.bin_floor * min(weights) if weights else None,
+            "luminosity_fb": result.expectation.luminosity, "signals": [s.name for s in result.recipe.signals],
             "regions": out}
 
 

@@ -93,7 +93,8 @@ class ClassifierLine(Strict):
     """A classifier: column ``name`` is its score, column ``flat`` the score made flat in signal.
 
     It judges the selected candidates ``where`` a condition holds (default: all) and is trained on them, or on those
-    for which ``train`` holds: more of a kind. With too few an ``optional`` one is left out: its columns are NaN.
+    for which ``train`` holds: more of a kind; ``before_cuts`` takes those that the cuts reject, too. With too few an
+    ``optional`` one is left out: its columns are NaN.
     """
 
     name: Text
@@ -102,6 +103,7 @@ class ClassifierLine(Strict):
     where: Text | None = None
     train: Text | None = None
     optional: bool = False
+    before_cuts: bool = False
     folds: Annotated[int, Field(ge=2)]
     seed: int
     parameters: dict[str, int | float] = Field(default_factory=dict)

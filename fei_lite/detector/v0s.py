@@ -97,7 +97,8 @@ def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tupl
     touches = (across2 < 0.0) & (gap < v.max_gap)
     near = np.flatnonzero((across2 >= 0.0) | touches)
     first, second, c1, c2 = first[near], second[near], c1[near], c2[near]
-    r1, r2, d, along, across2, touches = (x[near] for x in (r1, r2, d, along, across2, touches))
+    r1, r2, d, along, across2 = (x[near] for x in (r1, r2, d, along, across2))
+    touches = touches[near]
     along = np.where(touches & (d > r1 + r2), 0.5 * (r1 + d - r2), along)
     across = np.sqrt(np.maximum(across2, 0.0))
     unit = (c2 - c1) / d[:, None]

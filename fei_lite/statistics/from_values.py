@@ -44,10 +44,14 @@ class RegionValues:
 
 @dataclass(frozen=True)
 class FitValues:
-    """All regions of a file, at an integrated luminosity (1/fb)."""
+    """All regions of a file, at an integrated luminosity (1/fb).
+
+    A region without any background candidate expects ``floor`` events of it; None: no background was simulated.
+    """
 
     luminosity: float
     regions: Mapping[str, RegionValues]
+    floor: float | None = None
 
     def region(self, name: str) -> RegionValues:
         """A region by its name; raises :class:`WorkspaceError`."""
@@ -67,16 +71,15 @@ class FitValues:
               peak: Peak | None = None, background_scale: float = 1.0) -> PeakModel:
         """The model of a region. ``more``: further data sets, name -> 1/fb, of the same efficiency and background.
 
-        A region without any background candidate is given one of the least weight of all regions', flat: what is not
-        seen is not zero. Raises :class:`FitError` without signal or any background.
+        A region without any background candidate expects the floor, flat: what is not seen is not zero. Raises
+        :class:`FitError` without signal or any background.
         """
         own = self.region(name)
         if not len(own.signal):
             raise FitError(f"region '{name}': no signal candidate. Give more signal events.")
         x, w = own.background, own.background_weight
         if not len(x):
-            everything = np.concatenate([r.background_weight for r in self.regions.values()])
-            x, w = np.array([0.5 * (own.low + own.high)]), np.sort(everything)[:1]
+            x, w = np.array([0.5 * (own.low + own.high)]), np.array([self.floor or 0.0])
         parameters = background_of(x, w * background_scale, family, own.low, own.high)
         names = {"belle2": self.luminosity, **(more or {})}
         sets = sets_of(list(names), [value / self.luminosity for value in names.values()],
@@ -97,7 +100,7 @@ def read_values(path: str | os.PathLike[str]) -> FitValues:
         columns = {name: table.column(name).to_numpy(zero_copy_only=False)
                    for name in ("region", "sample", "value", "weight")}
         regions = {name: _region(name, entry, said["signals"], columns) for name, entry in said["regions"].items()}
-        return FitValues(float(said["luminosity_fb"]), regions)
+        return FitValues(float(said["luminosity_fb"]), regions, said["background_floor"])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(f"{file}: no values of an unbinned fit can be read there: {error}. Use the values.parquet "
                              "of fei-lite analyse.") from None
