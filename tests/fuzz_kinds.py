@@ -308,7 +308,7 @@ class Recipe(Text):
     suffix = ".toml"
 
     def original(self):
-        return next(Path(str(files("fei_lite"))).rglob("recipe.toml"))
+        return Path(str(files("fei_lite") / "analyses" / "hta" / "recipe.toml"))
 
     def read(self, path):
         load_analysis("hta", recipe=path)
@@ -318,7 +318,7 @@ class SystematicsFile(Text):
     suffix = ".toml"
 
     def original(self):
-        return next(Path(str(files("fei_lite"))).rglob("systematics.toml"))
+        return Path(str(files("fei_lite") / "analyses" / "hta" / "systematics.toml"))
 
     def read(self, path):
         load_analysis("hta", systematics=path)
