@@ -1,12 +1,16 @@
 """The tables of docs/k_tau_l.md and docs/kstar_tau_tau.md from committed results, as Markdown.
 
-    python scripts/report_k_tau_l.py trained > tables.md
+    python scripts/report_k_tau_l.py trained                # prints them
+    python scripts/report_k_tau_l.py trained --docs docs    # puts them into the pages, after "<!-- table NAME -->"
+
+Numbers inside of sentences are not touched: read the pages again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +44,13 @@ def luminosities(samples: dict[str, Any]) -> str:
         for s in BACKGROUNDS if s in samples])
 
 
-def k_tau_l(folder: Path) -> list[str]:
-    """Tables of B -> K tau l."""
+def k_tau_l(folder: Path) -> dict[str, str]:
+    """Tables of B -> K tau l by name."""
     histograms, limits, toys = (read(folder, f"{n}.json") for n in ("histograms", "limits", "toys"))
-    flows, out = read(folder, "cutflow.json"), [luminosities(histograms["samples"])]
-    out.append(table(["", "candidates", "median [GeV]", "half of 68 % [MeV]", "beyond 0.2 GeV [%]"], [
+    out = {"luminosities": luminosities(histograms["samples"]), "vetoes": vetoes(read(folder, "cutflow.json"))}
+    out["M_tau"] = table(["", "candidates", "median [GeV]", "half of 68 % [MeV]", "beyond 0.2 GeV [%]"], [
         [name, str(q["entries"]), f"{q['median']:.4f}", f"{1e3 * q['half_68']:.0f}", f"{100 * q['beyond_0.2']:.0f}"]
-        for name, q in histograms["M_tau_GeV"].items()]))
+        for name, q in histograms["M_tau_GeV"].items()])
     rows = []
     for name, title in REGIONS:
         r, e = limits["regions"][name], histograms["efficiency_of_operators"][name]
@@ -55,16 +59,15 @@ def k_tau_l(folder: Path) -> list[str]:
             "exponential", "bernstein1", "bernstein2")), (r.get("exponential 365+711") or [None] * 3)[2]]
         rows.append([title, *(pair(e[o]) for o in ("phase space", "vector", "scalar")), str(r["background_entries"]),
                      *("-" if x is None else f"{x:.2g}" for x in found), f"{r['published']:g}"])
-    out.append(table(["", "phase space", "vector", "scalar", "background candidates", "background, independent cuts",
-                      "limit with it, 365/fb", "limit, counted, 365/fb", "Bernstein 1", "Bernstein 2",
-                      "and 711/fb more", "published"], rows))
-    out.append(table(["", "e", "mu", "pi", "rho"], [
+    out["limits"] = table(["", "phase space", "vector", "scalar", "background candidates", "background, independent cuts",
+                           "limit with it, 365/fb", "limit, counted, 365/fb", "Bernstein 1", "Bernstein 2",
+                           "and 711/fb more", "published"], rows)
+    out["categories"] = table(["", "e", "mu", "pi", "rho"], [
         [title, *(pair(histograms["efficiency_of_categories"][name][c]) for c in ("e", "mu", "pi", "rho"))]
-        for name, title in REGIONS if not name.startswith("kst")]))
-    out.append(vetoes(flows))
-    out.append(table(["region", "background", "injected", "mean", "width"], [
+        for name, title in REGIONS if not name.startswith("kst")])
+    out["toys"] = table(["region", "background", "injected", "mean", "width"], [
         [name, f"{r['background']:.0f}", strength, *(f"{p[k][0]:.3f} +- {p[k][1]:.3f}" for k in ("mean", "width"))]
-        for name, r in toys["regions"].items() if "pulls" in r for strength, p in r["pulls"].items()]))
+        for name, r in toys["regions"].items() if "pulls" in r for strength, p in r["pulls"].items()])
     return out
 
 
@@ -78,26 +81,39 @@ def vetoes(flows: dict[str, Any]) -> str:
                 for of in (signals, BACKGROUNDS)]
         if row["alone"] != row["passed"] or any(lost):
             rows.append([row["name"], str(lost[0]), f"{100 * lost[0] / (kept[0] + lost[0]):.1f} %", str(lost[1])])
-    return f"beside {kept[0]} of signal and {kept[1]} of background that pass all\n\n" + table(
-        ["cut", "signal", "of signal", "background"], rows)
+    rows.append(["pass all", str(kept[0]), "", str(kept[1])])
+    return table(["cut", "signal", "of signal", "background"], rows)
 
 
-def kstar_tau_tau(folder: Path) -> list[str]:
-    """Tables of B0 -> K*0 tau tau."""
+def kstar_tau_tau(folder: Path) -> dict[str, str]:
+    """Tables of B0 -> K*0 tau tau by name."""
     histograms, other = read(folder, "histograms.json"), read(folder, "independent_cuts.json")
     categories = histograms["efficiency_of_categories"]
-    return [luminosities(histograms["samples"]), table(
+    return {"luminosities": luminosities(histograms["samples"]), "categories": table(
         ["category", "efficiency, 1e-4", "background candidates before the cuts", "background, independent cuts"],
         [[name, f"{1e4 * e['value']:.2f} +- {1e4 * e['error']:.2f}", str(other["regions"][name]["candidates"]),
-          f"{sum(other['regions'][name]['background']):.0f}"] for name, e in categories.items()])]
+          f"{sum(other['regions'][name]['background']):.0f}"] for name, e in categories.items()])}
 
 
 def main() -> int:
-    """Print all tables."""
+    """Print all tables, or put them into the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="with k_tau_l and kstar_tau_tau")
-    folder = parser.parse_args().folder
-    print("\n".join([*k_tau_l(folder / "k_tau_l"), *kstar_tau_tau(folder / "kstar_tau_tau")]))
+    parser.add_argument("--docs", type=Path, help="folder of the pages")
+    arguments = parser.parse_args()
+    for name, make in (("k_tau_l", k_tau_l), ("kstar_tau_tau", kstar_tau_tau)):
+        tables = make(arguments.folder / name)
+        if arguments.docs is None:
+            print("\n".join(f"{name}: {key}\n\n{text}" for key, text in tables.items()))
+            continue
+        page = arguments.docs / f"{name}.md"
+        text = page.read_text()
+        for key, new in tables.items():
+            mark = f"<!-- table {key} -->\n"
+            if mark not in text:
+                raise SystemExit(f"{page}: no line {mark.strip()}")
+            text = re.sub(re.escape(mark) + r"(?:\|.*\n)*", lambda _, m=mark, n=new: m + n, text)
+        page.write_text(text)
     return 0
 
 
