@@ -10,6 +10,7 @@ from fei_lite.errors import WorkspaceError
 from fei_lite.statistics.by_sample import after_fit, before_fit
 from fei_lite.statistics.fits import fit_strength
 from fei_lite.statistics.from_templates import Channel, build_workspace, workspace_of
+from fei_lite.statistics.profile import crossing
 from fei_lite.statistics.toys import strength_toys
 from fei_lite.statistics.workspaces import open_likelihood, strengths_of, with_common_strength
 from fei_lite.templates import Template
@@ -94,3 +95,9 @@ def test_one_nuisance_per_bin_for_all_samples():
     assert 0.5 * (fit.error_up + fit.error_down) == pytest.approx(np.sqrt(variance) / 10.0, rel=0.02)
     each = fit_strength(open_likelihood(workspace_of(regions)))
     assert fit.error_up == pytest.approx(each.error_up, rel=0.03)
+
+
+def test_a_profile_with_a_gap():
+    """Would catch a search that dies where the likelihood does not exist between two strengths: no zero is found."""
+    assert np.isnan(crossing(lambda x: -1.0 if x < 1.5 else np.nan if x < 4.0 else 1.0, 1.0))
+    assert crossing(lambda x: x - 3.0, 1.0) == pytest.approx(3.0, abs=1e-4)

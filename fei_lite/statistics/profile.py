@@ -149,4 +149,7 @@ def _next_zero(function: Callable[[float], float], start: float, guess: float) -
     else:
         return float("nan")
     # at its start the function is below 0, without being asked
-    return float(brentq(lambda x: -1.0 if x == 0.0 else function(x), low, high, xtol=1e-5 * guess, rtol=1e-6))
+    try:
+        return float(brentq(lambda x: -1.0 if x == 0.0 else function(x), low, high, xtol=1e-5 * guess, rtol=1e-6))
+    except ValueError:  # between the two it does not exist: it never is zero
+        return float("nan")
