@@ -306,7 +306,7 @@ def test_wrong_requests(arguments, message):
 
 @pytest.mark.parametrize("text, message", [
     ("Decay B+\n1.0 K+ nonsense PHSP;\nEnddecay\nEnd\n", "nonsense"),
-    ("Decay D0\n1.0 K- pi+ PHSP;\nEnddecay\nEnd\n", "no 'Decay' of a B"),
+    ("Decay pi0\n1.0 gamma gamma PHSP;\nEnddecay\nEnd\n", "no 'Decay' of a B"),
     ("Decay B+\n0.0 K+ pi0 PHSP;\nEnddecay\nEnd\n", "positive branching fraction"),
     ("this is not a decay file", "not an EvtGen decay file"),
 ])

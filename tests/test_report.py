@@ -480,11 +480,13 @@ def test_wrong_use_is_said(folder, tmp_path, capsys):
              "small", "not finished"),
             (("models", "--events", "events.root", "--baseline", "models", "--baseline-set", "hadronic"), "small",
              "no channel set '.*/hadronic'"),
-            (("models", "--baseline-set", "small"), "small", "needs a baseline"),
-            (("models", "--generate", "-1"), "small", "decays to generate: got -1")):
+            (("models", "--baseline-set", "small"), "small", "needs a baseline")):
         assert run(folder, *arguments, "-o", target, channel_set=channel_set) == 2
         said = capsys.readouterr().err
         assert re.search(message, said), said
+    with pytest.raises(SystemExit):
+        run(folder, "models", "--generate", "-1", "-o", target, channel_set="small")
+    assert "--generate: got '-1'" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
 

@@ -25,7 +25,7 @@ from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.options import DEFAULT_OPTIONS, NO_HOOKS, Hooks, ReconstructionOptions
 from fei_lite.reconstruction.pool import Pool
-from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates
+from fei_lite.reconstruction.ranking import choose_candidates, drop_duplicates, rank_candidates, without_ties
 from fei_lite.reconstruction.tag_classifier import tag_features, with_probability
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.reconstruction.vertexing import fit_masses, fit_vertices
@@ -209,6 +209,7 @@ class _Stage:
             table = leaf_candidates(channel, config, batch=self.result.batch, btags=self.btags)
             self.count(channel.identifier, "inside the cuts", len(table))
             values = np.asarray(Subject(table, batch=self.result.batch).value(config.rank_by), dtype=np.float64)
+            values = without_ties(values, np.sum(table["p4"][:, :3] ** 2, axis=1))
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
             table.columns["preCut_rank"] = rank
         return table

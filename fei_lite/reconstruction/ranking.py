@@ -28,6 +28,20 @@ def rank_candidates(
     return table.select(keep), rank[keep].astype(np.int16)
 
 
+def without_ties(values: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers (n,) in the order of ``values``, and of ``second`` where those are equal; NaN stays NaN.
+
+    The identification of a clear track is 1 (or 0) to the last bit: without this the order of the file would
+    decide which of two such tracks ranks first.
+
+    >>> without_ties(np.array([1.0, 0.5, 1.0, np.nan]), np.array([2.0, 9.0, 1.0, 0.0]))
+    array([ 2.,  0.,  1., nan])
+    """
+    placed = np.full(len(values), np.nan)
+    placed[np.lexsort((second, values))] = np.arange(len(values))
+    return np.where(np.isnan(values), np.nan, placed)
+
+
 def drop_duplicates(table: CandidateTable, priority: NDArray[np.float64]) -> CandidateTable:
     """Of candidates with the same used objects and sign keep the one of the highest ``priority`` (n,).
 
