@@ -6,14 +6,30 @@ what to do. The command line prints it and leaves with :attr:`exit_code`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: A word of a message longer than this (damaged input that is quoted) is shortened to its ends.
+_LONGEST_WORD, _START, _END = 400, 100, 40
+
+
+def _shortened(word: re.Match[str]) -> str:
+    text = word.group()
+    return f"{text[:_START]}...({len(text) - _START - _END} characters)...{text[-_END:]}"
+
 
 class FeiLiteError(Exception):
-    """Base class of every error that fei-lite raises on purpose."""
+    """Base class of every error that fei-lite raises on purpose.
+
+    >>> print(FeiLiteError("no column '" + 1000 * "y" + "'."))  # doctest: +ELLIPSIS
+    no column 'yyy...(863 characters)...yyy'.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return re.sub(rf"\S{{{_LONGEST_WORD},}}", _shortened, super().__str__())
 
 
 class ArgumentTypeError(FeiLiteError, TypeError):

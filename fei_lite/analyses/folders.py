@@ -111,7 +111,7 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
     lines = load_systematics(systematics or folder / SYSTEMATICS, own=physics.systematics,
                              samples=[line.name for line in read.sample])
     analysis = Analysis(folder.name, folder, read, lines, physics, settings, signal_set, masks)
-    _check_columns(analysis)
+    _check_columns(analysis, Path(systematics or folder / SYSTEMATICS))
     return analysis
 
 
@@ -135,15 +135,14 @@ def _signal_set(folder: Path, recipe: Recipe, wrong: list[str]) -> ChannelSet:
     return found
 
 
-def _check_columns(analysis: Analysis) -> None:
-    """Columns that weight lines need."""
+def _check_columns(analysis: Analysis, path: Path) -> None:
+    """Columns that weight lines (of the file ``path``) need."""
     recipe = analysis.recipe
     there = {*recipe.columns(analysis.physics.event_columns), *recipe.truth, *analysis.physics.event_columns}
     for i, line in enumerate(analysis.systematics):
         for name in line.per if isinstance(line, WeightLine) else ():
             if name not in there:
-                raise AnalysisError(f"{analysis.folder / SYSTEMATICS}: systematic[{i}].per: no column '{name}'."
-                                    f"{nearest(name, there)}")
+                raise AnalysisError(f"{path}: systematic[{i}].per: no column '{name}'.{nearest(name, there)}")
 
 
 def _physics(folder: Path) -> Physics:

@@ -7,11 +7,12 @@ and checked here on reading, structure first, so that later code can rely on it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from fei_lite.data_files import json_content, read_text, validated
 from fei_lite.errors import ModelSetError, nearest
@@ -57,6 +58,14 @@ class _File(BaseModel):
     entries: int | None = None
     sha256: str | None = None
     origin: dict[str, str | int | float] = Field(default_factory=dict)
+
+    @field_validator("origin")
+    @classmethod
+    def _numbers(cls, origin: dict[str, str | int | float]) -> dict[str, str | int | float]:
+        for name in ("luminosity_fb", "cross_section_nb", "n_generated", "keep_uncovered"):
+            if isinstance(value := origin.get(name, 0.0), str) or not math.isfinite(value):
+                raise ValueError(f"{name}: got {value!r}, expected a number")
+        return origin
 
 
 class _Sample(BaseModel):
