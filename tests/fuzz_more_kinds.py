@@ -89,7 +89,9 @@ class EventColumns(EventsParquet):
 
     def make(self, path, metadata=None):
         with EventWriter(path, metadata={"process": "charged", "seed": 1, "n_generated": 12}) as writer:
-            writer.write(toy_batch(12, means=(6, 6, 1, 1, 12)))
+            batch = toy_batch(12, means=(6, 6, 1, 1, 12))
+            batch.events["beam_p4"][:] = [0.457, 0.0, 2.999, 11.005]
+            writer.write(batch)
         return path
 
     def damaged(self, rng, path):

@@ -30,7 +30,7 @@ from fei_lite.generator.validation import (
 )
 from fei_lite.particles import charge
 
-N_EVENTS = 100_000  # of each kind: 200 000 decays of B+ and of B0
+N_EVENTS = 60_000  # of each kind: 120 000 decays of B+ and of B0
 KINDS = {"charged": 521, "mixed": 511}
 DATA = os.environ.get("FEI_LITE_TEST_DATA")
 

@@ -148,7 +148,9 @@ def test_signals_end_a_command_cleanly(number, code, tmp_path):
     """Would catch a closed terminal, or Ctrl-Backslash, that leaves half a file; sent twice, as terminals do."""
     line = [sys.executable, "-c", "import sys; from fei_lite.cli import main; sys.exit(main())", "simulate",
             "charged", "-n", "200000", "--seed", "1", "-o", str(tmp_path / "a.root"), "--quiet"]
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    # a background job, or one under nohup, inherits signals that are ignored; a user's terminal has none
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     until = time.monotonic() + 60.0
     while not os.listdir(tmp_path) and time.monotonic() < until:
         time.sleep(0.05)

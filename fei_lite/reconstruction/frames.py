@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def to_cms(p4_lab: NDArray[np.float64], beam_p4: NDArray[np.float64]) -> NDArray[np.float64]:
     """Boost four-momenta (n, 4) from the laboratory into the rest frame of ``beam_p4``.
 
-    ``beam_p4`` is (n, 4) or (4,), GeV; the axes stay those of the laboratory.
+    ``beam_p4`` is (n, 4) or (4,), GeV; the axes stay those of the laboratory. NaN where it is not time-like.
     The beam's own four-momentum becomes (0, 0, 0, sqrt(s)):
 
     >>> beam = np.array([[0.457, 0.0, 2.999, 11.005]])
@@ -17,7 +17,8 @@ def to_cms(p4_lab: NDArray[np.float64], beam_p4: NDArray[np.float64]) -> NDArray
     True
     """
     beam_p4 = np.atleast_2d(beam_p4)
-    invariant = np.sqrt(beam_p4[:, 3] ** 2 - np.sum(beam_p4[:, :3] ** 2, axis=1))
+    with np.errstate(invalid="ignore"):
+        invariant = np.sqrt(beam_p4[:, 3] ** 2 - np.sum(beam_p4[:, :3] ** 2, axis=1))
     momentum = beam_p4[:, :3]
     along = np.sum(momentum * p4_lab[:, :3], axis=1)
     energy = (beam_p4[:, 3] * p4_lab[:, 3] - along) / invariant
