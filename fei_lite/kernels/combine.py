@@ -25,6 +25,8 @@ from fei_lite.kernels.jit import kernel
 # Rounding of a partial sum must never prune what the full sum keeps (GeV).
 _MARGIN = 1e-9
 _MASS_MARGIN = 1e-7
+# Of a product of probabilities, relative.
+_ROUNDING = 1e-12
 
 
 @kernel
@@ -107,15 +109,22 @@ def _fill_lists(slot_table, slot_sign, mother_sign, event, pool_offsets, sign, l
 
 
 @kernel
-def _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass):
-    """Least and most energy, and least mass, that slots j, j + 1, ... can still add."""
+def _rest(lists, length, p4_cms, mass, probability, rest_low, rest_high, rest_mass, rest_product, falling):
+    """Least and most energy, least mass, and largest product of probabilities that slots j, j + 1, ... can still add.
+
+    ``falling[j]``: the probabilities of a slot never rise.
+    """
     for j in range(length.shape[0] - 1, -1, -1):
-        low, high, light = np.inf, -np.inf, np.inf
+        low, high, light, likely = np.inf, -np.inf, np.inf, 0.0
+        falling[j] = True
         for i in range(length[j]):
             row = lists[j, i]
             low = min(low, p4_cms[row, 3])
             high = max(high, p4_cms[row, 3])
             light = min(light, mass[row])
+            likely = max(likely, probability[row])
+            falling[j] = falling[j] and (i == 0 or probability[row] <= probability[lists[j, i - 1]])
+        rest_product[j] = rest_product[j + 1] * likely
         rest_low[j] = rest_low[j + 1] + low
         rest_high[j] = rest_high[j + 1] + high
         rest_mass[j] = rest_mass[j + 1] + light
@@ -157,14 +166,15 @@ def _clash(first, second):
 def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
             pool_offsets, p4_cms, sign, mass, probability, used, sqrt_s,
             cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
-            prune, out_event, out_sign, out_rank, out_rows, n_passed):
+            prune, min_product, out_event, out_sign, out_rank, out_rows, n_passed):
     """Combine ``k`` slots in every event; keep the best ``best_n`` per mother sign.
 
     Slot ``j`` takes the candidates of table ``slot_table[j]`` whose sign is
     ``slot_sign[j] * mother_sign`` or 0 (``slot_sign[j] == 0`` takes all). Slots
     of equal table and sign (``same_as[j]``, else -1) are filled in ascending
     order; an unflavoured pair in two slots of opposite sign
-    (``opposite_of[j]``) likewise. ``n_passed[e]`` counts what passes the cuts.
+    (``opposite_of[j]``) likewise. Combinations whose product of probabilities is not above ``min_product``
+    (negative: none) are not made. ``n_passed[e]`` counts what passes the cuts.
     Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled. Returns
     the number of rows written to ``out_*``.
     """
@@ -179,6 +189,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     part, part_mass, part_product = np.zeros((k + 1, 4)), np.zeros(k + 1), np.ones(k + 1)
     part_used = np.zeros((k + 1, n_words), np.uint64)
     rest_low, rest_high, rest_mass = np.zeros(k + 1), np.zeros(k + 1), np.zeros(k + 1)
+    rest_product, falling = np.ones(k + 1), np.empty(k, np.bool_)
     best_value, best_rows = np.empty(best_n), np.empty((best_n, k), np.int64)
     n_out = 0
     for e in range(n_events):
@@ -186,7 +197,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
         for m in range(mother_signs.shape[0]):
             if not _fill_lists(slot_table, slot_sign, mother_signs[m], e, pool_offsets, sign, lists, length):
                 continue
-            _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass)
+            _rest(lists, length, p4_cms, mass, probability, rest_low, rest_high, rest_mass, rest_product, falling)
             n_best, level = 0, 0
             index[0] = 0
             while level >= 0:
@@ -195,6 +206,11 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                     continue
                 row = lists[level, index[level]]
                 index[level] += 1
+                product = part_product[level] * probability[row]
+                if product * (rest_product[level + 1] * (1.0 + _ROUNDING)) <= min_product:
+                    if falling[level]:  # no later one is more probable
+                        index[level] = length[level]
+                    continue
                 if _clash(part_used[level], used[row]):
                     continue
                 other = opposite_of[level]
@@ -204,7 +220,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                 for a in range(4):
                     part[deep, a] = part[level, a] + p4_cms[row, a]
                 part_mass[deep] = part_mass[level] + mass[row]
-                part_product[deep] = part_product[level] * probability[row]
+                part_product[deep] = product
                 chosen[level] = row
                 if deep < k:
                     if prune and _hopeless(part[deep], part_mass[deep], windows, rest_low[deep], rest_high[deep],
@@ -214,7 +230,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                         part_used[deep, w] = part_used[level, w] | used[row, w]
                     index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
                     level = deep
-                elif _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
+                elif not product <= min_product and _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
                              nominal_mass, nominal_q):
                     n_passed[e] += 1
                     value = _variable(rank_variable, part[k], part_mass[k], part_product[k], sqrt_s[e],
@@ -226,67 +242,3 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                     out_rows[n_out, j] = best_rows[i, j]
                 n_out += 1
     return n_out
-
-
-@kernel
-def rank_rows(offsets, sign, value, highest, best_n, keep, rank):
-    """Rank rows per event and conjugate by ``value``; mark the best ``best_n``.
-
-    A row of sign 0 competes with both conjugates and carries its better rank.
-    NaN ranks last. Equal values keep their order. Fills ``keep`` and ``rank``.
-    """
-    for e in range(offsets.shape[0] - 1):
-        first, last = offsets[e], offsets[e + 1]
-        for i in range(first, last):
-            rank[i] = 0
-            keep[i] = False
-        for s in (1, -1):
-            for i in range(first, last):
-                if sign[i] == -s:
-                    continue
-                better = 0
-                for j in range(first, last):
-                    if sign[j] == -s or i == j:
-                        continue
-                    if np.isnan(value[i]):
-                        ahead = not np.isnan(value[j]) or j < i
-                    elif np.isnan(value[j]):
-                        ahead = False
-                    elif value[j] == value[i]:
-                        ahead = j < i
-                    else:
-                        ahead = (value[j] > value[i]) == highest
-                    if ahead:
-                        better += 1
-                if rank[i] == 0 or better + 1 < rank[i]:
-                    rank[i] = better + 1
-                if better < best_n:
-                    keep[i] = True
-
-
-@kernel
-def mark_duplicates(offsets, sign, used, value, duplicate):
-    """Mark all but the best of the rows of an event that share sign and sources.
-
-    The best has the highest ``value``; equal values keep the first row.
-    """
-    n_words = used.shape[1]
-    for e in range(offsets.shape[0] - 1):
-        for i in range(offsets[e], offsets[e + 1]):
-            duplicate[i] = False
-        for i in range(offsets[e], offsets[e + 1]):
-            if duplicate[i]:
-                continue
-            for j in range(i + 1, offsets[e + 1]):
-                if duplicate[j] or sign[i] != sign[j]:
-                    continue
-                same = True
-                for w in range(n_words):
-                    if used[i, w] != used[j, w]:
-                        same = False
-                        break
-                if same:
-                    if value[j] > value[i]:
-                        duplicate[i] = True
-                        break
-                    duplicate[j] = True
