@@ -52,7 +52,7 @@ def ordering(slots):
 
 
 def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, prune=True,
-        min_product=-1.0):
+        min_product=-1.0, give_up=False):
     n_events, k = offsets.shape[1] - 1, len(slots)
     capacity = min(n_events * len(signs) * best_n, 400_000)
     out = (np.empty(capacity, np.int32), np.empty(capacity, np.int8), np.empty(capacity, np.int16),
@@ -64,7 +64,7 @@ def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, pr
         offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"], pool["used"],
         np.full(n_events, SQRT_S), np.array([c[0] for c in cuts], np.int64),
         np.array([c[1] for c in cuts], float), np.array([c[2] for c in cuts], float), rank, highest,
-        best_n, 1.8, 0.1, prune, min_product, *out, passed)
+        best_n, 1.8, 0.1, prune, min_product, give_up, *out, passed)
     return [o[:n] for o in out], passed
 
 
@@ -159,6 +159,18 @@ def test_least_product(name, in_order):
         assert passed.sum() == kept.sum()
         for found, expected in zip(above, (event, sign, None, rows), strict=True):
             assert expected is None or np.array_equal(found, expected[kept])
+
+
+@pytest.mark.parametrize("name", ["two", "four"])
+def test_giving_up_what_cannot_be_among_the_best(name):
+    """Would catch a bound by the worst of the best that drops or reorders one of them."""
+    slots, signs, _ = CASES[name]
+    offsets, pool = random_pool(np.random.default_rng(7), 30, (8, 6, 1))
+    plain, counted = run(offsets, pool, slots, signs, [], kernels.PROBABILITY, best_n=4)
+    short, passed = run(offsets, pool, slots, signs, [], kernels.PROBABILITY, best_n=4, give_up=True)
+    for found, expected in zip(short, plain, strict=True):
+        assert np.array_equal(found, expected)
+    assert (passed <= counted).all() and passed.sum() < counted.sum()
 
 
 def test_events_without_candidates():

@@ -166,7 +166,7 @@ def _clash(first, second):
 def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
             pool_offsets, p4_cms, sign, mass, probability, used, sqrt_s,
             cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
-            prune, min_product, out_event, out_sign, out_rank, out_rows, n_passed):
+            prune, min_product, give_up, out_event, out_sign, out_rank, out_rows, n_passed):
     """Combine ``k`` slots in every event; keep the best ``best_n`` per mother sign.
 
     Slot ``j`` takes the candidates of table ``slot_table[j]`` whose sign is
@@ -174,7 +174,8 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     of equal table and sign (``same_as[j]``, else -1) are filled in ascending
     order; an unflavoured pair in two slots of opposite sign
     (``opposite_of[j]``) likewise. Combinations whose product of probabilities is not above ``min_product``
-    (negative: none) are not made. ``n_passed[e]`` counts what passes the cuts.
+    (negative: none) are not made, nor, with ``give_up`` and ranked by that product, those that cannot come among the
+    ``best_n``: these are not counted either. ``n_passed[e]`` counts what passes the cuts.
     Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled. Returns
     the number of rows written to ``out_*``.
     """
@@ -198,7 +199,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
             if not _fill_lists(slot_table, slot_sign, mother_signs[m], e, pool_offsets, sign, lists, length):
                 continue
             _rest(lists, length, p4_cms, mass, probability, rest_low, rest_high, rest_mass, rest_product, falling)
-            n_best, level = 0, 0
+            n_best, level, bound = 0, 0, min_product
             index[0] = 0
             while level >= 0:
                 if index[level] >= length[level]:
@@ -207,7 +208,7 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                 row = lists[level, index[level]]
                 index[level] += 1
                 product = part_product[level] * probability[row]
-                if product * (rest_product[level + 1] * (1.0 + _ROUNDING)) <= min_product:
+                if product * (rest_product[level + 1] * (1.0 + _ROUNDING)) <= bound:
                     if falling[level]:  # no later one is more probable
                         index[level] = length[level]
                     continue
@@ -230,12 +231,14 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                         part_used[deep, w] = part_used[level, w] | used[row, w]
                     index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
                     level = deep
-                elif not product <= min_product and _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
-                             nominal_mass, nominal_q):
+                elif not product <= bound and _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k],
+                                                      part_product[k], sqrt_s[e], nominal_mass, nominal_q):
                     n_passed[e] += 1
                     value = _variable(rank_variable, part[k], part_mass[k], part_product[k], sqrt_s[e],
                                       nominal_mass, nominal_q)
                     n_best = _insert(best_value, best_rows, n_best, best_n, value, chosen, k, highest)
+                    if give_up and highest and rank_variable == PROBABILITY and n_best == best_n:
+                        bound = max(bound, best_value[n_best - 1])
             for i in range(n_best):
                 out_event[n_out], out_sign[n_out], out_rank[n_out] = e, mother_signs[m], i + 1
                 for j in range(k):

@@ -86,7 +86,8 @@ def combine_channel(
 
     No candidate uses a track or cluster twice, none appears twice under a
     permutation; both charge conjugates are made. Those whose daughters' product of probabilities is
-    not above ``min_product`` are left out. ``prune`` stops partial
+    not above ``min_product`` are left out, and, if that is not negative, combinations that others keep from being
+    among the best are not counted. ``prune`` stops partial
     combinations that no remaining daughter can bring inside the cuts; it never
     changes the result. Intervals of what the kernel knows it cuts on itself; where there is more,
     in the cuts or the ranking, all that it leaves are looked at (``result``: for daughters of
@@ -138,7 +139,7 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
         slots.table, slots.sign, slots.same_as, slots.opposite_of, mother_signs,
         pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.used, pool.sqrt_s,
         codes, low, high, variable, config.rank_highest,
-        best, config.mass, nominal_q, prune, min_product, event, sign, rank, rows, passed)
+        best, config.mass, nominal_q, prune, min_product, min_product >= 0.0, event, sign, rank, rows, passed)
     return _Combined(event[:n].copy(), sign[:n].copy(), rank[:n].copy(), rows[:n].copy())
 
 

@@ -34,6 +34,8 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet
+from fei_lite.classifiers.model_set import ModelSet
+from fei_lite.errors import ModelSetError
 from fei_lite.kernels import first_look as kernels
 from fei_lite.reconstruction.classifiers import BoundedForest
 from fei_lite.reconstruction.pool import Pool
@@ -52,8 +54,8 @@ class FirstLook:
     """Which combinations a reconstruction goes on with.
 
     ``forests`` by stage (a stage without one keeps all); combinations, and tag candidates after their channel's
-    classifier, have to be right with more than the probability ``least``. ``min_product`` (by channel): where the product of
-    the daughters' probabilities is not above it no combination came through, so that none is made.
+    classifier, have to be right with more than the probability ``least``. ``min_product`` (by channel): where the
+    product of the daughters' probabilities is not above it hardly a combination would come through, and none is made.
     """
 
     forests: Mapping[int, BoundedForest]
@@ -70,6 +72,26 @@ class FirstLook:
         if forest is None:
             return np.ones(len(X), dtype=bool)
         return np.asarray(forest.predict(X, above=self.least) > self.least)
+
+
+def first_look_of(models: ModelSet, level: int) -> FirstLook | None:
+    """The first look of a model set at a level: 1 is the slowest, 0 none at all (None).
+
+    Raises :class:`ModelSetError` for a level that the set does not have, or forests of other features.
+    """
+    if level == 0:
+        return None
+    if not 0 < level <= len(models.levels):
+        has = f"it has levels 1 to {len(models.levels)}, and 0 for none" if models.levels else "it has no first look"
+        raise ModelSetError(f"{models.source}: speed {level}: {has}. fei-lite train EVENTS --first-look SET -o NEW "
+                            "adds one to a set.")
+    for stage, forest in models.first_look.items():
+        if tuple(forest.features) != FEATURES:
+            raise ModelSetError(f"{forest.source}: the first look of stage {stage} has features that this fei-lite "
+                                "does not know. Add it anew (fei-lite train --first-look), or use the fei-lite that "
+                                "did.")
+    chosen = models.levels[level - 1]
+    return FirstLook(models.first_look, float(chosen["least"]), chosen["min_product"])
 
 
 def first_features(table: CandidateTable, names: tuple[str, ...], channel: Channel, channel_set: ChannelSet,

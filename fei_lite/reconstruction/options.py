@@ -46,7 +46,8 @@ class Hooks:
     ``observe_stage`` (all stages if None) before the classifier; there ``sampler``
     may choose some of a channel's candidates: the others are neither fitted nor
     seen. ``looker`` sees the combinations of every channel before the sampler and any fit, with the features of
-    the first look; candidates then have their row there as column ``look_row``. ``stopwatch`` adds up the seconds of each step.
+    the first look; candidates then have their row there as column ``look_row``.
+    ``stopwatch`` adds up the seconds of each step.
     """
 
     observer: Observer | None = None

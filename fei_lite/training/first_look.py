@@ -1,9 +1,9 @@
 """The training of the first look: small forests that say which combinations can be part of a right tag.
 
 All events are reconstructed once with a finished model set. A combination is right if it is in the tree of a
-right tag candidate, which tells more than that it is true: a D0 that nothing was made of needs no vertex fit. Then, on
-events that fitted nothing, follows how much each bound would lose: a right best tag is lost if any combination of its tree,
-or its channel's classifier at last, says less than the bound.
+right tag candidate, which tells more than that it is true: a D0 that nothing was made of needs no vertex fit. Then
+follows, on events that fitted nothing, how much each bound would lose: a right best tag is lost if any combination of
+its tree, or its channel's classifier at last, says less than the bound.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +37,8 @@ FIRST_LOOK: Mapping[str, Any] = {**FEI_DEFAULT, "n_trees": 150, "learning_rate":
 ENTRIES = 300_000
 #: Fractions of the right best tags that the levels lose, from the slowest to the fastest.
 LOSSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-#: Below the least product of daughters' probabilities that came through in the sample by this factor nothing is made.
-_SAFETY = 0.5
+#: Part of the losses that combinations which are not even made may have.
+_UNMADE = 0.2
 _LOG_PRODUCT = FEATURES.index("logProduct")
 
 
@@ -58,6 +57,16 @@ class _Tree(NamedTuple):
     looks: dict[int, Floats]
     probability: float
     weight: float
+
+
+class _Looked(NamedTuple):
+    """Combinations of a stage: particle, channel, logarithm of the daughters' product, weight, forest's answer."""
+
+    particle: Floats
+    channel: Floats
+    log_product: Floats
+    weight: Floats
+    probability: Floats
 
 
 @dataclass(frozen=True)
@@ -112,28 +121,42 @@ def _levels(fitted: Mapping[int, FittedChannel], samples: Mapping[int, ChannelSa
     below = np.cumsum(np.array([tree.weight for tree in trees])[order])
     looked = {}
     for stage, model in models.items():
-        X = np.concatenate([part[0] for part in samples[stage].arrays()])
-        looked[stage] = X, model.probability(X)
+        X, _, weight = (np.concatenate(column) for column in zip(*samples[stage].arrays(), strict=True))
+        looked[stage] = _Looked(X[:, 0], X[:, 1], X[:, _LOG_PRODUCT], weight, model.probability(X))
     levels = []
     for lost in LOSSES if len(trees) else ():
         first = int(np.searchsorted(below, lost * below[-1], side="right"))
         bound = float(f"{least[order[min(first, len(order) - 1)]] * (1.0 - 1e-6):.6g}")
-        levels.append(Level(lost, bound, _least_products(channel_set, looked, bound)))
+        levels.append(Level(lost, bound, _least_products(channel_set, looked, bound, lost)))
     return levels
 
 
-def _least_products(channel_set: ChannelSet, looked: Mapping[int, tuple[Floats, Floats]],
-                    bound: float) -> dict[str, float]:
-    """By channel, what the product of the daughters' probabilities was at least where the forests say more."""
+def _least_products(channel_set: ChannelSet, looked: Mapping[int, _Looked], bound: float,
+                    lost: float) -> dict[str, float]:
+    """By channel, what the product of the daughters' probabilities has to exceed.
+
+    Below it stands a small fraction of what the forests promise of the combinations that they would keep: in
+    each channel :data:`_UNMADE` of ``lost``, and besides, over the channels of a stage, as much again.
+    """
     found = {}
     for number, config in enumerate(channel_set.particles.values()):
         if config.stage not in looked:
             continue
-        X, probability = looked[config.stage]
-        for channel in config.channels:
-            own = (X[:, 0] == number) & (X[:, 1] == channel.index) & (probability > bound)
-            if channel.leaf is None and channel.features:
-                found[channel.identifier] = _SAFETY * float(np.exp(X[own, _LOG_PRODUCT].min())) if own.any() else 1.0
+        of = looked[config.stage]
+        kept = of.probability > bound
+        promise = np.where(kept, of.probability * of.weight, 0.0)
+        channels = [channel for channel in config.channels if channel.leaf is None and channel.features]
+        n_in_stage = sum(len(other.channels) for other in channel_set.particles.values()
+                         if other.stage == config.stage)
+        spare = _UNMADE * lost * promise.sum() / n_in_stage
+        for channel in channels:
+            rows = np.flatnonzero((of.particle == number) & (of.channel == channel.index))
+            rows = rows[np.argsort(of.log_product[rows])]
+            total = np.cumsum(promise[rows])
+            allowed = _UNMADE * lost * total[-1] + spare if len(rows) else 0.0
+            first = int(np.searchsorted(total, allowed, side="right"))  # the first that has to be made
+            found[channel.identifier] = (float(np.exp(of.log_product[rows[first]]) * (1.0 - 1e-6))
+                                         if first < len(rows) else 1.0)
     return found
 
 
@@ -143,19 +166,18 @@ def _looked_at(entries: EntryRange, sets: Tagger, *, factors: Factors, seed: int
     parts: dict[int, list[_Rows]] = {}
     trees: list[_Tree] = []
     for batch in read_weighted(entries, factors):
-        numbers = np.arange(batch.n_events) + entries.first_entry
+        held = held_out(np.arange(batch.n_events) + entries.first_entry)
         rng = np.random.default_rng([seed, entries.first_entry])
         seen = _looks(batch, sets)
-        for identifier, (stage, event, X, right) in seen.combinations().items():
+        for stage, event, X, right in seen.combinations():
             rows = np.flatnonzero(right | (rng.uniform(size=len(X)) < share / max(share, seen.size[stage])))
             weight = batch.events["weight"][event[rows]].astype(np.float64)
             weight[~right[rows]] *= max(share, seen.size[stage]) / share
             good = weight > 0.0
             with np.errstate(over="ignore", under="ignore"):
                 parts.setdefault(stage, []).append(_Rows(X[rows][good].astype(np.float32), right[rows][good],
-                                                         weight[good], held_out(numbers[event[rows]])[good]))
-            del identifier
-        trees += [tree for event, tree in seen.best_trees() if held_out(numbers[event:event + 1])[0] and tree.weight > 0]
+                                                         weight[good], held[event[rows]][good]))
+        trees += [tree for event, tree in seen.best_trees() if held[event] and tree.weight > 0.0]
     return {stage: _Rows(*(np.concatenate(column) for column in zip(*rows, strict=True)))
             for stage, rows in parts.items()}, trees
 
@@ -183,22 +205,22 @@ class _Seen:
             table = self.result.tables[name]
             for channel in self.set.particles[name].channels:
                 here = np.flatnonzero((table["decayModeID"] == channel.index) & (mark[name] >= 0))
-                for j, daughter in enumerate(channel.daughters if channel.leaf is None else ()):
+                for j, daughter in enumerate(channel.daughters if channel.leaf is None and len(here) else ()):
                     np.maximum.at(mark[str(self.set.resolve(daughter))], table["daughters"][here, j], mark[name][here])
         return mark
 
-    def combinations(self) -> dict[str, tuple[int, NDArray[np.int64], Floats, NDArray[np.bool_]]]:
-        """By channel: stage, event, features, and whether in the tree of a right tag candidate."""
+    def combinations(self) -> list[tuple[int, NDArray[np.int64], Floats, NDArray[np.bool_]]]:
+        """Of every channel: stage, event, features, and whether in the tree of a right tag candidate."""
         assert self.result is not None
         tables = self.result.tables
         mark = self._marked({name: np.where(tables[name]["isSignal"] == 1, 0, -1) for name in self.set.tags})
-        found = {}
-        for identifier, (channel, event, X) in self.looks.items():
+        found = []
+        for channel, event, X in self.looks.values():
             table = tables[channel.particle]
             right = np.zeros(len(X), dtype=bool)
             here = (table["decayModeID"] == channel.index) & (mark[channel.particle] >= 0)
             right[table["look_row"][here]] = True
-            found[identifier] = self.set.particles[channel.particle].stage, event, X, right
+            found.append((self.set.particles[channel.particle].stage, event, X, right))
         return found
 
     def best_trees(self) -> list[tuple[int, _Tree]]:
