@@ -26,7 +26,7 @@ from fei_lite.analyses.production_pieces import (
 )
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import PROCESSES, events_in
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import map_in_context
 from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
 
@@ -95,7 +95,7 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
     """Write what all pieces of a folder have in common, or compare with what is there."""
     path, said = folder / "manifest.json", json.loads(json.dumps(workshop.identity))
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with atomic_output(path) as temporary:
             temporary.write_text(json.dumps(said, indent=1), encoding="utf-8")
         return
@@ -145,7 +145,7 @@ def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], works
                reuse: int) -> tuple[LearnedSelection, Path]:
     """The present selection of pairs or events: learned anew if there is enough more to learn from."""
     where = folder / "selections"
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     numbers = sorted(int(path.stem.split("_")[1]) for path in where.glob(f"{kind}_*.json"))
     if not numbers:
         found = first_selection(kind, 1 if kind == "pairs" else SPLIT)
