@@ -76,7 +76,7 @@ SHARED: Mapping[str, type[Line]] = {"normalisation": NormalisationLine, "weight"
 
 def load_systematics(source: Source, *, where: str = "", own: Mapping[str, type[Line]] | None = None,
                      samples: Sequence[str] | None = None, recipe: Source = "the recipe") -> tuple[Line, ...]:
-    """Lines of a TOML file; ``own`` are kinds that the analysis adds, ``samples`` the names that may occur, of ``recipe``.
+    """Lines of a TOML file; ``own`` are kinds that the analysis adds, ``samples`` the names that ``recipe`` knows.
 
     Raises :class:`AnalysisError` with every defect and its key path.
     """
