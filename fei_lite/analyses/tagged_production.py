@@ -24,9 +24,10 @@ from fei_lite.analyses.production_pieces import (
     read_experience,
     read_record,
 )
-from fei_lite.errors import AnalysisError
+from fei_lite.data_files import json_content, read_text
+from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.generator.processes import PROCESSES, events_in
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import map_in_context
 from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
 
@@ -95,11 +96,18 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
     """Write what all pieces of a folder have in common, or compare with what is there."""
     path, said = folder / "manifest.json", json.loads(json.dumps(workshop.identity))
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_output(path) as temporary:
-            temporary.write_text(json.dumps(said, indent=1), encoding="utf-8")
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
+        make_folder(folder)
+        try:
+            with atomic_output(path) as temporary:
+                temporary.write_text(json.dumps(said, indent=1), encoding="utf-8")
+            return
+        except OutputError:
+            if not path.exists():
+                raise  # else another job was faster: is it of the same production?
+    found = json_content(read_text(path, error=AnalysisError), where=str(path), error=AnalysisError)
+    if not isinstance(found, dict):
+        raise AnalysisError(f"{path}: got {shortened(found)}, expected what the pieces of a production have in common. "
+                            "Choose another folder.")
     other = [key for key in said if found.get(key) != said[key]]
     if other:
         raise AnalysisError(f"{path}: a production with other {', '.join(other)}. Choose another folder; an analysis "
@@ -145,7 +153,7 @@ def _selection(kind: str, folder: Path, records: Sequence[dict[str, Any]], works
                reuse: int) -> tuple[LearnedSelection, Path]:
     """The present selection of pairs or events: learned anew if there is enough more to learn from."""
     where = folder / "selections"
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     numbers = sorted(int(path.stem.split("_")[1]) for path in where.glob(f"{kind}_*.json"))
     if not numbers:
         found = first_selection(kind, 1 if kind == "pairs" else SPLIT)
