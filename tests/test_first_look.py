@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_levels_lose_what_they_say(models, folder):
     """Would catch bounds in the wrong order or taken from other candidates: other events lose about as much."""
     assert [level["lost"] for level in models.levels] == list(LOSSES)
     least = [level["least"] for level in models.levels]
-    assert all(a <= b for a, b in zip(least, least[1:], strict=False)) and 0.0 < least[0] < 1.0
+    assert all(a <= b for a, b in pairwise(least)) and 0.0 < least[0] < 1.0
     sizes, right = [], []
     for level in range(len(LOSSES) + 1):
         output = folder / f"tags_{level}.root"

@@ -24,14 +24,14 @@ from fei_lite.classifiers.tagger import Tagger, load_tagger
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import EntryRange
 from fei_lite.parallel import Context, map_in_context
+from fei_lite.reconstruction.competing import compare
 from fei_lite.reconstruction.engine import Hooks, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.first_look import FEATURES
-from fei_lite.tagging.best import select_tags
 from fei_lite.training.mixture import Factors, read_weighted
 from fei_lite.training.sampling import ChannelSample, Floats, held_out
 
 #: Settings of the forests: they have to be cheap.
-FIRST_LOOK: Mapping[str, Any] = {**FEI_DEFAULT, "n_trees": 150, "learning_rate": 0.15, "early_stopping_rounds": 30,
+FIRST_LOOK: Mapping[str, Any] = {**FEI_DEFAULT, "n_trees": 80, "learning_rate": 0.2, "early_stopping_rounds": 30,
                                  "min_data_in_leaf": 100}
 #: Combinations of a class that a stage's forest is fitted on at most.
 ENTRIES = 300_000
@@ -226,11 +226,14 @@ class _Seen:
     def best_trees(self) -> list[tuple[int, _Tree]]:
         """Event and tree of every right best tag."""
         assert self.result is not None
-        tables, tags = self.result.tables, select_tags(self.result)
-        right = np.flatnonzero((tags.columns["best"] == 1) & (tags.columns["isSignal"] == 1))
+        tables = self.result.tables
+        event, probability, right, rows, which = (np.concatenate(column) for column in zip(*(
+            (table.event_index, table["SignalProbability"], table["isSignal"] == 1, np.arange(len(table)),
+             np.full(len(table), i)) for i, table in enumerate(tables[name] for name in self.set.tags)), strict=True))
+        right = np.flatnonzero(right & (compare(event, probability).rank == 1))
         start = {name: np.full(len(tables[name]), -1) for name in self.set.tags}
         for i in right:
-            start[str(tags.particle[i])][tags.row[i]] = i
+            start[self.set.tags[which[i]]][rows[i]] = i
         mark = self._marked(start)
         looks: dict[int, dict[int, list[Floats]]] = {int(i): {} for i in right}
         for channel, _, X in self.looks.values():
@@ -238,11 +241,9 @@ class _Seen:
             stage = self.set.particles[channel.particle].stage
             for row in np.flatnonzero((table["decayModeID"] == channel.index) & (of >= 0)):
                 looks[int(of[row])].setdefault(stage, []).append(X[table["look_row"][row]])
-        weight = self.batch.events["weight"]
-        return [(int(tags.event[i]), _Tree(
-            {stage: np.stack(rows) for stage, rows in looks[int(i)].items()},
-            float(tables[str(tags.particle[i])][self._probability(str(tags.particle[i]))][tags.row[i]]),
-            float(weight[tags.event[i]]))) for i in right]
+        weight, own = self.batch.events["weight"], [tables[name][self._probability(name)] for name in self.set.tags]
+        return [(int(event[i]), _Tree({stage: np.stack(X) for stage, X in looks[int(i)].items()},
+                                      float(own[which[i]][rows[i]]), float(weight[event[i]]))) for i in right]
 
     def _probability(self, name: str) -> str:
         assert self.result is not None
