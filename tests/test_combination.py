@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from naive_combine import combine as naive_combine
@@ -61,7 +63,9 @@ def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, pr
     same, opposite = ordering(slots)
     n = kernels.combine(
         np.array([s[0] for s in slots]), np.array([s[1] for s in slots]), same, opposite, np.array(signs),
-        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"], pool["used"],
+        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"],
+        np.array([all(np.all(np.diff(pool["probability"][a:b]) <= 0) for a, b in pairwise(row)) for row in offsets]),
+        pool["used"],
         np.full(n_events, SQRT_S), np.array([c[0] for c in cuts], np.int64),
         np.array([c[1] for c in cuts], float), np.array([c[2] for c in cuts], float), rank, highest,
         best_n, 1.8, 0.1, prune, min_product, give_up, *out, passed)

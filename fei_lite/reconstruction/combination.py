@@ -137,7 +137,7 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
     nominal_q = config.mass - sum(mass(d) for d in channel.daughters)
     n = kernels.combine(
         slots.table, slots.sign, slots.same_as, slots.opposite_of, mother_signs,
-        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.used, pool.sqrt_s,
+        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.falling, pool.used, pool.sqrt_s,
         codes, low, high, variable, config.rank_highest,
         best, config.mass, nominal_q, prune, min_product, min_product >= 0.0, event, sign, rank, rows, passed)
     return _Combined(event[:n].copy(), sign[:n].copy(), rank[:n].copy(), rows[:n].copy())

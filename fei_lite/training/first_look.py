@@ -38,7 +38,7 @@ ENTRIES = 300_000
 #: Fractions of the right best tags that the levels lose, from the slowest to the fastest.
 LOSSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 #: Part of the losses that combinations which are not even made may have.
-_UNMADE = 0.2
+_UNMADE = 0.5
 _LOG_PRODUCT = FEATURES.index("logProduct")
 
 
