@@ -92,7 +92,7 @@ class _Reader:
     def _object(self, kind: type, said: Mapping[str, Any]) -> Any:
         if "t" in said:
             return kind(*self.value(said["t"]))
-        found = kind.__new__(kind)
+        found: Any = object.__new__(kind)
         found.__dict__.update({key: self.value(one) for key, one in said["a"].items()})
         return found
 
