@@ -115,7 +115,7 @@ def test_packed_values_come_back():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_journal_keeps_what_was_done(tmp_path, workers):
-    """Would catch finished work done again, results lost, doubled or in another order, an error that spoils the rest."""
+    """Would catch finished work done again, results lost, doubled or in another order, an error that spoils all."""
     path, known = tmp_path / "run.journal", partial(run, 9, workers=workers, folder=tmp_path)
     with pytest.raises(EventFileError, match="task 6"):
         known(journal=journal_of(path), fail_at=6)
@@ -182,9 +182,9 @@ def test_worker_that_sees_other_disks(tmp_path):
 
     with pytest.raises(WorkerError, match=r"events\.root: is there for this process and not for the worker on"):
         ask(tmp_path, [tmp_path / "events.root"])
-    with pytest.raises(WorkerError, match="folder .*gone, where the command was given"):
+    with pytest.raises(WorkerError, match=r"folder .*gone, where the command was given"):
         ask(tmp_path / "gone", [])
-    with pytest.raises(WorkerError, match="no such model set. The models, channels and other files"):
+    with pytest.raises(WorkerError, match=r"no such model set\. The models, channels and other files"):
         ask(tmp_path, [], no_models)
     assert os.listdir(tmp_path) == []
 
@@ -269,7 +269,7 @@ def test_no_scheduler():
 
     before, cluster._REACH = cluster._REACH, 1.0
     try:
-        with pytest.raises(WorkerError, match="scheduler tcp://127.0.0.1:9: not reachable"), \
+        with pytest.raises(WorkerError, match=r"scheduler tcp://127\.0\.0\.1:9: not reachable"), \
                 cluster.connected("tcp://127.0.0.1:9"):
             pass
     finally:

@@ -106,7 +106,7 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
 
 def _compare(arguments: argparse.Namespace) -> str:
     """Model sets compared on the same events; draws the figure."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.performance.comparison import PURITIES
     from fei_lite.performance.files import compare_files
