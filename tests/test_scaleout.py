@@ -19,6 +19,8 @@ from fei_lite.events.ranges import EntryRange, name_of
 from fei_lite.parallel import Context, map_in_context
 from fei_lite.parallel.packing import packed, unpacked
 from fei_lite.parallel.worker import Terms, do_piece, identity
+from fei_lite.production.event_files import simulate_files
+from fei_lite.production.simulate import simulate_file
 
 HERE = Path(__file__).parent
 TALK = dict(os.environ, PYTHONPATH=f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
@@ -274,3 +276,70 @@ def test_no_scheduler():
             pass
     finally:
         cluster._REACH = before
+
+
+def test_another_fei_lite_on_a_worker(cluster, tmp_path):
+    """Would catch a worker with an old fei-lite, or none, found out after hours and in a traceback."""
+    from fei_lite.parallel.cluster import connected
+
+    (tmp_path / "fei_lite").mkdir()
+    (tmp_path / "fei_lite" / "__init__.py").write_text("__version__ = '0.0.1'")
+    other = Cluster(tmp_path, 0)
+    try:
+        other.address  # noqa: B018
+        before = TALK["PYTHONPATH"]
+        TALK["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{before}"
+        other.add_worker("old")
+        TALK["PYTHONPATH"] = before
+        with pytest.raises(WorkerError, match="fei-lite is missing there, or another version"):
+            end = time.monotonic() + 30
+            while time.monotonic() < end:  # until the worker is there
+                with connected(other.address):
+                    time.sleep(0.2)
+    finally:
+        other.close()
+
+
+def test_jobs_of_a_batch_system(tmp_path, monkeypatch):
+    """Would catch workers that are asked for in words that a batch system does not understand, and jobs left over."""
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed (extra fei-lite[dask])")
+    from fei_lite.parallel.cluster import started
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WorkerError, match="there is no sbatch on this machine"), started("slurm", 1):
+        pass
+    monkeypatch.undo()
+    for name, text in {"sbatch": 'cp "$1" job.sh; setsid bash job.sh >job.log 2>&1 & echo "Submitted batch job $!"',
+                       "scancel": 'kill -9 -- -"$1"'}.items():  # as Slurm's, on this machine
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", TALK["PYTHONPATH"])
+    monkeypatch.chdir(tmp_path)
+    with started("slurm", 1) as workers:
+        assert run(4, workers=workers, folder=tmp_path) == expected(4)
+        pids = {int(path.read_text().split()[0]) for path in tmp_path.glob("*.marks")}
+    assert os.getpid() not in pids
+    job = (tmp_path / "job.sh").read_text()
+    assert "#SBATCH --cpus-per-task=1" in job and "--nthreads 1" in job and sys.executable in job
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_event_files_are_those_of_single_runs(tmp_path):
+    """Would catch events that depend on who makes them, a file made twice, and a folder with two simulations."""
+    simulate_file("mixed", tmp_path / "one.parquet", n=20, seed=8)
+    made = partial(simulate_files, "mixed", tmp_path / "many", n=50, per_file=30, seed=7, suffix=".parquet")
+    assert made(workers=2).n_generated == 50
+    names = [f"mixed_{seed}.parquet" for seed in (7, 8)]
+    assert sorted(os.listdir(tmp_path / "many")) == [*names, "simulation.txt"]
+    assert (tmp_path / "many" / names[1]).read_bytes() == (tmp_path / "one.parquet").read_bytes()
+    before = [(tmp_path / "many" / name).stat().st_mtime_ns for name in names]
+    (tmp_path / "many" / names[0]).unlink()
+    assert made().n_events == 50
+    assert [(tmp_path / "many" / name).stat().st_mtime_ns for name in names][1] == before[1]
+    for change in ({"settings": "monash"}, {"per_file": 20}):
+        with pytest.raises(OutputError, match="a folder of another simulation"):
+            made(**change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -94,7 +95,11 @@ def make_cluster(kind: str, workers: int) -> Any:
         raise FeiLiteError("no package 'dask_jobqueue'. Install it: pip install 'fei-lite[dask]'") from None
     import dask as configuration
 
-    name = {"htcondor": "HTCondorCluster", "slurm": "SLURMCluster", "lsf": "LSFCluster"}[kind]
+    name, command = {"htcondor": ("HTCondorCluster", "condor_submit"), "slurm": ("SLURMCluster", "sbatch"),
+                     "lsf": ("LSFCluster", "bsub")}[kind]
+    if shutil.which(command) is None:
+        raise WorkerError(f"cluster '{kind}': there is no {command} on this machine. Run the command on a host from "
+                          "which jobs are sent, or give a running scheduler (--scheduler).")
     said = configuration.config.get(f"jobqueue.{kind}", {}) or {}
     asked: dict[str, Any] = {key: value for key, value in _JOB.items() if said.get(key) is None}
     if kind == "htcondor" and said.get("disk") is None:
