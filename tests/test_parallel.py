@@ -331,7 +331,7 @@ def test_cluster_writes_the_same_file(events, models, tmp_path):
     work = partial(tag_files, inputs, models=str(models), distinct=False, batch_size=8)
     work(plain)
     with started("local", 2) as workers:
-        pids = list(workers._client.run(os.getpid).values())
+        pids = list(workers.run_on_workers(os.getpid).values())
 
         def kill_one(done, _):
             if done == 16:

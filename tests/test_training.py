@@ -466,8 +466,8 @@ def test_resumed_training_is_the_same(trained, folder, samples, settings, tmp_pa
 def test_an_interrupted_step_goes_on_with_its_journal(trained, folder, samples, settings, tmp_path):
     """Would catch candidates lost, doubled or sampled anew when a step is interrupted, in the tag classifier's too."""
     again, kept = tmp_path / "models", replace(settings, journal=True)
-    for what, done in (("stage 2: reconstruct", 300), (f"stage {len(load_channel_set(settings.channel_set).stages)}: "
-                                                       "reconstruct", 300)):
+    for what, done in (("stage 2: reconstruct", 400), (f"stage {len(load_channel_set(settings.channel_set).stages)}: "
+                                                       "reconstruct", 400)):
         with pytest.raises(KeyboardInterrupt):
             train(samples, again, settings=kept, date=DATE, report=Stop(what, done))
         assert Journal.beside(again).stat().st_size > 1000

@@ -24,6 +24,8 @@ _PER_WORKER = 2
 _REACH, _LOST = 10.0, 10.0
 #: What is asked of a job where Dask's own configuration (jobqueue.yaml) says nothing.
 _JOB = {"cores": 1, "processes": 1, "memory": "3GB"}
+#: Watching what workers do costs some percent of their time, and only a dashboard shows it.
+_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
 
 Notice = Callable[[str], None]
 
@@ -87,8 +89,11 @@ def make_cluster(kind: str, workers: int) -> Any:
         raise FeiLiteError(f"workers: got {workers}, expected 1 or more.")
     dask = _dask()
     if kind == "local":
-        return dask.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
-                                 silence_logs=50)
+        import dask as configuration
+
+        with configuration.config.set(_QUIET):  # workers are given it when they start
+            return dask.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True,
+                                     dashboard_address=None, silence_logs=50)
     try:
         import dask_jobqueue
     except ImportError:
@@ -140,6 +145,10 @@ class DaskExecutor:
             check_identity(here, got, f"worker {address}")
         if not self.workers:
             self._notice(f"scheduler {self._client.scheduler.address}: no workers yet; waiting for the first ones")
+
+    def run_on_workers(self, function: Callable[[], Any]) -> dict[str, Any]:
+        """What a function gives on every worker, by address: for measurements."""
+        return dict(self._client.run(function))
 
     @property
     def workers(self) -> int:
