@@ -76,6 +76,8 @@ def estimate(arguments: argparse.Namespace, sizes: Sizes) -> dict[str, float]:
     chunks = events / BATCH_SIZE
     chunk_seconds = BATCH_SIZE / speed
     reading = sizes.event * speed
+    client = sizes.chunk + speeds["stages"]["write"] / speeds["n_events"] * BATCH_SIZE
+    served = chunk_seconds / client
     return {
         "cross-section of hadronic events (nb)": section,
         "events (1e9)": events / 1e9,
@@ -91,7 +93,10 @@ def estimate(arguments: argparse.Namespace, sizes: Sizes) -> dict[str, float]:
         "memory of the workers (GB)": arguments.cores * speeds["peak_rss_mib"] * 2**20 / 1e9,
         "input (GB/s) with all cores at work": reading * arguments.cores / 1e9,
         "cores that the network feeds": arguments.network * 1e9 / reading,
-        "cores that one client serves (its time per chunk)": chunk_seconds / sizes.chunk,
+        "client's time per chunk: journal and output (s)": client,
+        "cores that one client serves": served,
+        "clients, each with an output of its own": arguments.cores / served,
+        "TB of one client's output and journal": events * sizes.btags / 1e12 * served / arguments.cores,
         "cores that one scheduler serves": chunk_seconds / (arguments.scheduler * 1e-3),
     }
 

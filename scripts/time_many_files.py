@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from fei_lite.cli import guarded
@@ -50,11 +51,9 @@ def _run(files: list[Path], folder: Path, models: str, chunks: int, workers: Das
             found["open files"] = len(os.listdir("/proc/self/fd"))
             raise _Enough
 
-    try:
+    with suppress(_Enough):
         tag_files(files, folder / f"{len(files)}.root", models=models, distinct=False, workers=workers, journal=True,
                   progress=progress)
-    except _Enough:
-        pass
     return found
 
 

@@ -96,7 +96,7 @@ def test_htcondor(tmp_path, monkeypatch):
     submit = htcondor2.Submit(text)
     (tmp_path / "files.txt").write_text("data/a.root\ndata/b.root\n")
     monkeypatch.chdir(tmp_path)
-    names = [list(item.values())[0] if isinstance(item, dict) else item for item in submit.itemdata()]
+    names = [next(iter(item.values())) if isinstance(item, dict) else item for item in submit.itemdata()]
     assert names == ["data/a.root", "data/b.root"] and submit.getQArgs() == "events from files.txt"
     for name, stem in zip(names, "ab", strict=True):
         submit["events"] = name
