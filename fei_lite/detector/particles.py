@@ -116,6 +116,14 @@ def final_state(generated: Jagged) -> Particles:
                      np.full(len(rows), np.nan))
 
 
+def in_random_order(event: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of objects (n,) sorted by their ``event``, in random order within it: the order must not tell the truth."""
+    order = np.argsort(rng.uniform(size=len(event)))
+    event = event[order]
+    few = len(event) == 0 or event.max() < 2**16  # the sort of 16 bits is the fast one
+    return np.asarray(order[np.argsort(event.astype(np.uint16) if few else event, kind="stable")])
+
+
 def true_helix(particles: Particles, bz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Helices (n, 5), perigee to the origin, of charged particles; ``bz`` (n,) in T."""
     out = np.empty((len(particles), 5))
