@@ -7,6 +7,7 @@ nuclei (``nuclear.py``): the products are new generated particles (status withou
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,37 +48,37 @@ class Particles:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows  # counted once, not for every column
         return replace(self, **{f.name: getattr(self, f.name).take(rows, axis=0) for f in fields(self)})
 
-    @property
+    @cached_property
     def species(self) -> NDArray[np.int64]:
         """PDG code without sign."""
         return np.abs(self.pdg)
 
-    @property
+    @cached_property
     def mass(self) -> NDArray[np.float64]:
         """Mass in GeV."""
         return _lookup(self.species, 0)
 
-    @property
+    @cached_property
     def charge(self) -> NDArray[np.int64]:
         """Electric charge."""
         return (_lookup(self.species, 1) * np.sign(self.pdg)).astype(np.int64)
 
-    @property
+    @cached_property
     def momentum(self) -> NDArray[np.float64]:
         """Absolute momentum in GeV."""
         return np.asarray(np.sqrt(self.p3[:, 0] ** 2 + self.p3[:, 1] ** 2 + self.p3[:, 2] ** 2))
 
-    @property
+    @cached_property
     def pt(self) -> NDArray[np.float64]:
         """Transverse momentum in GeV."""
         return np.hypot(self.p3[:, 0], self.p3[:, 1])
 
-    @property
+    @cached_property
     def theta(self) -> NDArray[np.float64]:
         """Polar angle of the momentum in rad."""
         return np.arctan2(self.pt, self.p3[:, 2])
 
-    @property
+    @cached_property
     def charged_kind(self) -> NDArray[np.int64]:
         """Position in :data:`CHARGED`; -1 for neutral particles."""
         kind = np.full(len(self), -1)
