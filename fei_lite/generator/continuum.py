@@ -86,8 +86,8 @@ class Continuum:
         order = np.argsort(events, kind="stable")
         counts = np.bincount(events, minlength=n)
         # row by row when they are needed: thousands of tuples at a time would start Python's garbage collection
-        rows = zip(*labels[order].T.tolist(), *values[order].T.tolist(), np.repeat(sqrt_s, counts).tolist(), strict=True)
-        return Events(sqrt_s.tolist(), counts.tolist(), rows)
+        columns = [*labels[order].T.tolist(), *values[order].T.tolist(), np.repeat(sqrt_s, counts).tolist()]
+        return Events(sqrt_s.tolist(), counts.tolist(), zip(*columns, strict=True))
 
     def names(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
         """Codes (n, 2) of both particles of pairs."""

@@ -13,7 +13,7 @@ _DEAD, _PIXEL, _STRIP, _DRIFT = 0, 1, 2, 3
 
 @kernel
 def _measured(p, c, variance):
-    """Covariance after a measurement of one coordinate; ``c`` is its column of ``p``, ``variance`` that of the difference.
+    """Covariance ``p`` after a measurement: ``c`` is the coordinate's column of ``p``, ``variance`` the sum of both.
 
     Covariances are five rows of five numbers, as tuples: they stay in registers, which arrays do not.
     """
