@@ -167,7 +167,7 @@ def test_weighted_channels_are_generic_and_rare_ones_boosted(samples):
     channels, counts = channel_counts(enriched)
     _, usual = channel_counts(generic)
     frequent = (counts.sum(axis=0) > 20) & (usual.sum(axis=0) > 20)
-    assert frequent.sum() > 25
+    assert frequent.sum() > 30
     agree(moment(counts[:, frequent], weight), moment(usual[:, frequent], np.ones(len(usual))))
     tag = {"charged": "B+", "mixed": "B0"}[kind]
     of_b = np.array([c.particle == tag for c in channels])
