@@ -123,3 +123,16 @@ def test_notebook(tmp_path):
     assert sum("image/png" in output.get("data", {}) for output in shown) == 2
     text = "".join(str(output) for output in shown)
     assert "events have a Btag" in text and "Btags(" in text
+
+
+def test_objects_say_what_they_are():
+    """Would catch a screen full of numbers in a notebook where a line says what an object is, and keys not completed."""
+    from fei_lite import load_channel_set
+    from fei_lite.reconstruction.cutflow import CutFlow
+
+    channels, flow = load_channel_set("hadronic"), CutFlow()
+    n = sum(1 for _ in channels.channels())
+    assert repr(channels).startswith(f"ChannelSet('hadronic': {n} channels of ") and len(repr(channels)) < 120
+    flow.add("stage 1", "D0", "pre-cut", 7)
+    assert repr(flow) == "CutFlow(1 rows)\n  stage 1   D0: pre-cut 7"
+    assert flow[flow._ipython_key_completions_()[0]] == 7

@@ -473,7 +473,7 @@ def test_an_interrupted_step_goes_on_with_its_journal(trained, folder, samples, 
         assert Journal.beside(again).stat().st_size > 1000
         if "2:" in what:
             half = Journal.beside(again).read_bytes()
-    assert half[:200] != Journal.beside(again).read_bytes()[:200]  # of another step
+    assert half.splitlines()[0] != Journal.beside(again).read_bytes().splitlines()[0]  # of another step
     train(samples, again, settings=kept, date=DATE)
     assert content(again) == content(folder / "models") and not Journal.beside(again).exists()
 

@@ -110,7 +110,7 @@ def make_cluster(kind: str, workers: int) -> Any:
     if kind == "htcondor" and said.get("disk") is None:
         asked["disk"] = "2GB"
     try:
-        cluster = getattr(dask_jobqueue, name)(**asked, scheduler_options={"dashboard_address": None})
+        cluster = getattr(dask_jobqueue, name)(**asked, scheduler_options={"dashboard_address": ":0"})
         cluster.scale(jobs=workers)
     except (RuntimeError, ValueError, OSError) as error:
         raise WorkerError(f"cluster '{kind}': {str(error).splitlines()[0]}. See docs/scaling.md on what Dask must be "
