@@ -126,7 +126,7 @@ def test_notebook(tmp_path):
 
 
 def test_objects_say_what_they_are():
-    """Would catch a screen full of numbers in a notebook where a line says what an object is, and keys not completed."""
+    """Would catch a screen full of numbers in a notebook where a line says what an object is; keys not completed."""
     from fei_lite import load_channel_set
     from fei_lite.reconstruction.cutflow import CutFlow
 

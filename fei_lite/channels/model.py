@@ -113,7 +113,7 @@ class ChannelSet:
 
     def __repr__(self) -> str:
         n = sum(len(particle.channels) for particle in self.particles.values())
-        return f"ChannelSet('{self.name}': {n} channels of {len(self.particles)} particles in {len(self.stages)} stages)"
+        return f"ChannelSet('{self.name}': {n} channels of {len(self.particles)} particles, {len(self.stages)} stages)"
 
     def channels(self) -> Iterator[Channel]:
         """Every channel, in the order of the stages."""

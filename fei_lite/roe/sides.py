@@ -33,7 +33,7 @@ class Side:
         return f"Side({len(self)} candidates: {', '.join(table.particle for table in self.tables)})"
 
     def _ipython_key_completions_(self) -> list[str]:
-        return list(self.columns)
+        return [name for name in self.tables[0].columns if all(name in table.columns for table in self.tables)]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A column that all tables have, (n, ...). Raises :class:`UnknownNameError`."""
