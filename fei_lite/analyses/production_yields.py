@@ -77,7 +77,7 @@ def _plain(records: Sequence[dict[str, Any]]) -> float:
         return float(sum(record["seconds"].get(step, 0.0) for record in records for step in steps) / max(events, 1.0))
 
     section = find_process(records[0]["process"]).cross_section
-    generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    one = (per(("generate",), generated) + per(("detect", "look"), sum(record["taken"] for record in records))
-           + per(("tag", "analyse"), sum(record["tagged"] for record in records)))
+    chosen = sum(record["chosen"] for record in records)
+    one = (per(("generate",), sum(record["n_generated"] for record in records))
+           + per(("detect",), sum(record["taken"] for record in records)) + per(("side", "tag", "analyse"), chosen))
     return one * section * 1e6

@@ -29,8 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, metavar="N", help="of each signal decay N events")
     parser.add_argument("--minutes", type=float, metavar="T", help="start no piece after T minutes")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece of each process")
-    parser.add_argument("--reuse", type=int, default=None, metavar="R",
-                        help="combinations of each B decay once a selection is learned")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipes')")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set of the tagger (default: that of the models)")
@@ -46,15 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite produce``."""
     from fei_lite.analyses.folders import find_analysis
     from fei_lite.analyses.production_pieces import Plan
-    from fei_lite.analyses.tagged_production import REUSE, Wanted, produce_all
+    from fei_lite.analyses.tagged_production import Wanted, produce_all
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
                 arguments.settings, arguments.keep_events)
     wanted = Wanted(arguments.luminosity, arguments.events,
                     None if arguments.minutes is None else 60.0 * arguments.minutes)
     produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted,
-                reuse=arguments.reuse or REUSE, workers=arguments.workers,
-                report=None if arguments.quiet else _tell)
+                workers=arguments.workers, report=None if arguments.quiet else _tell)
     _print_yields(arguments.output, plan)
     return 0
 

@@ -20,11 +20,11 @@ _MASSES = np.array([0.000511, 0.105658, 0.13957, 0.49368, 0.93827])
 #: Features of a recorded event, energies in the centre-of-mass frame (GeV).
 RECORDED = ("rTracks", "rNearTracks", "rCharge", "rNearCharge", "rKaons", "rLeptons", "rProtons", "rPhotons",
             "rSoftPhotons", "rPhotonEnergy", "rSoftEnergy", "rKS", "rLambda", "rKLM", "rEnergy", "rMissingMomentum",
-            "rMissingMass2", "rHardestTrack", "rSides")
+            "rMissingMass2", "rHardestTrack")
 
 
-def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
-    """Features (n_events, len(RECORDED)) of a batch; ``sides`` (n_events,) counts analyses with a signal side."""
+def recorded_features(batch: EventBatch) -> Array:
+    """Features (n_events, len(RECORDED)) of a batch."""
     n, tracks, clusters = batch.n_events, batch.tracks, batch.clusters
     out = np.zeros((n, len(RECORDED)))
     at = {name: i for i, name in enumerate(RECORDED)}
@@ -59,7 +59,6 @@ def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
     total = _total(momentum[near], mass[near], event[near], clusters, hard, n)
     out[:, [at["rEnergy"], at["rMissingMomentum"], at["rMissingMass2"]]] = _missing(total, batch.events["beam_p4"])
     np.maximum.at(out[:, at["rHardestTrack"]], event[near], np.linalg.norm(momentum[near], axis=1))
-    out[:, at["rSides"]] = sides
     return out
 
 
