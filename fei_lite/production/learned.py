@@ -197,7 +197,7 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     What the earlier ones preferred needs no weights in the training: they chose by the features alone. Raises
     :class:`SimulationError` with too few candidates.
     """
-    number, n = before.number + 1, len(FEATURES[before.of])
+    number = before.number + 1
     like = likeness_of_events(experience)
     seen = experience.seen.astype(np.float64)
     weight = 1.0 / seen[:, -1]

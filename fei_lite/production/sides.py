@@ -109,7 +109,7 @@ class SideModels:
         return both, np.log(np.stack([both, tag, other], axis=1)), swap
 
     def terms(self, first: SidePromises, second: SidePromises) -> list[tuple[Array, Array]]:
-        """Numbers of first and second sides whose products, summed, are how often pairs are drawn (but for ``scale``)."""
+        """Numbers of first and second sides whose products, summed, are how often pairs are drawn, up to ``scale``."""
         found = []
         for k, importance in enumerate(self.importance):
             factor = np.sqrt(importance)
