@@ -13,14 +13,23 @@ from difflib import get_close_matches
 #: A word of a message longer than this (damaged input that is quoted) is shortened to its ends.
 _LONGEST_WORD, _START, _END = 400, 100, 40
 
+#: A line of a message longer than this is shortened likewise.
+_LONGEST_LINE, _HEAD, _TAIL = 1600, 900, 300
+
 
 def _shortened(word: re.Match[str]) -> str:
     text = word.group()
     return f"{text[:_START]}...({len(text) - _START - _END} characters)...{text[-_END:]}"
 
 
+def _readable(text: str) -> str:
+    lines = re.sub(rf"\S{{{_LONGEST_WORD},}}", _shortened, text).split("\n")
+    return "\n".join(line if len(line) <= _LONGEST_LINE else
+                     f"{line[:_HEAD]} ...({len(line) - _HEAD - _TAIL} characters)... {line[-_TAIL:]}" for line in lines)
+
+
 class FeiLiteError(Exception):
-    """Base class of every error that fei-lite raises on purpose.
+    """Base class of every error that fei-lite raises on purpose; long words and lines of its message are shortened.
 
     >>> print(FeiLiteError("no column '" + 1000 * "y" + "'."))  # doctest: +ELLIPSIS
     no column 'yyy...(863 characters)...yyy'.
@@ -29,7 +38,7 @@ class FeiLiteError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        return re.sub(rf"\S{{{_LONGEST_WORD},}}", _shortened, super().__str__())
+        return _readable(super().__str__())
 
 
 class ArgumentTypeError(FeiLiteError, TypeError):
@@ -97,7 +106,7 @@ class UnknownNameError(FeiLiteError, KeyError):
     """A name (particle, column, feature, ...) that is not known."""
 
     def __str__(self) -> str:  # KeyError would print the repr
-        return str(self.args[0]) if self.args else ""
+        return _readable(str(self.args[0])) if self.args else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,17 +1,20 @@
 """Every command that writes, killed, without space, without permission and twice: nothing lost, nothing left.
 
-The commands run in this process, on tiny inputs; what ends them happens where the bytes go to the disk. That signals
-reach that place is tested with real processes in test_nothing_lost.py and test_parallel.py, for one command.
+The commands run in this process, on tiny inputs; what ends them happens where the bytes go to the disk, or when the
+first worker starts. Signals at any other moment are tested in test_nothing_lost.py and test_parallel.py.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from fuzz_more_kinds import Counts
 from small_set import write_small_set
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidate_files import make_candidates, read_candidates
 from fei_lite.analyses.classifier import save_classifier
 from fei_lite.cli import guarded, main
 from fei_lite.events import open_events
@@ -49,12 +52,26 @@ COMMANDS = {
                    ["hta/candidates.parquet"], 0),
     "fit": ("fit workspace.json -o OUT/a.txt", ["a.txt"], 0),
     "report": ("report set --set small --generate 0 --quiet -o OUT/a.html", ["a.html"], 0),
-    "produce": ("produce hta k_nunu --events 3 --piece 3 --seed 1 -o OUT",
-                ["k_nunu.parquet", "pieces/k_nunu_1.parquet"], 0),
+    "produce": ("produce hta --process k_nunu --events 3 --seed 1 --models set --set small --quiet -o OUT",
+                ["manifest.json"], 0),
+    "produce_candidates": ("produce_candidates hta k_nunu --events 3 --piece 3 --seed 1 -o OUT",
+                           ["k_nunu.parquet", "pieces/k_nunu_1.parquet"], 0),
 }
 
 #: Those that go on where they stopped, or write over what they wrote: a second run is not refused.
-RESUMED = ("train", "produce")
+RESUMED = ("train", "produce", "produce_candidates")
+
+#: Commands with several workers, and pieces enough to have them.
+WITH_WORKERS = {
+    "train": "train events.root more.root --set small --quiet --workers 2 -o OUT/set",
+    "reconstruct": "reconstruct events.root more.root --models set --set small --quiet --workers 2 -o OUT/a.root",
+    "ntuple": "ntuple events.root more.root --models set --tag-set small --variable Mbc --quiet --workers 2 "
+              "-o OUT/a.parquet",
+    "report": "report set --set small --events more.root third.root --workers 2 --quiet -o OUT/a.html",
+    "analyse": "analyse hta events.root more.root --candidates-only --models set --set small --workers 2 -o OUT/hta",
+    "produce": "produce hta --process k_nunu --events 6 --seed 1 --models set --set small --workers 2 --quiet -o OUT",
+    "produce_candidates": "produce_candidates hta k_nunu --events 9 --piece 3 --seed 1 --workers 2 -o OUT",
+}
 
 WORKSPACE = {"version": "1.0.0", "channels": [{"name": "c", "samples": [
     {"name": "s", "data": [4.0], "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]},
@@ -65,14 +82,14 @@ WORKSPACE = {"version": "1.0.0", "channels": [{"name": "c", "samples": [
 def run(line, out, capsys):
     """Run a command; its exit code and what it says on stderr."""
     words = line.replace("OUT", str(out)).split()
-    if words[0] == "produce":
+    if words[0] == "produce_candidates":
         path = Path(__file__).resolve().parents[1] / "scripts" / "produce_candidates.py"
         specification = importlib.util.spec_from_file_location("produce_candidates", path)
         script = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(script)
         before, sys.argv = sys.argv, words
         try:
-            code = guarded("produce", script.main)
+            code = guarded(words[0], script.main)
         finally:
             sys.argv = before
     else:
@@ -85,8 +102,9 @@ def place(tmp_path_factory):
     """Inputs of all commands, made by the commands where there is no shorter way."""
     folder = tmp_path_factory.mktemp("inputs")
     small = write_small_set(folder / "small")
-    assert main(["simulate", "signal", "--dec", "k_nunu", "-n", "4", "--seed", "7", "--quiet", "-o",
-                 str(folder / "events.root")]) == 0
+    for seed, name in enumerate(["events.root", "more.root", "third.root"], start=7):
+        assert main(["simulate", "signal", "--dec", "k_nunu", "-n", "4", "--seed", str(seed), "--quiet", "-o",
+                     str(folder / name)]) == 0
     Btags.make(None, folder / "btag.root")
     (folder / "workspace.json").write_text(json.dumps(WORKSPACE))
     toy_candidates.write_toys(folder, [toy_candidates.toy(process, 2500, seed=i, shift=float(process == "signal"))
@@ -138,6 +156,19 @@ def no_space():
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@contextmanager
+def nothing_ignored():
+    """Signals as a user's terminal has them: a background job, or one under nohup, ignores some."""
+    before = {number: signal.signal(number, signal.SIG_DFL)
+              for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def killed(line, out, monkeypatch, capsys):
     """Run a command in a copy of this process that is killed when the bytes are on the disk; whether it was."""
     child = os.fork()
@@ -163,13 +194,11 @@ def test_nothing_lost_nothing_left(name, place, tmp_path, monkeypatch, capsys):
     code, said = run(line if folder else line.replace("OUT/", "OUT_"), "/sys/fei_lite", capsys)
     assert code == 2 and "/sys/fei_lite" in said.strip().splitlines()[-1] and "Traceback" not in said, said
 
-    def interrupted():
-        raise KeyboardInterrupt(signal.SIGTERM)
-
-    with at_the_disk(monkeypatch, interrupted):
-        code, said = run(line, tmp_path, capsys)
-    assert code == 143, said
-    assert "no half-written file" in said and files_in(tmp_path) == []
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+        with nothing_ignored(), at_the_disk(monkeypatch, lambda number=number: os.kill(os.getpid(), number)):
+            code, said = run(line, tmp_path, capsys)
+        assert code == 128 + number, said
+        assert "no half-written file" in said and files_in(tmp_path) == []
     with no_space():
         code, said = run(line, tmp_path, capsys)
     assert code == 2 and "could not be written" in said and "Traceback" not in said, said
@@ -185,3 +214,60 @@ def test_nothing_lost_nothing_left(name, place, tmp_path, monkeypatch, capsys):
     assert code == (good if name in RESUMED else 2) and content_of(tmp_path) == written
     assert name in RESUMED or "never overwritten without --force" in said
     assert content_of(place) == inputs
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.usefixtures("quick")
+def test_two_writers(name, place, tmp_path, monkeypatch, capsys):
+    """Would catch, for each command: the later of two jobs that takes away the result of the earlier one, mixes its own
+    with it, or removes its part files as those of the dead."""
+    line, outputs, good = COMMANDS[name]
+    monkeypatch.chdir(place)
+    first, codes, between = os.getpid(), [], {}
+
+    def overtaken():
+        if os.getpid() == first and not codes:
+            child = os.fork()
+            if child == 0:
+                os._exit(run(line, tmp_path, capsys)[0])
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            between.update(content_of(tmp_path))
+
+    with at_the_disk(monkeypatch, overtaken):
+        code, said = run(line, tmp_path, capsys)
+    assert codes == [good]
+    assert code == (good if name in RESUMED else 2), said
+    assert name in RESUMED or "exists" in said
+    written = {file: content for file, content in between.items() if ".part" not in file}
+    left = content_of(tmp_path)
+    assert set(outputs) <= set(left) and left.keys() == written.keys()
+    assert left == written or name in RESUMED
+
+
+@pytest.mark.parametrize("name", WITH_WORKERS)
+def test_killed_worker(name, place, tmp_path, monkeypatch, capsys):
+    """Would catch, for each command: a wait without end, a traceback or half a file after a worker was killed, as the
+    kernel does when memory is short; a result without the pieces of that worker."""
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("fei_lite.analyses.tagged_production.PIECE", {"signal": 2})
+    monkeypatch.setattr(make_candidates, "__kwdefaults__", {**make_candidates.__kwdefaults__, "batch_size": 2})
+    inputs, killed_ones = content_of(place), []
+
+    def kill():
+        until = time.monotonic() + 60.0
+        while not killed_ones and time.monotonic() < until:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)
+                killed_ones.append(child.pid)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    code, said = run(WITH_WORKERS[name], tmp_path, capsys)
+    killer.join()
+    assert killed_ones, said
+    assert code == 2 and "WorkerError" in said and "Traceback" not in said, said
+    left = files_in(tmp_path)
+    assert not [file for file in left if ".part" in file], left
+    assert name in RESUMED or not left, left
+    assert not multiprocessing.active_children() and content_of(place) == inputs

@@ -45,8 +45,8 @@ def check_candidates(path: PathLike, columns: Columns, sources: Sequence[Source]
             needed = [line.name for line in recipe.samples_of(process_of(one, recipe.signal_decays))]
         except AnalysisError as error:
             raise AnalysisError(f"{where}.source: {error}") from None
-        for name in needed:
-            _check_steps(steps.get(name), f"{where}.counts.{name}")
+        for name in {*needed, *steps}:
+            _check_steps(steps.get(name), f"{where}.counts.{str(name)[:60]}")
 
 
 def check_columns_agree(paths: Sequence[PathLike], parts: Sequence[Columns]) -> None:

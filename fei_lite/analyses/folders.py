@@ -109,7 +109,7 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
     if wrong:
         raise AnalysisError("\n  ".join(f"{path}: {line}" for line in wrong))
     lines = load_systematics(systematics or folder / SYSTEMATICS, own=physics.systematics,
-                             samples=[line.name for line in read.sample])
+                             samples=[line.name for line in read.sample], recipe=path)
     analysis = Analysis(folder.name, folder, read, lines, physics, settings, signal_set, masks)
     _check_columns(analysis, Path(systematics or folder / SYSTEMATICS))
     return analysis

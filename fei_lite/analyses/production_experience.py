@@ -12,7 +12,7 @@ import numpy as np
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.selected import likeness
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.production.learned import Experience
 
 Arrays = TypeVar("Arrays")
@@ -25,7 +25,7 @@ def experience_file(folder: Path, name: str) -> Path:
 
 def save_arrays(path: Path, arrays: Any) -> None:
     """Write a dataclass of arrays, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_output(path, force=True) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{item.name: getattr(arrays, item.name)
                                                          for item in fields(arrays)})

@@ -15,7 +15,7 @@ from fei_lite.analyses.side_trials import try_sides
 from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import PROCESSES, SEEDS
 from fei_lite.generator.settings import load_settings
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
 from fei_lite.production.sides import SideModels, Trials, learn_sides
 
@@ -44,7 +44,7 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
                       workshop: Workshop, *, seed: int) -> tuple[LearnedSelection, Path]:
     """The present selection of pairs or events: learned anew if there is enough more to learn from."""
     where = folder / "selections"
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     numbers = sorted(int(path.stem.split("_")[1]) for path in where.glob(f"{kind}_*.json"))
     if not numbers:
         sides = _sides(processes, folder, workshop, seed=seed) if kind == "pairs" else None

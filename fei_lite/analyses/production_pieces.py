@@ -29,7 +29,7 @@ from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.generate import generate, made_by
 from fei_lite.generator.processes import find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import Context
 from fei_lite.production.learned import Experience, LearnedSelection, load_selection
 from fei_lite.production.recorded_features import recorded_features
@@ -163,7 +163,7 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         name = one.analysis.name
         source = Source(piece.name, named, piece.seed, piece.n, made.n_taken, options)
         output = piece.folder / name / f"{piece.name}.parquet"
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
         said[name] = _summary(one, made.candidates[name])
     if selection is not None and made.experience:
@@ -175,7 +175,7 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
               "tagged": made.n_tagged,
               "sum_of_weights": made.weight, "seconds": times.seconds, "analyses": said,
               "identity": workshop.identity}
-    piece.record.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(piece.record.parent)
     with atomic_output(piece.record, force=True) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return piece.record
@@ -218,7 +218,7 @@ def _known() -> set[str]:
 
 def _events_writer(piece: Piece, origin: dict[str, Any]) -> EventWriter:
     path = piece.folder / "events" / f"{piece.name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return EventWriter(path, force=True, metadata=origin)
 
 

@@ -75,8 +75,8 @@ SHARED: Mapping[str, type[Line]] = {"normalisation": NormalisationLine, "weight"
 
 
 def load_systematics(source: Source, *, where: str = "", own: Mapping[str, type[Line]] | None = None,
-                     samples: Sequence[str] | None = None) -> tuple[Line, ...]:
-    """Lines of a TOML file; ``own`` are kinds that the analysis adds, ``samples`` the names that may occur.
+                     samples: Sequence[str] | None = None, recipe: Source = "the recipe") -> tuple[Line, ...]:
+    """Lines of a TOML file; ``own`` are kinds that the analysis adds, ``samples`` the names that ``recipe`` knows.
 
     Raises :class:`AnalysisError` with every defect and its key path.
     """
@@ -100,7 +100,7 @@ def load_systematics(source: Source, *, where: str = "", own: Mapping[str, type[
         except ValidationError as error:
             wrong += [f"{at}.{line}" for line in findings(error, kinds[kind])]
             continue
-        wrong += [f"{at}.samples[{k}]: no sample '{name}'.{nearest(name, samples or ())}"
+        wrong += [f"{at}.samples[{k}]: no sample '{name}' in {recipe}.{nearest(name, samples or ())}"
                   for k, name in enumerate(lines[-1].samples) if samples is not None and name not in samples]
     if wrong:
         raise AnalysisError("\n  ".join(wrong))

@@ -17,9 +17,10 @@ from typing import Any
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production_learning import kind_of, present_selection
 from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece, read_record
-from fei_lite.errors import AnalysisError
+from fei_lite.data_files import json_content, read_text
+from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.generator.processes import events_in
-from fei_lite.outputs import atomic_output
+from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import map_in_context
 
 #: Events generated per piece: before anything was learned, and afterwards.
@@ -73,11 +74,18 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
     """Write what all pieces of a folder have in common, or compare with what is there."""
     path, said = folder / "manifest.json", json.loads(json.dumps(workshop.identity))
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_output(path) as temporary:
-            temporary.write_text(json.dumps(said, indent=1), encoding="utf-8")
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
+        make_folder(folder)
+        try:
+            with atomic_output(path) as temporary:
+                temporary.write_text(json.dumps(said, indent=1), encoding="utf-8")
+            return
+        except OutputError:
+            if not path.exists():
+                raise  # else another job was faster: is it of the same production?
+    found = json_content(read_text(path, error=AnalysisError), where=str(path), error=AnalysisError)
+    if not isinstance(found, dict):
+        raise AnalysisError(f"{path}: got {shortened(found)}, expected what the pieces of a production have in common. "
+                            "Choose another folder.")
     other = [key for key in said if found.get(key) != said[key]]
     if other:
         raise AnalysisError(f"{path}: a production with other {', '.join(other)}. Choose another folder; an analysis "

@@ -123,7 +123,8 @@ class LearnedSelection:
         path = folder / f"{self.name}.json"
         content = {"of": self.of, "number": self.number, "first": self.first.to_json(),
                    "second": None if self.second is None else self.second.to_json(), "digest": self.digest,
-                   "sides": None if self.sides is None else self.sides.to_json(), "learned_from": self.learned_from, "features": [*FEATURES[self.of], *RECORDED]}
+                   "sides": None if self.sides is None else self.sides.to_json(),
+                   "learned_from": self.learned_from, "features": [*FEATURES[self.of], *RECORDED]}
         with atomic_output(path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
         return path
