@@ -15,7 +15,8 @@ import numpy as np
 from fei_lite.analyses.candidate_files import Loaded, write_candidates
 from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
 from fei_lite.analyses.folders import load_analysis, with_models
-from fei_lite.analyses.ntuple import Columns
+from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.ntuple import Columns, joined
 from fei_lite.analyses.production_experience import experience_file, save_arrays
 from fei_lite.analyses.samples import Source
 from fei_lite.analyses.selected import likeness, selected
@@ -38,7 +39,7 @@ from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
 #: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
 BATCH = 2000
 #: Fraction of the recorded events whose features are remembered, tagged or not.
-SEEN = 0.1
+SEEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         output = piece.folder / name / f"{piece.name}.parquet"
         make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
-        said[name] = _summary(one, made.candidates[name])
+        said[name] = _summary(one, made.candidates[name], bool(options.get("recombined")))
     if selection is not None and made.experience:
         save_arrays(experience_file(piece.folder, piece.name), Experience.joined(made.experience))
     record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,
@@ -302,13 +303,15 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     return sided.select(np.flatnonzero(tagged))
 
 
-def _summary(one: Loaded, parts: list[Columns]) -> dict[str, Any]:
-    """Numbers of candidates and of those selected, sums of their weights and of squares."""
-    keep = [selected(one.analysis.recipe, part) for part in parts]
-    weight = np.concatenate([part["weight"][k] for part, k in zip(parts, keep, strict=True)] or [np.zeros(0)])
-    return {"identity": one.identity["recipe"], "candidates": sum(len(part["weight"]) for part in parts),
-            "selected": len(weight), "sum_of_weights": float(weight.sum()),
-            "sum_of_squares": float((weight**2).sum())}
+def _summary(one: Loaded, parts: list[Columns], recombined: bool) -> dict[str, Any]:
+    """Numbers of candidates and of those selected, the sum of their weights and its variance."""
+    columns = joined(parts)
+    keep = selected(one.analysis.recipe, columns)
+    weight, event, partner = (columns[name][keep] for name in ("weight", "event", "partner"))
+    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), event // FAMILY,
+                             np.array([-1.0, 1.0]), second=partner if recombined else event)[0]
+    return {"identity": one.identity["recipe"], "candidates": len(columns["weight"]), "selected": len(weight),
+            "sum_of_weights": float(weight.sum()), "variance": float(variance)}
 
 
 def read_record(path: Path) -> dict[str, Any]:

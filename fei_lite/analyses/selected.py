@@ -13,7 +13,7 @@ from fei_lite.analyses.selection import passes_cut
 #: Objects of one sort that are counted, at most.
 _MOST = 9
 #: Likeness to a signal that is left for each cut that fails, and each step of what signal has little of (assumed).
-_FAILED, _STEP = 0.2, 0.75
+_FAILED, _STEP = 0.1, 0.75
 #: A step of the energy that a tag leaves of its own B, GeV (assumed).
 _ENERGY = 0.5
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.production_goals import Wanted, most_lacking
 from fei_lite.analyses.production_learning import kind_of, present_selection
 from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece, read_record
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
-from fei_lite.generator.processes import events_in
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import map_in_context
 
@@ -29,15 +29,6 @@ PIECE = {"pairs": 6_000, "events": 60_000, "signal": 10_000}
 
 #: Called with a record whenever a piece is done.
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How much of each process: an integrated luminosity (1/fb), or generated events (signal); seconds to spend."""
-
-    luminosity: float | None = None
-    events: int | None = None
-    seconds: float | None = None
 
 
 def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int, wanted: Wanted,
@@ -51,7 +42,7 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
     workshop = context.value
     for process in processes:
         workshop.of(process)
-    if wanted.luminosity is None and wanted.events is None and wanted.seconds is None:
+    if wanted.nothing:
         raise AnalysisError("how much? Give a luminosity, a number of events or a time.")
     _check_manifest(folder, workshop)
     while True:
@@ -100,27 +91,20 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wanted, planned: Sequence[Piece],
                 workshop: Workshop) -> Piece | None:
     """The next piece of the process that has least of what is wanted; None if all have enough."""
-    records = records_of(folder)
-    best: tuple[float, str] | None = None
-    for process in processes:
-        done = sum(record["n_generated"] for record in records if record["process"] == process)
-        done += sum(piece.n for piece in planned if piece.process == process)
-        kind = kind_of(process)
-        goal = (wanted.events if kind == "signal" else None if wanted.luminosity is None
-                else events_in(process, wanted.luminosity))
-        scale = goal or (1 if kind == "signal" else events_in(process, 1.0))
-        if (goal is None or done < goal) and (best is None or done / scale < best[0]):
-            best = done / scale, process
-    if best is None:
+    records, events = records_of(folder), Counter({process: 0 for process in processes})
+    for piece in planned:
+        events[piece.process] += piece.n
+    process = most_lacking(processes, records, events, wanted)
+    if process is None:
         return None
-    process = best[1]
     kind = kind_of(process)
     taken = {record["seed"] for record in records if record["process"] == process}
     taken |= {piece.seed for piece in planned if piece.process == process}
     number = next(k for k in range(seed, seed + len(taken) + 1) if k not in taken)
     if kind == "signal":
-        goal = (wanted.events or PIECE[kind]) - round(best[0] * (wanted.events or 1))
-        return Piece(process, number, min(PIECE[kind], max(goal, 1)), folder)
+        done = events[process] + sum(record["n_generated"] for record in records if record["process"] == process)
+        left = PIECE[kind] if wanted.events is None else wanted.events - done
+        return Piece(process, number, min(PIECE[kind], left), folder)
     selection, path = present_selection(kind, [p for p in processes if kind_of(p) == kind], folder, records, workshop,
                                         seed=seed)
     return Piece(process, number, (FIRST_PIECE if selection.number == 0 else PIECE)[kind], folder, path)

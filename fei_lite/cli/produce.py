@@ -27,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         metavar="P", help="processes, signal decays of the recipes too (default: all background)")
     parser.add_argument("--luminosity", type=float, metavar="L", help="of each background process at least L/fb")
     parser.add_argument("--events", type=int, metavar="N", help="of each signal decay N events")
+    parser.add_argument("--effective", type=float, nargs=2, metavar=("B", "Q"),
+                        help="until the effective luminosity (1/fb) of the selected candidates is B for B pairs, Q for "
+                             "each process of continuum: the time goes where most of it lacks")
     parser.add_argument("--minutes", type=float, metavar="T", help="start no piece after T minutes")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece of each process")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipes')")
@@ -43,13 +46,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite produce``."""
     from fei_lite.analyses.folders import find_analysis
+    from fei_lite.analyses.production_goals import Wanted
     from fei_lite.analyses.production_pieces import Plan
-    from fei_lite.analyses.tagged_production import Wanted, produce_all
+    from fei_lite.analyses.tagged_production import produce_all
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
                 arguments.settings, arguments.keep_events)
     wanted = Wanted(arguments.luminosity, arguments.events,
-                    None if arguments.minutes is None else 60.0 * arguments.minutes)
+                    None if arguments.minutes is None else 60.0 * arguments.minutes,
+                    None if arguments.effective is None else tuple(arguments.effective))
     produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted,
                 workers=arguments.workers, report=None if arguments.quiet else _tell)
     _print_yields(arguments.output, plan)
@@ -68,10 +73,17 @@ def _tell(record: dict[str, Any]) -> None:
 
 def _print_yields(folder: Path, plan: Any) -> None:
     """The table of effective luminosities."""
+    from fei_lite.analyses.plain_costs import plain_seconds
     from fei_lite.analyses.production_yields import yields_of
+    from fei_lite.analyses.tagged_production import records_of
 
-    print(f"{'analysis':16s} {'process':8s} {'1/fb':>9s} {'selected':>8s} {'effective':>9s} {'CPU s':>7s} {'gain':>6s}")
-    for one in plan.load().all:
-        for row in yields_of([folder], one.analysis):
+    workshop = plan.load()
+    processes = list(dict.fromkeys(r["process"] for r in records_of(folder) if r["luminosity_fb"] is not None))
+    plain = plain_seconds(processes, folder, workshop)
+    print(f"{'analysis':16s} {'process':8s} {'1/fb':>9s} {'selected':>8s} {'effective':>9s} {'near':>8s} {'CPU s':>7s} "
+          f"{'gain':>6s}  68 % interval")
+    for one in workshop.all:
+        for row in yields_of([folder], one.analysis, plain):
+            low, high = row.gain_interval
             print(f"{row.analysis:16s} {row.process:8s} {row.luminosity:9.3f} {row.selected:8d} {row.effective:9.3f} "
-                  f"{row.seconds:7.0f} {row.gain:6.1f}")
+                  f"{row.near:8.3f} {row.seconds:7.0f} {row.gain:6.1f}  {low:.1f} to {high:.1f}")

@@ -14,7 +14,8 @@ Array = NDArray[np.float64]
 #: A forest's settings (ours): small, since it sees every combination, and slow enough for some hundred candidates.
 _FOREST = {"objective": "cross_entropy", "num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 40,
            "lambda_l2": 1.0, "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127,
-           "verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
+           "min_sum_hessian_in_leaf": 0.0, "verbosity": -1, "num_threads": 1, "deterministic": True,
+           "force_row_wise": True}
 #: What is like a signal at all without which there is no forest.
 LEAST = 25
 #: Of the importances of two analyses, at most.

@@ -32,7 +32,7 @@ SIDE = (
 #: What is added for both sides of a pair together.
 BOTH = ("energy", "charge", "nCharged", "nKaons", "nLeptons", "nPhotons", "photonEnergy", "nKL", "nNeutrinos",
         "nLostCharged", "lostEnergy", "nCoveredD", "missingEnergy", "missingMomentum", "missingMass2")
-#: What the sides by themselves promise (:mod:`fei_lite.production.sides`), as natural logarithms: both, tag, other side.
+#: What the sides promise by themselves (:mod:`fei_lite.production.sides`), natural logarithms: pair, tag, other side.
 PROMISES = ("promise", "tagPromise", "otherPromise")
 #: Features of pairs: the side that promises to be the tag, the other one, both, promises.
 PAIR = (*(f"tag_{name}" for name in SIDE), *(f"other_{name}" for name in SIDE), *BOTH, *PROMISES)

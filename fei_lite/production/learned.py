@@ -7,7 +7,8 @@ the promise: a bad forest costs time, it biases nothing. Nothing is never wanted
 What passes is too rare to be learned in one step: one forest learns which events get a candidate, the next one how
 much like a signal the candidate is. B pairs have a step before: what each B promises by itself
 (:mod:`fei_lite.production.sides`). The detector is cheap, the tag is not. So more goes to the detector than to the tag,
-and a second look at what was recorded (:mod:`fei_lite.production.recorded_features`) chooses among it.
+and a second look at what was recorded (:mod:`fei_lite.production.recorded_features`) chooses among it. The first look
+learns from what the second one promises, of every event that was recorded, so that it need not wait for candidates.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from fei_lite.errors import SimulationError
 from fei_lite.outputs import atomic_output
 from fei_lite.production.forests import LEAST, expected, fit_forest, importances
 from fei_lite.production.generated_features import EVENT, PAIR
-from fei_lite.production.recorded_features import RECORDED
+from fei_lite.production.recorded_features import CLOSURES, RECORDED
 from fei_lite.production.sides import SideModels, side_models
 
 Array = NDArray[np.float64]
@@ -36,14 +37,17 @@ Array = NDArray[np.float64]
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
 _TREES = 100       # of a forest
+_LADDER = (0.0, 3e-4, 2e-2)  # likeness to a signal at each step that is learned by itself
 _FLOOR = 0.05      # of the mean promise, that every event has at least
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
-_START = {"pairs": 1.0, "events": 0.08}  # events that are wanted per generated one before anything was learned
+_START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
+_LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
+_HARDLY = 0.02     # promise of what is recorded with much more, likewise
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One look: ``forests`` are LightGBM's texts, of the chance of a candidate, and of its likeness to a signal."""
+    """One look: ``forests`` are LightGBM's texts; their product is the expected likeness to a signal."""
 
     scale: float
     floor: float
@@ -115,7 +119,8 @@ class LearnedSelection:
         """
         if self.second is None:
             return np.ones(len(X))
-        promised = self.second.promise(np.concatenate([X, recorded], axis=1))
+        promised = (self.second.promise(np.concatenate([X, recorded], axis=1)) if self.second.forests
+                    else _simple(self.of, X) * _closing(recorded))
         return np.minimum(self.second.wanted(promised) / wanted, 1.0)
 
     def save(self, folder: Path) -> Path:
@@ -146,10 +151,15 @@ def load_selection(path: Path) -> LearnedSelection:
 
 def first_selection(of: str, most: int, sides: SideModels | None = None) -> LearnedSelection:
     """The selection before any event was tagged."""
-    if sides is None:
-        return LearnedSelection(of, 0, Stage(_START[of], 0.1, float(most)))
-    mean = sides.mean_promise
-    return LearnedSelection(of, 0, Stage(_START[of] / sides.mean_root, _FLOOR * mean, float(most)), sides=sides)
+    first = Stage(_START[of], 0.01, float(most)) if sides is None else Stage(
+        _START[of] / sides.mean_root, _FLOOR * sides.mean_promise, float(most))
+    return LearnedSelection(of, 0, first, replace(first, floor=_HARDLY * first.floor), sides)
+
+
+def _closing(recorded: Array) -> Array:
+    """Factors (n,), 0 to 1, of what was recorded: small where much energy is left over by all ways to part an event."""
+    left = recorded[:, [RECORDED.index(name) for name in CLOSURES if "Left" in name]]
+    return np.asarray(np.minimum(_HARDLY + np.exp(-left / _LEFT).sum(axis=1), 1.0))
 
 
 def _simple(of: str, X: Array) -> Array:
@@ -198,17 +208,16 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     What the earlier ones preferred needs no weights in the training: they chose by the features alone. Raises
     :class:`SimulationError` with too few candidates.
     """
-    number = before.number + 1
-    like = likeness_of_events(experience)
-    seen = experience.seen.astype(np.float64)
-    weight = 1.0 / seen[:, -1]
-    stages = []
-    for names in (FEATURES[before.of], (*FEATURES[before.of], *RECORDED)):
-        draft = Stage(1.0, 0.0, before.first.most, _forests(experience.X[:, :len(names)], like, names, seed=number))
-        promised = draft.promise(seen[:, :len(names)])
-        floor = _FLOOR * float(np.average(promised, weights=weight))
-        stages.append((replace(draft, floor=floor), promised + floor))
-    (one, h1), (two, h2) = stages
+    number, names = before.number + 1, FEATURES[before.of]
+    like, seen = likeness_of_events(experience), experience.seen.astype(np.float64)
+    weight, recorded = 1.0 / seen[:, -1], seen[:, :-1]
+    later = Stage(1.0, 0.0, before.first.most, _steps(experience.X, like, (*names, *RECORDED), seed=number))
+    promised = later.promise(recorded)
+    generated = recorded[:, :len(names)]
+    first = Stage(1.0, 0.0, before.first.most, (fit_forest(generated, promised, names, seed=number, trees=_TREES),))
+    stages = [(replace(stage, floor=_FLOOR * float(np.average(h, weights=weight))), h)
+              for stage, h in ((first, first.promise(generated)), (later, promised))]
+    (one, h1), (two, h2) = ((stage, h + stage.floor) for stage, h in stages)
     spread = 0.0 if before.sides is None else before.sides.spread
     scales = best_scales(h1, h2, weight, most=one.most, costs=costs, spread=spread)
     said = {"tagged": len(like), "candidates": (experience.like > 0.0).sum(axis=0).tolist(),
@@ -251,11 +260,18 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
     return s1, s2
 
 
-def _forests(X: Array, like: Array, names: Sequence[str], *, seed: int) -> tuple[str, ...]:
-    """Forests of the chance of a candidate, and of the likeness of one to a signal."""
-    there = like > 0.0
-    if np.count_nonzero(there) < LEAST:
+def _steps(X: Array, like: Array, names: Sequence[str], *, seed: int) -> tuple[str, ...]:
+    """Forests of the chance of a candidate, of one that is somewhat like a signal, and of its likeness."""
+    forests: list[str] = []
+    inside = np.ones(len(like), dtype=bool)
+    for least in _LADDER:
+        there = inside & (like > least)
+        if np.count_nonzero(there) < LEAST:
+            break
+        forests.append(fit_forest(X[inside], there[inside].astype(np.float64), names, seed=100 * len(forests) + seed,
+                                  trees=_TREES))
+        inside = there
+    if not forests:
         raise SimulationError(f"a learned selection needs {LEAST} events with a candidate, got "
-                              f"{np.count_nonzero(there)}.")
-    return (fit_forest(X, there.astype(np.float64), names, seed=seed, trees=_TREES),
-            fit_forest(X[there], like[there], names, seed=100 + seed, trees=_TREES))
+                              f"{np.count_nonzero(like > 0.0)}.")
+    return (*forests, fit_forest(X[inside], like[inside], names, seed=99 + seed, trees=_TREES))
