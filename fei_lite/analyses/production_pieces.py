@@ -44,13 +44,17 @@ SEEN = 0.3
 
 @dataclass(frozen=True)
 class Plan:
-    """What a production makes candidates of: folders of analyses, tagger, Pythia's settings."""
+    """What a production makes candidates of: folders of analyses, tagger, Pythia's settings.
+
+    ``plain``: every event is detected and tagged, to compare with.
+    """
 
     analyses: tuple[Path, ...]
     models: str | None = None
     channel_set: str | None = None
     settings: str = DEFAULT_SETTINGS
     keep_events: bool = False
+    plain: bool = False
 
     def load(self) -> Workshop:
         """Read it all; raises children of :class:`FeiLiteError`."""

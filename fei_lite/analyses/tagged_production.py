@@ -101,6 +101,8 @@ def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wa
     taken = {record["seed"] for record in records if record["process"] == process}
     taken |= {piece.seed for piece in planned if piece.process == process}
     number = next(k for k in range(seed, seed + len(taken) + 1) if k not in taken)
+    if kind != "signal" and workshop.plan.plain:
+        return Piece(process, number, PIECE["signal"], folder)
     if kind == "signal":
         done = events[process] + sum(record["n_generated"] for record in records if record["process"] == process)
         left = PIECE[kind] if wanted.events is None else wanted.events - done

@@ -38,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", default="belle2", metavar="NAME", help="Pythia's settings")
     parser.add_argument("--keep-events", action="store_true",
                         help="keep all events with a Btag, so that other analyses can run on them")
+    parser.add_argument("--plain", action="store_true",
+                        help="no selection: every event is detected and tagged, to compare with")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the production")
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.tagged_production import produce_all
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
-                arguments.settings, arguments.keep_events)
+                arguments.settings, arguments.keep_events, arguments.plain)
     wanted = Wanted(arguments.luminosity, arguments.events,
                     None if arguments.minutes is None else 60.0 * arguments.minutes,
                     None if arguments.effective is None else tuple(arguments.effective))

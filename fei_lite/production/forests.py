@@ -22,12 +22,21 @@ LEAST = 25
 _RATIO = 30.0
 
 
-def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: int) -> str:
-    """LightGBM's text of a forest that predicts the mean of ``y`` (n,), 0 to 1, from features (n, n_features)."""
+def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: int, base: Array | None = None) -> str:
+    """LightGBM's text of a forest that predicts the mean of ``y`` (n,), 0 to 1, from features (n, n_features).
+
+    With a ``base`` (n,), what is expected already, it learns what changes that.
+    """
     import lightgbm
 
-    data = lightgbm.Dataset(X, y, feature_name=list(names), free_raw_data=True)
+    data = lightgbm.Dataset(X, y, feature_name=list(names), init_score=None if base is None else log_odds(base))
     return str(lightgbm.train({**_FOREST, "seed": seed}, data, num_boost_round=trees).model_to_string())
+
+
+def log_odds(p: Array) -> Array:
+    """Logarithms of the odds of probabilities (n,), which are taken to be 1e-9 to 1/2."""
+    inside = np.clip(p, 1e-9, 0.5)
+    return np.asarray(np.log(inside / (1.0 - inside)))
 
 
 def importances(yields: Array) -> Array:
@@ -43,6 +52,7 @@ def importances(yields: Array) -> Array:
     return np.asarray(factor / factor.max())
 
 
-def expected(model: TreeModel, X: Array) -> Array:
+def expected(model: TreeModel, X: Array, base: Array | None = None) -> Array:
     """What a forest of :func:`fit_forest` expects of each row (n,)."""
-    return np.asarray(1.0 / (1.0 + np.exp(-model.raw_score(X))))
+    score = model.raw_score(X)
+    return np.asarray(1.0 / (1.0 + np.exp(-(score if base is None else score + log_odds(base)))))

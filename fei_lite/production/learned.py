@@ -4,11 +4,13 @@ An event (or a combination of two B decays) of promise h is wanted ``scale sqrt(
 the sum of squared weights is then as small as the promise allows. Its weight is the inverse of that number, whatever
 the promise: a bad forest costs time, it biases nothing. Nothing is never wanted, because of the floor.
 
-What passes is too rare to be learned in one step: one forest learns which events get a candidate, the next one how
-much like a signal the candidate is. B pairs have a step before: what each B promises by itself
-(:mod:`fei_lite.production.sides`). The detector is cheap, the tag is not. So more goes to the detector than to the tag,
-and a second look at what was recorded (:mod:`fei_lite.production.recorded_features`) chooses among it. The first look
-learns from what the second one promises, of every event that was recorded, so that it need not wait for candidates.
+What passes is too rare to be learned from it alone. So a forest learns what changes a promise that is there before:
+that of each B by itself (:mod:`fei_lite.production.sides`), and whether what was recorded can be parted into a tag and
+a few tracks. It learns from how much like a signal a candidate is, not only from what passes.
+
+The detector is cheap, the tag is not. So more goes to the detector than to the tag, and a second look at what was
+recorded (:mod:`fei_lite.production.recorded_features`) chooses among it. The first look learns from what the second
+one promises, of every event that was recorded, so that it need not wait for candidates.
 """
 
 from __future__ import annotations
@@ -37,7 +39,6 @@ Array = NDArray[np.float64]
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
 _TREES = 100       # of a forest
-_LADDER = (0.0, 3e-4, 2e-2)  # likeness to a signal at each step that is learned by itself
 _FLOOR = 0.05      # of the mean promise, that every event has at least
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
@@ -47,24 +48,22 @@ _HARDLY = 0.02     # promise of what is recorded with much more, likewise
 
 @dataclass(frozen=True)
 class Stage:
-    """One look: ``forests`` are LightGBM's texts; their product is the expected likeness to a signal."""
+    """One look: ``forest`` (LightGBM's text; "": none) learned what changes ``base`` times the promise before it."""
 
     scale: float
     floor: float
     most: float
-    forests: tuple[str, ...] = field(default=(), repr=False)
+    base: float = 1.0
+    forest: str = field(default="", repr=False)
 
     @cached_property
-    def models(self) -> tuple[TreeModel, ...]:
-        """The forests, ready to be evaluated."""
-        return tuple(parse_trees(text, source="learned selection") for text in self.forests)
+    def model(self) -> TreeModel | None:
+        """The forest, ready to be evaluated."""
+        return parse_trees(self.forest, source="learned selection") if self.forest else None
 
-    def promise(self, X: Array) -> Array:
-        """Expected likeness to a signal of each event (n,), 0 to 1."""
-        found = np.ones(len(X))
-        for model in self.models:
-            found *= expected(model, X)
-        return found
+    def promise(self, X: Array, before: Array) -> Array:
+        """Expected likeness to a signal of each event (n,), from features and the promise before (n,)."""
+        return self.base * before if self.model is None else expected(self.model, X, self.base * before)
 
     def wanted(self, promised: Array) -> Array:
         """How often events (n,) are wanted: above 0, and at most ``most``."""
@@ -72,7 +71,8 @@ class Stage:
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
-        return {"scale": self.scale, "floor": self.floor, "most": self.most, "forests": list(self.forests)}
+        return {"scale": self.scale, "floor": self.floor, "most": self.most, "base": self.base,
+                "forest": self.forest}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class LearnedSelection:
 
     def wanted(self, X: Array) -> Array:
         """How often each event is wanted in the detector, (n,); its weight is the inverse."""
-        return self.first.wanted(self.first.promise(X) if self.first.forests else _simple(self.of, X))
+        return self.first.wanted(self.first.promise(X, _simple(self.of, X)))
 
     def chance(self, X: Array, recorded: Array, wanted: Array) -> Array:
         """Probability (n,), above 0, that what was recorded goes to the tag.
@@ -119,8 +119,7 @@ class LearnedSelection:
         """
         if self.second is None:
             return np.ones(len(X))
-        promised = (self.second.promise(np.concatenate([X, recorded], axis=1)) if self.second.forests
-                    else _simple(self.of, X) * _closing(recorded))
+        promised = self.second.promise(np.concatenate([X, recorded], axis=1), _simple(self.of, X) * _closing(recorded))
         return np.minimum(self.second.wanted(promised) / wanted, 1.0)
 
     def save(self, folder: Path) -> Path:
@@ -138,8 +137,7 @@ class LearnedSelection:
 def load_selection(path: Path) -> LearnedSelection:
     """A selection as it was saved. Raises :class:`SimulationError` if this version would decide otherwise."""
     said = json.loads(path.read_text(encoding="utf-8"))
-    first, second = (None if part is None else Stage(part["scale"], part["floor"], part["most"], tuple(part["forests"]))
-                     for part in (said["first"], said["second"]))
+    first, second = (None if part is None else Stage(**part) for part in (said["first"], said["second"]))
     assert first is not None
     sides = None if said["sides"] is None else side_models(said["sides"])
     found = LearnedSelection(said["of"], said["number"], first, second, sides, said["learned_from"])
@@ -210,13 +208,18 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     """
     number, names = before.number + 1, FEATURES[before.of]
     like, seen = likeness_of_events(experience), experience.seen.astype(np.float64)
-    weight, recorded = 1.0 / seen[:, -1], seen[:, :-1]
-    later = Stage(1.0, 0.0, before.first.most, _steps(experience.X, like, (*names, *RECORDED), seed=number))
-    promised = later.promise(recorded)
-    generated = recorded[:, :len(names)]
-    first = Stage(1.0, 0.0, before.first.most, (fit_forest(generated, promised, names, seed=number, trees=_TREES),))
+    if np.count_nonzero(like) < LEAST:
+        raise SimulationError(f"a learned selection needs {LEAST} events with a candidate, got "
+                              f"{np.count_nonzero(like)}.")
+    n, weight, seen = len(names), 1.0 / seen[:, -1], seen[:, :-1]
+    X = experience.X.astype(np.float64)
+    later = _fitted(X, like, _simple(before.of, X[:, :n]) * _closing(X[:, n:]), (*names, *RECORDED), seed=number,
+                    most=before.first.most)
+    simple = _simple(before.of, seen[:, :n])
+    promised = later.promise(seen, simple * _closing(seen[:, n:]))
+    first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most)
     stages = [(replace(stage, floor=_FLOOR * float(np.average(h, weights=weight))), h)
-              for stage, h in ((first, first.promise(generated)), (later, promised))]
+              for stage, h in ((first, first.promise(seen[:, :n], simple)), (later, promised))]
     (one, h1), (two, h2) = ((stage, h + stage.floor) for stage, h in stages)
     spread = 0.0 if before.sides is None else before.sides.spread
     scales = best_scales(h1, h2, weight, most=one.most, costs=costs, spread=spread)
@@ -260,18 +263,7 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
     return s1, s2
 
 
-def _steps(X: Array, like: Array, names: Sequence[str], *, seed: int) -> tuple[str, ...]:
-    """Forests of the chance of a candidate, of one that is somewhat like a signal, and of its likeness."""
-    forests: list[str] = []
-    inside = np.ones(len(like), dtype=bool)
-    for least in _LADDER:
-        there = inside & (like > least)
-        if np.count_nonzero(there) < LEAST:
-            break
-        forests.append(fit_forest(X[inside], there[inside].astype(np.float64), names, seed=100 * len(forests) + seed,
-                                  trees=_TREES))
-        inside = there
-    if not forests:
-        raise SimulationError(f"a learned selection needs {LEAST} events with a candidate, got "
-                              f"{np.count_nonzero(like > 0.0)}.")
-    return (*forests, fit_forest(X[inside], like[inside], names, seed=99 + seed, trees=_TREES))
+def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float) -> Stage:
+    """A look that learned how the likeness (n,) differs from what was expected ``before``."""
+    base = float(like.sum() / before.sum())
+    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=_TREES, base=base * before))

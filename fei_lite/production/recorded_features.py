@@ -56,7 +56,7 @@ def recorded_features(batch: EventBatch) -> Array:
         fill(name, event[rows])
     fill("rCharge", event, charge)
     fill("rNearCharge", event[near], charge[near])
-    photon = clusters["is_photon"] != 0
+    photon = (clusters["is_photon"] != 0) & (clusters["is_track"] == 0)
     energy, where = clusters["E"].astype(np.float64), clusters.event_index
     hard, soft = photon & (energy > _LEAST_ENERGY), photon & (energy > _SOFT_ENERGY)
     fill("rPhotons", where[hard])
