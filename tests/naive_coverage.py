@@ -49,6 +49,7 @@ def modes_of_event(channel_set, pdg, mother, status, usable, *, look_through=Tru
             if choice and len(whole) <= longest:
                 below[whole] = min(below.get(whole, 99), sum(n for _, n in choice))
         found = [(below[multiset], mode) for multiset, mode in decays if multiset in below]
+        found = found if usable[i] else []
         modes[i] = min(found)[1] if found else -1
         result = {(pdg[i],): 0} if found else {}
         if look_through or not known:

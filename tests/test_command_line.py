@@ -254,6 +254,20 @@ def test_from_events_to_efficiencies(place, capsys):
     assert all(re.match(r"B[+-] -> \(", chain) for chain in rows["decayChain"])
 
 
+def test_truth_followed_to_the_chosen_tag(place, capsys):
+    """Would catch --lost with other models or events than the Btag file's, and an end other than its efficiency."""
+    code, out, err = run(capsys, "evaluate", "btag.root", "--lost", "--format", "json")
+    steps = json_alone(out)["B+"]["steps"]
+    assert (code, err) == (0, "") and [steps[0]["stage"], steps[-1]["stage"]] == ["generated", "choice"]
+    assert steps[0]["left"]["value"] > steps[1]["left"]["value"] > steps[-1]["left"]["value"] > 0.05
+    rows = read_tags("btag.root").columns
+    right = np.count_nonzero((rows["best"] == 1) & (rows["isSignal"] == 1))
+    assert steps[-1]["left"]["value"] == pytest.approx(right / N, abs=0.01)
+    code, out, _ = run(capsys, "evaluate", "btag.root", "--lost", "train.root", "--max-events", "50")
+    assert code == 0 and "per cent of 50 B+B- events" in out and "choice" in out
+    assert run(capsys, "evaluate", "btag.root", "btag.root", "--lost")[0] == 2
+
+
 def test_cut_flow_of_every_stage(place, capsys):
     """Would catch events lost on the way: at each stage every event has a candidate, has none, or has no model."""
     _, out, _ = run(capsys, "evaluate", "btag.root", "--format", "json")

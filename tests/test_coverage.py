@@ -139,11 +139,12 @@ def test_naive_twin(sample, look_through):
     p4 = rng.normal(0, 0.3, (len(sample), 4))
     p4[:, 3] = np.sqrt((p4[:, :3] ** 2).sum(axis=1))
     sample = Jagged(sample.offsets, {**sample.columns, "p4": p4})
-    for acceptance in (None, Acceptance()):
-        usable = np.ones(len(sample), bool)
+    leaf = np.isin(np.abs(sample["pdg"]), (11, 13, 22, 211, 321, 2212))
+    for acceptance, given in ((None, None), (Acceptance(), None), (None, rng.uniform(size=len(sample)) < 0.8)):
+        usable = np.ones(len(sample), bool) if given is None else given
         if acceptance is not None:
-            usable = acceptance.contains(p4, sample["pdg"] == 22)
-        modes = covered_particles(SET, sample, acceptance=acceptance, missing_resonances=look_through)
+            usable = ~leaf | acceptance.contains(p4, sample["pdg"] == 22)
+        modes = covered_particles(SET, sample, acceptance=acceptance, usable=given, missing_resonances=look_through)
         for e in range(400):
             a, b = sample.offsets[e], sample.offsets[e + 1]
             lists = [sample[c][a:b].tolist() for c in ("pdg", "mother", "status")]

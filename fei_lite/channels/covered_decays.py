@@ -53,12 +53,13 @@ class Acceptance:
 
 def covered_particles(
     channel_set: ChannelSet, generated: Jagged, *,
-    acceptance: Acceptance | None = None, missing_resonances: bool = True,
+    acceptance: Acceptance | None = None, usable: NDArray[np.bool_] | None = None, missing_resonances: bool = True,
 ) -> NDArray[np.int16]:
     """Channel (decayModeID) by which each generated particle decays through the set, else -1.
 
     One entry per row of ``generated``; 0 for final-state particles. With an
-    ``acceptance``, a chain counts only if it holds all final-state particles.
+    ``acceptance``, a chain counts only if it holds all final-state particles; with ``usable`` (rows), only if all its
+    particles are usable: an intermediate one that is not may be looked through, as any other.
     Both charge conjugates are covered; K_S0 -> pi+ pi- is mode 0 (never the V0
     list). ``missing_resonances=False`` looks only through particles that are
     not of the set: D*- pi+ pi+ is then no case of D- pi+ pi+ pi0. Where several
@@ -69,12 +70,13 @@ def covered_particles(
     position = np.searchsorted(table.codes, pdg).clip(max=len(table.codes) - 1)
     species = np.where(table.codes[position] == pdg, position, kernels.OUTSIDE)
     species[(generated["status"] & _FSR) != 0] = kernels.IGNORED
-    usable = np.ones(len(pdg), dtype=bool)
+    counts = np.ones(len(pdg), dtype=np.bool_) if usable is None else usable
     if acceptance is not None:
-        usable = acceptance.contains(generated["p4"], pdg == pdg_code("gamma"))
+        is_leaf = (species >= 0) & table.is_leaf[species.clip(min=0)]
+        counts = counts & (~is_leaf | acceptance.contains(generated["p4"], pdg == pdg_code("gamma")))
     modes = np.empty(len(pdg), dtype=np.int16)
     kernels.decay_modes(
-        generated.offsets.astype(np.int64), generated["mother"].astype(np.int64), species.astype(np.int64), usable,
+        generated.offsets.astype(np.int64), generated["mother"].astype(np.int64), species.astype(np.int64), counts,
         table.is_leaf, table.number, table.start, table.signature, table.mode, table.max_daughters,
         missing_resonances, modes)
     return modes

@@ -9,6 +9,11 @@ Example:
     fei-lite reconstruct events.root --models fei_default -o btag.root
     fei-lite evaluate btag.root --format json
 
+With --lost: the truth followed from the generated B to the chosen Btag, through every step of the reconstruction,
+and what each step loses to which particles and channels:
+
+    fei-lite evaluate btag.root --lost
+
 With several Btag files of the same events (baseline first): tag-side efficiency
 at fixed purity, the maximum, and ratios to the baseline on the same events. With
 --simulation: correction factors per decay mode, data over simulation, from fits
@@ -38,6 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--figure", type=Path, help="draw there: efficiency against purity, or the fits of Mbc")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
+    lost = parser.add_argument_group("truth cut-flow")
+    lost.add_argument("--lost", type=Path, nargs="*", metavar="EVENTS",
+                      help="reconstruct these event files (default: those the Btag file names) again with its models, "
+                           "and tell after which step right tags are lost")
+    lost.add_argument("--max-events", type=positive, help="stop after so many events")
+    lost.add_argument("--workers", type=positive, default=1, help="processes (default: %(default)s)")
     several = parser.add_argument_group("efficiency against purity (several files, or one with an option of these)")
     several.add_argument("--purities", type=float, nargs="+", metavar="P", help="compare there (default: 0.1 0.5)")
     several.add_argument("--choose", choices=("event", "type"), default="event",
@@ -68,12 +79,17 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.errors import FeiLiteError
     from fei_lite.outputs import atomic_output, refuse_inputs
 
-    inputs = [*arguments.btags, arguments.simulation, *(arguments.events or ()), *(arguments.reconstructible or ())]
+    inputs = [*arguments.btags, arguments.simulation, *(arguments.events or ()), *(arguments.reconstructible or ()),
+              *(arguments.lost or ())]
     for output in (arguments.output, arguments.figure):
         if output is not None:
             refuse_inputs(output, inputs)
     accounted = True
-    if arguments.simulation is not None:
+    if arguments.lost is not None:
+        if len(arguments.btags) > 1 or arguments.simulation is not None:
+            raise FeiLiteError("--lost: give one Btag file: its models are the ones that are followed.")
+        text = _lost(arguments)
+    elif arguments.simulation is not None:
         if len(arguments.btags) > 1:
             raise FeiLiteError("--simulation: give one Btag file of data; sets are compared without it.")
         text = _correct(arguments)
@@ -102,6 +118,27 @@ def _one(arguments: argparse.Namespace) -> tuple[str, bool]:
     for note in found.notes:
         print(note, file=sys.stderr)
     return text, found.every_event_accounted_for
+
+
+def _lost(arguments: argparse.Namespace) -> str:
+    """The truth cut-flow of a Btag file's models."""
+    from tqdm import tqdm
+
+    from fei_lite.performance.best_tags import said
+    from fei_lite.performance.lost import find_lost
+    from fei_lite.performance.text import lost_table
+    from fei_lite.tagging.output import read_tags
+
+    path = arguments.btags[0]
+    _, _, metadata = read_tags(path, columns=())
+    events = arguments.lost or [Path(name) for name in said(metadata, "inputs", path)]
+    with tqdm(unit=" events", file=sys.stderr, disable=None, leave=False) as bar:
+        found = find_lost(events, str(said(metadata, "models", path)),
+                          channel_set=str(said(metadata, "channel_set", path)), workers=arguments.workers,
+                          max_events=arguments.max_events, progress=lambda n: bar.update(n - bar.n))
+    if arguments.format == "json":
+        return json.dumps({b_type: counts.to_json() for b_type, counts in found.items()}, indent=1)
+    return lost_table(found)
 
 
 def _compare(arguments: argparse.Namespace) -> str:

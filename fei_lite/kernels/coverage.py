@@ -114,7 +114,8 @@ def decay_modes(offsets, mother, species, usable, is_leaf, number, start, signat
     """Fill ``modes`` (rows, int16): channel by which each row decays through the set, else -1.
 
     ``species`` (rows): index into ``is_leaf`` and ``number``, or OUTSIDE, or
-    IGNORED. ``usable`` (rows): False for a leaf that the detector misses. The
+    IGNORED. ``usable`` (rows): False for what cannot stand for itself: a leaf that
+    the detector misses, a particle without a candidate (its daughters may still stand for it). The
     channels of species s are ``start[s]`` to ``start[s + 1]``, each with the
     sum of its daughters' numbers and its mode. Particles of the set that decay
     through it stand for themselves; with ``look_through`` also for their
@@ -143,7 +144,7 @@ def decay_modes(offsets, mother, species, usable, is_leaf, number, start, signat
             else:
                 row, n_sums, full = _sum_daughters(work, n_alternatives, kinds, first[i], following, max_daughters)
                 lost += full
-                if kind >= 0:
+                if kind >= 0 and usable[low + i]:
                     modes[low + i] = _best_mode(work, row, n_sums, signature[start[kind]:start[kind + 1]],
                                                 mode[start[kind]:start[kind + 1]])
             if modes[low + i] >= 0:

@@ -9,6 +9,7 @@ from fei_lite.performance.best_tags import B_TYPES
 from fei_lite.performance.calibration import Calibration
 from fei_lite.performance.comparison import Comparison, SetOfBType
 from fei_lite.performance.files import FileEvaluation
+from fei_lite.performance.lost import LostOfBType
 from fei_lite.performance.reconstructible import Reconstructible, of_same_channels
 from fei_lite.performance.sculpting import Sculpting
 
@@ -143,3 +144,32 @@ def calibration_table(groups: Mapping[str, Sequence[Calibration]]) -> str:
                   f"{measured(row.right, 4):>24} {measured(row.error, 4):>26} {row.from_fluctuations:9.4f}"
                   for row in rows]
     return "\n".join(lines)
+
+
+def lost_table(found: Mapping[str, LostOfBType], *, names: int = 3) -> str:
+    """The truth cut-flow: per cent of all events left and lost, and the particles and channels that lose most.
+
+    Steps that lose nothing are left out.
+    """
+    lines = []
+    for b_type, counts in found.items():
+        lines += [f"{b_type}: per cent of {counts.events.n} {B_TYPES[b_type][1]} events in which a right tag is left",
+                  f"{'':10} {'':22} {'left %':>20} {'lost %':>20}  most lost"]
+        for i, row in enumerate(counts.fractions()):
+            if i and not row.lost.value > 0.0:
+                continue
+            lost = percent(row.lost) if i else ""
+            lines.append(f"{row.stage:10} {row.step:22} {percent(row.left):>20} {lost:>20}  "
+                         f"{_most(row.particles, names)}".rstrip())
+            if set(row.channels) != set(row.particles):
+                lines.append(f"{'':77}{_most(row.channels, names)}")
+        if counts.chosen_beside.n:
+            beside = 100.0 * counts.chosen_beside.weight / counts.events.weight
+            lines.append(f"{'':10} right by another chain than those counted: {beside:.3f} %")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _most(fractions: Mapping[str, float], number: int) -> str:
+    """The first names, with per cent."""
+    return ", ".join(f"{name} {100.0 * value:.3f}" for name, value in list(fractions.items())[:number])
