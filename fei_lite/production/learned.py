@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
 _TREES = 100       # of a forest
-_FLOOR = 0.05      # of the mean promise, that every event has at least
+_FLOOR = 0.3, 0.05 # of the mean promise, that every event has at least in the first and in the second look
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
@@ -150,7 +150,7 @@ def load_selection(path: Path) -> LearnedSelection:
 def first_selection(of: str, most: int, sides: SideModels | None = None) -> LearnedSelection:
     """The selection before any event was tagged."""
     first = Stage(_START[of], 0.01, float(most)) if sides is None else Stage(
-        _START[of] / sides.mean_root, _FLOOR * sides.mean_promise, float(most))
+        _START[of] / sides.mean_root, _FLOOR[0] * sides.mean_promise, float(most))
     return LearnedSelection(of, 0, first, replace(first, floor=_HARDLY * first.floor), sides)
 
 
@@ -218,8 +218,9 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     simple = _simple(before.of, seen[:, :n])
     promised = later.promise(seen, simple * _closing(seen[:, n:]))
     first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most)
-    stages = [(replace(stage, floor=_FLOOR * float(np.average(h, weights=weight))), h)
-              for stage, h in ((first, first.promise(seen[:, :n], simple)), (later, promised))]
+    stages = [(replace(stage, floor=part * float(np.average(h, weights=weight))), h)
+              for part, stage, h in zip(_FLOOR, (first, later), (first.promise(seen[:, :n], simple), promised),
+                                        strict=True)]
     (one, h1), (two, h2) = ((stage, h + stage.floor) for stage, h in stages)
     spread = 0.0 if before.sides is None else before.sides.spread
     scales = best_scales(h1, h2, weight, most=one.most, costs=costs, spread=spread)
