@@ -20,7 +20,7 @@ def naive(tracks, charge, kaon, photons, half, delta_e, momentum):
     out[..., 0] = kernels.NOTHING
     for side in subsets(range(len(tracks)), 1, min(kernels.SIDES, len(tracks) - 1)):
         rest = [i for i in range(len(tracks)) if i not in side]
-        if abs(charge[rest].sum()) > 1 or abs(charge[list(side)].sum()) > 1:
+        if abs(charge[rest].sum()) > 1 or charge.sum() != 0:
             continue
         for some in subsets(range(min(len(photons), kernels.PHOTONS)), 0, kernels.PHOTONS):
             tag = tracks[rest].sum(axis=0) + photons[list(some)].sum(axis=0)
@@ -52,4 +52,4 @@ def test_closures_are_those_of_all_sets():
         here, there = slice(at[i], at[i + 1]), slice(of[i], of[i + 1])
         wanted = naive(tracks[here], charge[here], kaon[here], photons[there], half, delta_e, momentum)
         np.testing.assert_allclose(out[i], wanted, atol=1e-9, err_msg=f"event {i}")
-    assert np.count_nonzero(out[..., 1]) > 25, np.count_nonzero(out[..., 1])
+    assert np.count_nonzero(out[..., 1]) > 10, np.count_nonzero(out[..., 1])

@@ -1,7 +1,7 @@
 """Whether an event can be a Btag and a few tracks with nothing left: all ways to part its objects.
 
 A way takes one to :data:`SIDES` tracks out of an event; all others, and any of the photons, are the tag. It closes if
-the tag has the energy and the momentum of a B.
+the tag has the energy, the momentum and a charge of a B, and the tracks together have none.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def closures(track_offsets, tracks, charge, is_kaon, photon_offsets, photons, be
                     pz += tracks[row, 2]
                     e += tracks[row, 3]
                     q += charge[row]
-            if e > beam_energy + delta_e or e + total < beam_energy - delta_e or abs(q) > 1 or abs(charge_out) > 1:
+            if e > beam_energy + delta_e or e + total < beam_energy - delta_e or abs(q) > 1 or q != -charge_out:
                 continue
             left, found = _least_left(e, px, py, pz, sums, n_sums, total, beam_energy, delta_e,
                                       momentum * momentum)

@@ -16,21 +16,25 @@ _FOREST = {"objective": "cross_entropy", "num_leaves": 16, "learning_rate": 0.08
            "lambda_l2": 1.0, "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127,
            "min_sum_hessian_in_leaf": 0.0, "verbosity": -1, "num_threads": 1, "deterministic": True,
            "force_row_wise": True}
+_CAUTIOUS = {"num_leaves": 6, "learning_rate": 0.05, "min_data_in_leaf": 100, "feature_fraction": 0.3, "lambda_l2": 5.0}
 #: What is like a signal at all without which there is no forest.
 LEAST = 25
 #: Of the importances of two analyses, at most.
 _RATIO = 30.0
 
 
-def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: int, base: Array | None = None) -> str:
+def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: int, base: Array | None = None,
+               signs: Sequence[int] | None = None) -> str:
     """LightGBM's text of a forest that predicts the mean of ``y`` (n,), 0 to 1, from features (n, n_features).
 
-    With a ``base`` (n,), what is expected already, it learns what changes that.
+    With a ``base`` (n,), what is expected already, it learns what changes that; with ``signs`` it is a cautious one
+    for few candidates, which rises (1) or falls (-1) with a feature.
     """
     import lightgbm
 
     data = lightgbm.Dataset(X, y, feature_name=list(names), init_score=None if base is None else log_odds(base))
-    return str(lightgbm.train({**_FOREST, "seed": seed}, data, num_boost_round=trees).model_to_string())
+    options = _FOREST if signs is None else _FOREST | _CAUTIOUS | {"monotone_constraints": list(signs)}
+    return str(lightgbm.train({**options, "seed": seed}, data, num_boost_round=trees).model_to_string())
 
 
 def log_odds(p: Array) -> Array:

@@ -30,20 +30,24 @@ from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.errors import SimulationError
 from fei_lite.outputs import atomic_output
 from fei_lite.production.forests import LEAST, expected, fit_forest, importances
-from fei_lite.production.generated_features import EVENT, PAIR
-from fei_lite.production.recorded_features import CLOSURES, RECORDED
+from fei_lite.production.generated_features import EVENT, PAIR, PROMISES, SHAPE
+from fei_lite.production.recorded_features import CLOSURES, FALLING, RECORDED, TELLING
 from fei_lite.production.sides import SideModels, side_models
 
 Array = NDArray[np.float64]
 
 #: What is selected: combinations of two B decays, or events of continuum, and the features of each.
 FEATURES = {"pairs": PAIR, "events": EVENT}
+#: What the second look learns from, and whether the promise rises or falls with it.
+TOLD = {"pairs": (*PROMISES, *TELLING),
+        "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
+_SIGNS = dict.fromkeys(FALLING, -1) | dict.fromkeys(PROMISES, 1)
 _TREES = 100       # of a forest
-_FLOOR = 0.3, 0.05 # of the mean promise, that every event has at least in the first and in the second look
+_FLOOR = 0.1, 0.03 # of the mean promise, that every event has at least in the first and in the second look
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
-_HARDLY = 0.02     # promise of what is recorded with much more, likewise
+_HARDLY, _CHARGED = 0.02, 0.03  # promise of what is recorded with much more, and where charges do not add up; likewise
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class LearnedSelection:
         """
         if self.second is None:
             return np.ones(len(X))
-        promised = self.second.promise(np.concatenate([X, recorded], axis=1), _simple(self.of, X) * _closing(recorded))
+        promised = self.second.promise(_telling(self.of, np.concatenate([X, recorded], axis=1)),
+                                       _simple(self.of, X) * _closing(recorded))
         return np.minimum(self.second.wanted(promised) / wanted, 1.0)
 
     def save(self, folder: Path) -> Path:
@@ -156,8 +161,9 @@ def first_selection(of: str, most: int, sides: SideModels | None = None) -> Lear
 
 def _closing(recorded: Array) -> Array:
     """Factors (n,), 0 to 1, of what was recorded: small where much energy is left over by all ways to part an event."""
-    left = recorded[:, [RECORDED.index(name) for name in CLOSURES if "Left" in name]]
-    return np.asarray(np.minimum(_HARDLY + np.exp(-left / _LEFT).sum(axis=1), 1.0))
+    left = recorded[:, [RECORDED.index(name) for name in CLOSURES if "Left" in name]].min(axis=1)
+    found = np.minimum(_HARDLY + np.exp(-left / _LEFT), 1.0)
+    return np.asarray(np.where(recorded[:, RECORDED.index("rImbalance")] > 0.0, _CHARGED * found, found))
 
 
 def _simple(of: str, X: Array) -> Array:
@@ -213,10 +219,11 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
                               f"{np.count_nonzero(like)}.")
     n, weight, seen = len(names), 1.0 / seen[:, -1], seen[:, :-1]
     X = experience.X.astype(np.float64)
-    later = _fitted(X, like, _simple(before.of, X[:, :n]) * _closing(X[:, n:]), (*names, *RECORDED), seed=number,
-                    most=before.first.most)
+    expected_before = _simple(before.of, X[:, :n]) * _closing(X[:, n:])
+    later = _fitted(_telling(before.of, X), like, expected_before, TOLD[before.of], seed=number,
+                    most=before.first.most, signs=[_SIGNS.get(name, 0) for name in TOLD[before.of]])
     simple = _simple(before.of, seen[:, :n])
-    promised = later.promise(seen, simple * _closing(seen[:, n:]))
+    promised = later.promise(_telling(before.of, seen), simple * _closing(seen[:, n:]))
     first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most)
     stages = [(replace(stage, floor=part * float(np.average(h, weights=weight))), h)
               for part, stage, h in zip(_FLOOR, (first, later), (first.promise(seen[:, :n], simple), promised),
@@ -264,7 +271,15 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
     return s1, s2
 
 
-def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float) -> Stage:
+def _telling(of: str, X: Array) -> Array:
+    """Of the features of both looks those that the second one learns from."""
+    every = (*FEATURES[of], *RECORDED)
+    return np.ascontiguousarray(X[:, [every.index(name) for name in TOLD[of]]])
+
+
+def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float,
+            signs: Sequence[int] | None = None) -> Stage:
     """A look that learned how the likeness (n,) differs from what was expected ``before``."""
     base = float(like.sum() / before.sum())
-    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=_TREES, base=base * before))
+    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=_TREES, base=base * before,
+                                                   signs=signs))

@@ -31,7 +31,11 @@ _DELTA_E, _MOMENTUM = 0.2, 0.46
 #: Features of a recorded event, energies in the centre-of-mass frame (GeV).
 RECORDED = ("rTracks", "rNearTracks", "rCharge", "rNearCharge", "rKaons", "rLeptons", "rProtons", "rPhotons",
             "rSoftPhotons", "rPhotonEnergy", "rSoftEnergy", "rKS", "rLambda", "rKLM", "rEnergy", "rMissingMomentum",
-            "rMissingMass2", "rHardestTrack", *CLOSURES)
+            "rMissingMass2", "rHardestTrack", "rImbalance", *CLOSURES)
+#: Those that a look before the tag learns from: few, since candidates are; with more of ``FALLING`` less is promised.
+FALLING = ("rImbalance", *(name for name in CLOSURES if "Left" in name))
+TELLING = (*FALLING, *(name for name in CLOSURES if "Ways" in name), "rTracks", "rNearTracks", "rKaons", "rLeptons",
+           "rPhotons", "rPhotonEnergy", "rKS", "rKLM", "rEnergy", "rMissingMomentum", "rMissingMass2")
 
 
 def recorded_features(batch: EventBatch) -> Array:
@@ -56,6 +60,7 @@ def recorded_features(batch: EventBatch) -> Array:
         fill(name, event[rows])
     fill("rCharge", event, charge)
     fill("rNearCharge", event[near], charge[near])
+    out[:, at["rImbalance"]] = np.abs(out[:, at["rNearCharge"]])
     photon = (clusters["is_photon"] != 0) & (clusters["is_track"] == 0)
     energy, where = clusters["E"].astype(np.float64), clusters.event_index
     hard, soft = photon & (energy > _LEAST_ENERGY), photon & (energy > _SOFT_ENERGY)

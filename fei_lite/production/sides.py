@@ -1,10 +1,10 @@
 """What one B promises by itself: a tag, or the signal side of an analysis.
 
 An event is selected if one B gives the tag and the rest, from the other B, looks like a signal side. Both are frequent
-enough to be learned from some thousand B's each, where selected events are one in 10^5. The promise of a pair is the
-sum of the products over the analyses, in both orders. Of n first and n second B's, pairs are drawn so that a pair is
-as frequent as the root of that promise: each order of each analysis is a product of a number of the first B and one of
-the second, and both are drawn by themselves.
+enough to be learned from some thousand B's each, where selected events are one in 10^5. The promise of a pair is a
+power of the sum of the products over the analyses, in both orders. Of n first and n second B's, pairs are drawn so that
+a pair is as frequent as the root of that promise: each order of each analysis is a product of a number of the first B
+and one of the second, and both are drawn by themselves.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 _FLOOR = 0.1
 #: Pairs that are drawn per generated event, to be looked at.
 _PROPOSED = 20.0
+#: A pair gets a candidate as this power of what its sides promise: most of it from tags of both B's objects (measured).
+_POWER = 0.5
 #: Trees of a forest of sides.
 _TREES = 80
 #: Pairs of sides that averages over pairs are taken of.
@@ -105,16 +107,16 @@ class SideModels:
         swap = turned > straight
         tag = np.where(swap[:, None], second.tag, first.tag).max(axis=1)
         other = np.where(swap[:, None], first.signal * weight, second.signal * weight).max(axis=1)
-        both = straight + turned
+        both = (straight + turned) ** _POWER
         return both, np.log(np.stack([both, tag, other], axis=1)), swap
 
     def terms(self, first: SidePromises, second: SidePromises) -> list[tuple[Array, Array]]:
         """Numbers of first and second sides whose products, summed, are how often pairs are drawn, up to ``scale``."""
         found = []
         for k, importance in enumerate(self.importance):
-            factor = np.sqrt(importance)
-            found.append((factor * np.sqrt(first.tag[:, k]), np.sqrt(second.signal[:, k])))
-            found.append((factor * np.sqrt(first.signal[:, k]), np.sqrt(second.tag[:, k])))
+            factor, root = importance ** (0.5 * _POWER), 0.5 * _POWER
+            found.append((factor * first.tag[:, k]**root, second.signal[:, k]**root))
+            found.append((factor * first.signal[:, k]**root, second.tag[:, k]**root))
         return found
 
     def to_json(self) -> dict[str, Any]:
