@@ -54,6 +54,8 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     present = load_selection(path)
     of_kind = [record for record in records if kind_of(record["process"]) == kind and record["selection"]]
     candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
+    if not {*processes} <= {record["process"] for record in of_kind}:
+        return present, path  # what one process has nothing of is not rare in all
     if candidates < max(CANDIDATES, MORE * present.learned_from.get("all_candidates", 0)):
         return present, path
     new = learn(_experience(folder, of_kind, workshop), before=present, costs=costs_of(of_kind))
