@@ -15,7 +15,8 @@ from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.production_goals import Wanted, effective_of, most_lacking
 from fei_lite.analyses.production_learning import costs_of
-from fei_lite.analyses.production_pieces import Piece, Plan, make_piece, read_record
+from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
+from fei_lite.analyses.production_records import counted, read_record
 from fei_lite.analyses.production_yields import Families, effective_luminosity
 from fei_lite.analyses.selected import likeness, selected
 from fei_lite.analyses.tagged_production import produce_all, production_files, with_productions
@@ -367,9 +368,10 @@ def test_nothing_is_never_wanted(continuum, channels):
     assert isinstance(taken, Taken) and np.all(chosen.wanted(np.zeros((3, len(EVENT)))) > 0.0)
 
 
-def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0):
+def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0, selection="pairs_1"):
     """What a piece says of itself; of each analysis the candidates, their sum of weights and its variance."""
-    return {"process": process, "n_generated": n, "luminosity_fb": luminosity, "seconds": {"tag": seconds},
+    return {"process": process, "selection": {"name": selection}, "n_generated": n, "luminosity_fb": luminosity,
+            "seconds": {"tag": seconds},
             "analyses": {name: {"selected": k, "sum_of_weights": w, "variance": v}
                          for name, (k, w, v) in selected_of.items()}}
 
@@ -402,3 +404,13 @@ def test_interval_of_an_effective_luminosity():
         low, high = toy.interval(1.0)
         errors.append(0.5 * np.log(high / low))
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(found), rel=0.25)
+
+
+def test_first_pieces_count_only_where_there_are_no_others():
+    """Would catch pieces of large weights that make the error of a production, and plain pieces left out."""
+    first = a_record("charged", n=10, selected_of={}, selection="pairs_0")
+    later = a_record("charged", n=10, selected_of={}, selection="pairs_2")
+    other = a_record("mixed", n=10, selected_of={}, selection="pairs_0")
+    plain = a_record("charged", n=10, selected_of={}) | {"selection": None}
+    assert counted([first, later, other, plain]) == [later, other, plain]
+    assert counted([first, plain]) == [first, plain]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from fei_lite.analyses.production_learning import kind_of
+from fei_lite.analyses.production_records import counted
 from fei_lite.generator.processes import events_in
 
-Records = Sequence[Mapping[str, Any]]
+Records = Sequence[dict[str, Any]]
 
 #: Selected candidates of an analysis without which its effective luminosity is not known yet.
 _KNOWN = 5
@@ -73,7 +74,7 @@ def most_lacking(processes: Sequence[str], records: Records, planned: Mapping[st
 
 def effective_of(process: str, records: Records) -> float:
     """Effective luminosity (1/fb) of selected candidates of a process, the geometric mean over analyses with some."""
-    own = [record for record in records if record["process"] == process]
+    own = counted([record for record in records if record["process"] == process])
     names = dict.fromkeys(name for record in own for name in record["analyses"])
     found = []
     for name in names:

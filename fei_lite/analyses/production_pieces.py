@@ -316,9 +316,3 @@ def _summary(one: Loaded, parts: list[Columns], recombined: bool) -> dict[str, A
                              np.array([-1.0, 1.0]), second=partner if recombined else event)[0]
     return {"identity": one.identity["recipe"], "candidates": len(columns["weight"]), "selected": len(weight),
             "sum_of_weights": float(weight.sum()), "variance": float(variance)}
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What a piece says of itself."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.production_records import counted, records_of
 from fei_lite.analyses.selected import likeness, selected
-from fei_lite.analyses.tagged_production import records_of
 
 Floats = NDArray[np.float64]
 
 #: Groups of families of which one at a time is left out, for intervals.
 _GROUPS = 20
+#: Candidates without which there is no interval.
+_FEW = 10
 #: Likeness to a signal from which a selected candidate counts as near it: one step of what signal has little of.
 _NEAR = 0.7
 
@@ -30,8 +32,10 @@ class Yield:
 
     ``luminosity`` (1/fb) was generated; ``effective`` is that of unweighted, independent events with the same relative
     error (decays and events used several times are correlated), with its interval (68 %); ``near`` that of the
-    candidates like a signal. ``seconds`` of processor time were spent on all analyses together (learning
-    included); in them ``plain`` (1/fb) is what plain simulation makes. NaN without candidates.
+    candidates like a signal. ``seconds`` of processor time were spent on all analyses together (in the pieces
+    that count; :func:`learning_seconds` came before); in them ``plain`` (1/fb) is what plain simulation makes. NaN
+    without candidates. With few (the interval is NaN then) all of it says little: what is rare and has a large weight
+    has not been found yet.
     """
 
     analysis: str
@@ -77,7 +81,12 @@ class Families:
         return effective_luminosity(float(self.weight.sum()), float(variance), luminosity)
 
     def interval(self, luminosity: float) -> tuple[float, float]:
-        """The effective luminosity times and over its relative error: a jackknife of groups of first decays."""
+        """The effective luminosity times and over its relative error: a jackknife of groups of first decays.
+
+        NaN with few candidates.
+        """
+        if len(self.weight) < _FEW:
+            return float("nan"), float("nan")
         _, family = np.unique(np.stack([self.source, self.first], axis=1), axis=0, return_inverse=True)
         group = np.random.default_rng(7).permutation(int(family.max(initial=0)) + 1)[family.ravel()] % _GROUPS
         found = np.array([self.where(group != k).effective(luminosity) for k in np.unique(group)])
@@ -103,7 +112,7 @@ def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, f
 
     ``plain`` are the processor seconds that plain simulation takes for an event of each process, and all analyses.
     """
-    records = [(folder, record) for folder in folders for record in records_of(folder)
+    records = [(folder, record) for folder in folders for record in counted(records_of(folder))
                if record["luminosity_fb"] is not None and analysis.name in record["analyses"]]
     found = []
     for process in dict.fromkeys(record["process"] for _, record in records):
@@ -124,10 +133,10 @@ def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, f
     return found
 
 
-def seconds_by_step(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Processor seconds of pieces, step by step."""
-    total: dict[str, float] = {}
-    for record in records:
-        for step, seconds in record["seconds"].items():
-            total[step] = total.get(step, 0.0) + seconds
-    return total
+def learning_seconds(folder: Path) -> float:
+    """Processor seconds of a production before its pieces counted: trials of single B's, and first pieces."""
+    records = records_of(folder)
+    kept = [id(record) for record in counted(records)]
+    first = sum(sum(record["seconds"].values()) for record in records if id(record) not in kept)
+    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "trials").glob("*.json"))]
+    return float(first + sum(trial["seconds"]["trials"] for trial in trials))

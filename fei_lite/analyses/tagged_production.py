@@ -17,7 +17,8 @@ from typing import Any
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production_goals import Wanted, most_lacking
 from fei_lite.analyses.production_learning import kind_of, present_selection
-from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece, read_record
+from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece
+from fei_lite.analyses.production_records import counted, read_record, records_of
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.outputs import atomic_output, make_folder
@@ -83,11 +84,6 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
                             "that came later or changed runs on the kept events (fei-lite analyse).")
 
 
-def records_of(folder: Path) -> list[dict[str, Any]]:
-    """What the pieces of a folder say of themselves."""
-    return [read_record(path) for path in sorted((folder / "pieces").glob("*.json"))]
-
-
 def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wanted, planned: Sequence[Piece],
                 workshop: Workshop) -> Piece | None:
     """The next piece of the process that has least of what is wanted; None if all have enough."""
@@ -141,11 +137,11 @@ def production_files(folder: Path, analysis: Analysis) -> list[Path]:
     records = records_of(folder)
     if not records:
         raise AnalysisError(f"{folder}: no production (no pieces/*.json) in this folder.")
-    own = [record for record in records
+    own = [record for record in counted(records)
            if record["analyses"].get(analysis.name, {}).get("identity") == analysis.identity]
     if own:
         return [folder / analysis.name / f"{record['process']}_{record['seed']}.parquet" for record in own]
-    events = [folder / "events" / f"{record['process']}_{record['seed']}.parquet" for record in records
+    events = [folder / "events" / f"{record['process']}_{record['seed']}.parquet" for record in counted(records)
               if record["selection"]]
     if not events or not all(path.exists() for path in events):
         known = {name for record in records for name in record["analyses"]}

@@ -76,8 +76,8 @@ def _tell(record: dict[str, Any]) -> None:
 def _print_yields(folder: Path, plan: Any) -> None:
     """The table of effective luminosities."""
     from fei_lite.analyses.plain_costs import plain_seconds
-    from fei_lite.analyses.production_yields import yields_of
-    from fei_lite.analyses.tagged_production import records_of
+    from fei_lite.analyses.production_records import records_of
+    from fei_lite.analyses.production_yields import learning_seconds, yields_of
 
     workshop = plan.load()
     processes = list(dict.fromkeys(r["process"] for r in records_of(folder) if r["luminosity_fb"] is not None))
@@ -87,5 +87,7 @@ def _print_yields(folder: Path, plan: Any) -> None:
     for one in workshop.all:
         for row in yields_of([folder], one.analysis, plain):
             low, high = row.gain_interval
+            interval = f"{low:.1f} to {high:.1f}" if low > 0.0 else "few candidates"
             print(f"{row.analysis:16s} {row.process:8s} {row.luminosity:9.3f} {row.selected:8d} {row.effective:9.3f} "
-                  f"{row.near:8.3f} {row.seconds:7.0f} {row.gain:6.1f}  {low:.1f} to {high:.1f}")
+                  f"{row.near:8.3f} {row.seconds:7.0f} {row.gain:6.1f}  {interval}")
+    print(f"before that, to learn: {learning_seconds(folder):.0f} s")
