@@ -19,6 +19,7 @@ from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
 from fei_lite.analyses.production_records import counted, read_record
 from fei_lite.analyses.production_yields import Families, effective_luminosity
 from fei_lite.analyses.selected import likeness, selected
+from fei_lite.analyses.side_trials import try_sides
 from fei_lite.analyses.tagged_production import produce_all, production_files, with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, SimulationError
@@ -414,3 +415,27 @@ def test_first_pieces_count_only_where_there_are_no_others():
     plain = a_record("charged", n=10, selected_of={}) | {"selection": None}
     assert counted([first, later, other, plain]) == [later, other, plain]
     assert counted([first, plain]) == [first, plain]
+
+
+def test_trials_know_a_signal_side(production):
+    """Would catch tag and signal side exchanged, and labels given to the wrong B: B+ -> K+ nu nubar and a generic B.
+
+    The K+ of the signal decay is identified and alone in most of them; a generic B seldom looks so.
+    """
+    from fei_lite.generator.decay_file import shipped_decays
+
+    workshop = production[2]
+    hta = [one for one in workshop.all if one.analysis.name == "hta"]
+    batch = next(generate("signal", 150, seed=5, batch_size=150, dec_file=shipped_decays()["k_nunu"]))
+    found = try_sides(batch, hta, process="k_nunu", at=[1], k=2, models=None, rng=np.random.default_rng(3))
+    assert np.all(np.isnan(found.tag[:, 0])) and found.tag.shape == (600, 2)
+    signal = np.isfinite(found.signal[:, 1])
+    assert signal.sum() == np.isfinite(found.tag[:, 1]).sum() == 300
+    like, X = found.signal[signal, 1], found.X[signal]
+    ours = (X[:, SIDE.index("nNeutrinos")] == 2) & (X[:, SIDE.index("nCharged")] == 1)
+    assert ours.sum() > 75
+    assert np.mean(like[ours] > 0.2) > 0.4 and np.mean(like[~ours] > 0.2) < 0.05
+    alone = found.tag[~signal, 1]
+    ours = found.X[~signal][:, SIDE.index("nNeutrinos")] == 2
+    assert np.all(alone[ours & (found.X[~signal][:, SIDE.index("nCharged")] == 1)] == 0.0)
+    assert np.all((alone >= 0.0) & (alone <= 1.0))
