@@ -22,7 +22,7 @@ from fei_lite.analyses.production_records import counted, read_record, records_o
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.parallel import map_in_context
+from fei_lite.parallel import Workers, executor_of, map_in_context
 
 #: Events generated per piece: before anything was learned, and afterwards.
 FIRST_PIECE = {"pairs": 4_000, "events": 20_000, "signal": 10_000}
@@ -33,13 +33,13 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int, wanted: Wanted,
-                workers: int = 1, report: Report | None = None) -> None:
+                workers: Workers = 1, report: Report | None = None) -> None:
     """Make the pieces that are missing in a folder, the process that lacks most first.
 
     Raises :class:`AnalysisError` for a process that no analysis has, for a folder of another plan or version, and
     where neither luminosity, nor events, nor seconds are given.
     """
-    context, started = plan.of_run(), time.monotonic()
+    context, started, executor = plan.of_run(), time.monotonic(), executor_of(workers)
     workshop = context.value
     for process in processes:
         workshop.of(process)
@@ -50,14 +50,14 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
         if wanted.seconds is not None and time.monotonic() - started > wanted.seconds:
             return
         pieces: list[Piece] = []
-        for _ in range(1 if workers == 1 else 3 * workers):
+        for _ in range(1 if executor.workers == 1 else 3 * max(executor.workers, 1)):
             piece = _next_piece(processes, folder, seed=seed, wanted=wanted, planned=pieces, workshop=workshop)
             if piece is None:
                 break
             pieces.append(piece)
         if not pieces:
             return
-        for path in map_in_context(make_piece, pieces, context, workers=min(workers, len(pieces))):
+        for path in map_in_context(make_piece, pieces, context, workers=executor):
             if report is not None:
                 report(read_record(path))
 
