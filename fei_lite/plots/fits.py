@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +39,20 @@ def figures(found: dict[str, Any]) -> dict[str, Callable[[], Figure]]:
 
     drawn: dict[str, Callable[[], Figure]] = {}
     if any(p["pull"] is not None for p in found["parameters"]):
-        drawn["pulls.png"] = lambda: draw_pulls(found)
-    drawn["correlations.png"] = lambda: draw_correlations(found)
-    drawn["yields.png"] = lambda: draw_yields(found)
+        drawn["pulls.png"] = partial(draw_pulls, found)
+    drawn["correlations.png"] = partial(draw_correlations, found)
+    drawn["yields.png"] = partial(draw_yields, found)
     for strength in found["strengths"]:
         if ranked(found, strength):
-            drawn[name("impacts", strength)] = lambda s=strength: draw_impacts(found, s)
+            drawn[name("impacts", strength)] = partial(draw_impacts, found, strength)
         if strength in found["scans"]:
-            drawn[name("scan", strength)] = lambda s=strength: draw_scan(found, s)
+            drawn[name("scan", strength)] = partial(draw_scan, found, strength)
         if strength in found["cls"]:
-            drawn[name("cls", strength)] = lambda s=strength: draw_cls(found, s)
+            drawn[name("cls", strength)] = partial(draw_cls, found, strength)
     for contour in found["contours"]:
-        drawn[name("contours", *contour["names"])] = lambda c=contour: draw_contours(found, c)
+        drawn[name("contours", *contour["names"])] = partial(draw_contours, found, contour)
     for channel in found["templates"]:
-        drawn[name("templates", channel)] = lambda c=channel: draw_templates(found, c)
+        drawn[name("templates", channel)] = partial(draw_templates, found, channel)
     return drawn
 
 
@@ -71,7 +72,7 @@ def _pulls(axes: Axes, shown: list[dict[str, Any]]) -> None:
     for place, p in zip(y, shown, strict=True):
         if p["pull"] is None:
             error = "" if p["error"] is None else f" ± {p['error']:.3g}"
-            axes.text(0.0, place, f"free: {p['value']:.3g}{error}", ha="center", va="center", fontsize=7)
+            axes.text(0.0, float(place), f"free: {p['value']:.3g}{error}", ha="center", va="center", fontsize=7)
     reach = np.nanmax(np.abs(pull) + np.nan_to_num(constraint), initial=2.0)
     axes.set(xlim=(-1.15 * reach, 1.15 * reach), ylim=(len(shown) - 0.4, -0.6),
              xlabel="(fit $-$ nominal) / error before the fit")
@@ -102,10 +103,12 @@ def draw_impacts(found: dict[str, Any], strength: str) -> Figure:
     left, right = figure.axes
     _pulls(left, shown)
     y = np.arange(len(shown))
-    for side, (colour, label) in enumerate(((COLOURS[0], "−1σ"), (COLOURS[1], "+1σ"))):
+    for side, (colour, label) in enumerate(((COLOURS[0], r"$-1\sigma$"), (COLOURS[1], r"$+1\sigma$"))):
         after, before = (_array([p["impact"][strength][when][side] for p in shown]) for when in ("post", "pre"))
-        right.barh(y, np.nan_to_num(before), 0.8, facecolor="none", edgecolor=colour, label=f"{label} before the fit")
-        right.barh(y, np.nan_to_num(after), 0.5, color=colour, alpha=0.75, label=f"{label} after the fit")
+        place = y + 0.2 * (2 * side - 1)  # beside each other: both may go one way
+        right.barh(place, np.nan_to_num(before), 0.4, facecolor="none", edgecolor=colour,
+                   label=f"{label} before the fit")
+        right.barh(place, np.nan_to_num(after), 0.3, color=colour, label=f"{label} after the fit")
     right.axvline(0.0, color=INK, linewidth=0.8)
     right.set_yticks(y, [""] * len(shown))
     right.set(ylim=left.get_ylim(), xlabel=f"shift of {strength}")
@@ -202,7 +205,7 @@ def draw_templates(found: dict[str, Any], channel: str) -> Figure:
         top = max(top, float(np.max(total + error)), float(np.max(data + np.sqrt(data))))
     for axes in figure.axes:
         axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.4 * top)
-    figure.axes[1].legend(fontsize=7, ncols=2, loc="upper right", frameon=False)
+        axes.legend(fontsize=7, ncols=3, loc="upper right", frameon=False)
     return figure
 
 
@@ -217,7 +220,7 @@ def draw_yields(found: dict[str, Any]) -> Figure:
                       label=f"{stage} the fit")
     for place, row in zip(y, rows, strict=True):
         text = " → ".join("{:.4g} ± {:.2g}".format(*row[stage]) for stage in ("before", "after"))
-        axes.text(1.02, place, text, va="center", fontsize=8, transform=axes.get_yaxis_transform())
+        axes.text(1.02, float(place), text, va="center", fontsize=8, transform=axes.get_yaxis_transform())
     axes.axvline(0.0, color=INK, linewidth=0.6)
     axes.set_yticks(y, [f"{r['channel']}: {r['sample']}" for r in rows], fontsize=8)
     axes.set(xlabel="events", ylim=(len(rows) - 0.4, -0.6))

@@ -39,7 +39,7 @@ def overview(likelihoods: Mapping[str, Likelihood], data: Floats | None = None, 
     errors, _ = errors_of(likelihood, data, point)
     names, matrix = correlations(likelihood, point)
     undefined: dict[str, str] = {}
-    result = {
+    result: dict[str, Any] = {
         "strengths": {name: {"value": point.parameters[i], "error": errors[i]}
                       for name, i in zip(likelihoods, strengths, strict=True)},
         "parameters": _effects(likelihood, data, point, strengths=list(zip(likelihoods, strengths, strict=True))),
