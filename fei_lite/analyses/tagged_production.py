@@ -28,7 +28,7 @@ from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.generator.processes import PROCESSES, events_in
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.parallel import map_in_context
+from fei_lite.parallel import Workers, executor_of, map_in_context
 from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
 
 #: Events generated per piece: before anything was learned, and afterwards.
@@ -62,13 +62,13 @@ def kind_of(process: str) -> str:
 
 
 def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int, wanted: Wanted, reuse: int = REUSE,
-                workers: int = 1, report: Report | None = None) -> None:
+                workers: Workers = 1, report: Report | None = None) -> None:
     """Make the pieces that are missing in a folder, the process that lacks most first.
 
     Raises :class:`AnalysisError` for a process that no analysis has, for a folder of another plan or version, and
     where neither luminosity, nor events, nor seconds are given.
     """
-    context, started = plan.of_run(), time.monotonic()
+    context, started, executor = plan.of_run(), time.monotonic(), executor_of(workers)
     workshop = context.value
     for process in processes:
         workshop.of(process)
@@ -79,7 +79,7 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
         if wanted.seconds is not None and time.monotonic() - started > wanted.seconds:
             return
         pieces: list[Piece] = []
-        for _ in range(1 if workers == 1 else 3 * workers):
+        for _ in range(1 if executor.workers == 1 else 3 * max(executor.workers, 1)):
             piece = _next_piece(processes, folder, seed=seed, wanted=wanted, reuse=reuse, planned=pieces,
                                 workshop=workshop)
             if piece is None:
@@ -87,7 +87,7 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
             pieces.append(piece)
         if not pieces:
             return
-        for path in map_in_context(make_piece, pieces, context, workers=min(workers, len(pieces))):
+        for path in map_in_context(make_piece, pieces, context, workers=executor):
             if report is not None:
                 report(read_record(path))
 

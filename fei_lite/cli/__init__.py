@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: it parses, calls the library and prints. Nothing else.
 
 Exit codes: 0 done, 1 findings, 2 wrong use, 128 and the number of the signal interrupted
@@ -92,7 +93,12 @@ def _warning_text(message: Warning | str, category: type[Warning], filename: str
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     warnings.formatwarning = _warning_text
-    options = build_parser().parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
+    parser = build_parser()
+    with suppress(ImportError):  # completion by the shell, where that package is (fei-lite[shell])
+        from argcomplete import autocomplete
+
+        autocomplete(parser)
+    options = parser.parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
     return guarded(f"fei-lite {options.command}", lambda: int(options.run(options)))
 
 

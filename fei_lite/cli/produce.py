@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fei_lite.cli.workers import add_workers, workers_of
+
 HELP = "simulate for several analyses at once, with a learned selection"
 
 
@@ -37,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", default="belle2", metavar="NAME", help="Pythia's settings")
     parser.add_argument("--keep-events", action="store_true",
                         help="keep all events with a Btag, so that other analyses can run on them")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the production")
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
@@ -52,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.settings, arguments.keep_events)
     wanted = Wanted(arguments.luminosity, arguments.events,
                     None if arguments.minutes is None else 60.0 * arguments.minutes)
-    produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted,
-                reuse=arguments.reuse or REUSE, workers=arguments.workers,
-                report=None if arguments.quiet else _tell)
+    with workers_of(arguments) as workers:
+        produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted,
+                    reuse=arguments.reuse or REUSE, workers=workers, report=None if arguments.quiet else _tell)
     _print_yields(arguments.output, plan)
     return 0
 

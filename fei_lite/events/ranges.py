@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import overload
 
@@ -130,6 +131,31 @@ def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
     if len(paths) <= COUNTED_FIRST:
         ranges.count()
     return ranges
+
+
+#: Bytes of either end of a file that tell it from others: the header with its UUID, the directory or the footer.
+_ENDS = 1 << 15
+
+
+def name_of(entries: EntryRange) -> str:
+    """A text that says what a range reads, for the journal of a run: another file of the same name has another one.
+
+    Of a file its size and its ends count, so that long lists of large files are quickly gone through. A ROOT file's
+    header has a UUID of its own, a Parquet file's footer the places and statistics of all its content.
+    """
+    status = os.stat(entries.path)
+    print_ = _print_of(str(entries.path), status.st_mtime_ns, status.st_size)
+    return f"{print_} {entries.start} {entries.stop} {entries.first_entry}"
+
+
+@lru_cache(maxsize=64)
+def _print_of(path: str, _changed: int, size: int) -> str:
+    import xxhash
+
+    with open(path, "rb") as file:
+        start = file.read(_ENDS)
+        file.seek(max(0, size - _ENDS))
+        return f"{size} {xxhash.xxh3_128_hexdigest(start + file.read())}"
 
 
 def read_range(entries: EntryRange) -> Iterator[EventBatch]:

@@ -23,7 +23,7 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, load_tagger
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import EntryRange
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.parallel import Context, Workers, map_in_context, threads_of
 from fei_lite.reconstruction.competing import compare
 from fei_lite.reconstruction.engine import Hooks, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.first_look import FEATURES
@@ -85,7 +85,7 @@ class Level:
 
 def fit_first_look(
     ranges: Sequence[EntryRange], models: str, *, channel_set: str, seed: int, factors: Factors, min_entries: int,
-    workers: int = 1, report: Callable[[int, int], None] | None = None,
+    workers: Workers = 1, report: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[int, FittedChannel], list[Level]]:
     """Forests by stage, and the levels, of a finished model set. ``report(done, total)`` counts events."""
     context = Context(partial(load_tagger, models, channel_set))
@@ -104,7 +104,7 @@ def fit_first_look(
     for stage, sample in sorted(samples.items()):
         training, validation = sample.arrays()
         fitted[stage] = fit_channel(*training, names=FEATURES, seed=seed, validation=validation,
-                                    parameters=FIRST_LOOK, min_entries=min_entries, num_threads=workers)
+                                    parameters=FIRST_LOOK, min_entries=min_entries, num_threads=threads_of(workers))
     return fitted, _levels(fitted, samples, trees, context.value[0])
 
 
