@@ -219,7 +219,7 @@ def draw_yields(found: dict[str, Any]) -> Figure:
         axes.errorbar(events, y + shift, xerr=errors, fmt=marker, color=colour, markersize=4,
                       label=f"{stage} the fit")
     for place, row in zip(y, rows, strict=True):
-        text = " → ".join("{:.4g} ± {:.2g}".format(*row[stage]) for stage in ("before", "after"))
+        text = " → ".join("{:.4g} ± {:.3g}".format(*row[stage]) for stage in ("before", "after"))
         axes.text(1.02, float(place), text, va="center", fontsize=8, transform=axes.get_yaxis_transform())
     axes.axvline(0.0, color=INK, linewidth=0.6)
     axes.set_yticks(y, [f"{r['channel']}: {r['sample']}" for r in rows], fontsize=8)
