@@ -126,7 +126,7 @@ def _counts(generated: Jagged, mother: NDArray[np.int64], signal: NDArray[np.int
     """Of each event: how many of :data:`_COUNTED` its signal B ends in, (n, 5), and how many others, (n,)."""
     n, counted = len(generated.counts), np.isin(code, _COUNTED)
     primary = generated["status"] & STATUS["primary"] != 0
-    parent = np.bincount(mother[mother >= 0], minlength=len(code)) > 0
+    parent = np.bincount(mother[(mother >= 0) & primary], minlength=len(code)) > 0  # a photon that converts ends here
     passed = np.zeros(len(code), dtype=bool)  # what is looked through: the signal B and its resonances
     passed[signal] = True
     for _ in range(_DEEPEST):
