@@ -26,6 +26,7 @@ from fei_lite.events.batch import EventBatch, Jagged, concatenate
 from fei_lite.events.checks import clean
 from fei_lite.events.layout import Branch, branches, join, split
 from fei_lite.events.parquetio import ParquetSink, ParquetSource
+from fei_lite.events.remote import is_url, open_remote
 from fei_lite.events.rootio import RootSink, RootSource
 from fei_lite.outputs import atomic_output, check_suffix
 
@@ -142,6 +143,9 @@ class EventFile:
 
 def is_parquet(path: PathLike) -> bool:
     """Whether the file begins like Parquet (False if it cannot be read, or is no regular file)."""
+    if is_url(path):
+        with open_remote(os.fspath(path)) as file:
+            return bool(file.read(4) == b"PAR1")
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
             return False
