@@ -70,7 +70,8 @@ class Beams(Strict):
         assert self.her is not None and self.ler is not None
         electron, positron = (math.sqrt(max(energy**2 - _ELECTRON**2, 0.0)) for energy in (self.her, self.ler))
         half = self.crossing_angle / 2
-        return ((electron + positron) * math.sin(half), 0.0, (electron - positron) * math.cos(half), self.her + self.ler)
+        return ((electron + positron) * math.sin(half), 0.0, (electron - positron) * math.cos(half),
+                self.her + self.ler)
 
 
 class InteractionPoint(Strict):

@@ -29,6 +29,7 @@ from fei_lite.events.parquetio import ParquetSink, ParquetSource
 from fei_lite.events.remote import is_url, open_remote
 from fei_lite.events.rootio import RootSink, RootSource
 from fei_lite.outputs import atomic_output, check_suffix
+from fei_lite.provenance import provenance
 
 PathLike = str | os.PathLike[str]
 
@@ -60,7 +61,8 @@ class EventWriter:
         self.path = path
         self.n_events = 0
         self._force, self._inputs = force, tuple(inputs)
-        self._metadata = json.dumps({"schema_version": schema.VERSION, "metadata": dict(metadata or {})})
+        self._metadata = json.dumps({"schema_version": schema.VERSION, "metadata": dict(metadata or {}),
+                                     "provenance": provenance()})
         self._session = self._writing()
         self._sink: RootSink | ParquetSink | None = None
         self._lists: tuple[str, ...] = tuple(schema.LISTS)

@@ -116,21 +116,12 @@ def conditions_of(path: PathLike) -> Conditions | None:
     return path.conditions if isinstance(path, EventInput) else None
 
 
-@dataclass(frozen=True)
 class MappedFormat:
     """Ntuples of any layout, through a mapping."""
 
-    mapping: Mapping
-
-    @property
-    def name(self) -> str:
-        """That of the mapping."""
-        return self.mapping.name
-
-    @property
-    def expects(self) -> str:
-        """The trees that it reads."""
-        return f"{' and '.join(map(repr, self.mapping.trees))} (mapping '{self.mapping.name}')"
+    def __init__(self, mapping: Mapping) -> None:
+        self.mapping, self.name = mapping, mapping.name
+        self.expects = f"{' and '.join(map(repr, mapping.trees))} (mapping '{mapping.name}')"
 
     def is_compatible(self, look: FileLook) -> bool:
         """Files of others with the trees of the mapping; for Parquet, its first column says."""
@@ -181,7 +172,9 @@ def format_of(path: PathLike) -> EventFormat:
     Raises :class:`EventFileError` if the file is missing, damaged or of no known format.
     """
     look = look_at(path)
-    mapped = [MappedFormat(mapping) for mapping in path.mappings] if isinstance(path, EventInput) else []
+    mapped: list[EventFormat] = []
+    if isinstance(path, EventInput):
+        mapped = [MappedFormat(mapping) for mapping in path.mappings]
     for one in mapped:  # a mapping takes what is not ours, and what it names
         if one.is_compatible(look) and not _is_mdst(path, look):
             return one

@@ -109,15 +109,20 @@ class _List:
     def _find(self, names: Sequence[str], key: str) -> str:
         return find(self.part.path, self.part.table(self.objects), names, f"{self.name}: {key}")
 
-    def _raw(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    def _raw(self, name: str, size: int = 1) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """(offsets, values) of a branch; ``size`` numbers an object that stand one after the other become (n, size)."""
         offsets, values = self.part.values(self.objects, name)
         if offsets is None:
             raise EventFileError(f"{self.part.path}: '{name}': found one number an event, expected a list an event.")
+        if size > 1 and values.ndim == 1:
+            if (offsets % size).any():
+                raise EventFileError(f"{self.part.path}: '{name}': expected {size} numbers an object.")
+            return offsets // size, values.reshape(-1, size)
         return offsets, values
 
-    def branch(self, names: Sequence[str], key: str, at: str = "", end: str = "") -> NDArray[Any]:
+    def branch(self, names: Sequence[str], key: str, at: str = "", end: str = "", size: int = 1) -> NDArray[Any]:
         """Values of a branch, one per object; through the index ``at`` if there is one (NaN: outside)."""
-        offsets, values = self._raw(self._find(names, key))
+        offsets, values = self._raw(self._find(names, key), size)
         if at:
             own, index = self._raw(self._find((at,), f"{key}: at"))
             counts = np.repeat(np.diff(offsets), np.diff(own))
@@ -145,9 +150,11 @@ class _List:
         column = as_column(given)
         values = np.full(len(self.event), column.value) if column.value is not None else \
             self.branch(column.names, key, column.at, column.end)
+        if values.ndim == 2 and column.element is not None and column.element < values.shape[1]:
+            values = values[:, column.element]
         if values.ndim != 1:
             raise EventFileError(f"{self.part.path}: {self.name}.{key}: found {values.shape[1]} numbers an object, "
-                                 "expected one.")
+                                 "expected one: say which by element.")
         name = key.removeprefix("positive_").removeprefix("negative_")
         return _scaled(column, values, self.around, name)
 
@@ -210,8 +217,8 @@ class _List:
         given = self.objects.covariance
         if given is not None:
             names = (given.branch,) if isinstance(given.branch, str) else given.branch
-            values = self.branch(names, "covariance", given.at)
             n = len(given.parameters)
+            values = self.branch(names, "covariance", given.at, size=n * (n + 1) // 2)
             if values.ndim != 2 or values.shape[1] != n * (n + 1) // 2:
                 raise EventFileError(f"{self.part.path}: tracks.covariance: found "
                                      f"{values.shape[1] if values.ndim == 2 else 1} numbers a track, expected "
@@ -240,7 +247,7 @@ class _List:
             else:
                 if b.list != "v0s":
                     _note(self.part, self.name, key, n)
-                floating = b.dtype.kind == "f" and not key.startswith(_ZERO) or key == "timing"
+                floating = (b.dtype.kind == "f" and not key.startswith(_ZERO)) or key == "timing"
                 values = np.full(n, _UNKNOWN.get(key, np.nan if floating else 0))
             arrays[b.name] = _typed(values, b.dtype, _UNKNOWN.get(key, 0))
         return Jagged(self.offsets, join(self.name, arrays))
@@ -274,10 +281,10 @@ def _events(part: _Range, conditions: Conditions | None) -> dict[str, NDArray[An
             theirs = np.full(n, column.value) if column.value is not None else _event_values(part, column, b.name)
             values = _scaled(column, theirs, none, b.name)[0]
         arrays[b.name] = values
-    for name, column in zip(("experiment", "run", "event"), ("i4", "i4", "i8"), strict=True):
+    for name, bits in (("experiment", 31), ("run", 31), ("event", 62)):
         values = arrays[name]
-        if not np.isfinite(values).all() or (np.abs(values) > np.iinfo(column).max).any():
-            raise EventFileError(f"{part.path}: events.{name}: found a value that is no {column} number.")
+        if not np.isfinite(values).all() or (np.abs(values.astype(np.float64)) >= 2.0**bits).any():
+            raise EventFileError(f"{part.path}: events.{name}: found no whole number of {bits + 1} bits.")
     events = join("events", arrays)
     if conditions is not None:
         events = conditions.applied(events)
@@ -296,9 +303,8 @@ def _event_values(part: _Range, column: Column, key: str) -> NDArray[Any]:
         if not any(name in table.names for name in column.names) and key not in ("experiment", "run", "event"):
             return np.full(part.n_events, 1.0 if key == "weight" else np.nan)
         offsets, values = table.read(find(part.path, table, column.names, f"events.{key}"), part.start, part.stop)
-        if offsets is not None:
-            if not (np.diff(offsets) == 1).all():
-                raise EventFileError(f"{part.path}: events.{key}: found a list, expected one number an event.")
+        if offsets is not None and not (np.diff(offsets) == 1).all():
+            raise EventFileError(f"{part.path}: events.{key}: found a list, expected one number an event.")
         return values
     values = np.full(part.n_events, np.nan)
     for objects in part.mapping.lists.values():
@@ -307,6 +313,7 @@ def _event_values(part: _Range, column: Column, key: str) -> NDArray[Any]:
         if name is None:
             continue
         offsets, found = part.values(objects, name)
+        assert offsets is not None
         rows = np.flatnonzero((np.diff(offsets) > 0) & np.isnan(values))
         values[rows] = found[offsets[:-1][rows]]
     return np.where(np.isnan(values), 1.0, values) if key == "weight" else values

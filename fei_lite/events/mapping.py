@@ -31,7 +31,7 @@ REQUIRED = {
 #: What it costs that other columns are missing (the beginning of a name stands for all that begin so).
 COSTS = {
     "tracks": {"cov": "only the errors of the helix are known: vertex fits take its parameters as uncorrelated",
-               "logl": "no particle identification: all hypotheses are equally likely, and kaonID is 1/6 of every track",
+               "logl": "no particle identification: all hypotheses are equally likely, kaonID is 1/6 for every track",
                "p_value": "chiProb of tracks is undefined", "n_": "hits are 0",
                "mc_index": "tracks have no truth"},
     "clusters": {"region": "Belle II's regions, from theta", "n_hits": "clusterNHits is undefined",
@@ -54,7 +54,7 @@ class Column(Strict):
 
     ours = factor * theirs * unit + offset, after ``quantity`` was turned into ours. ``at``: branch with, for each
     object, the index in its event of the entry of ``branch`` that belongs to it; ``end``: where those of the object
-    end (``end`` = ``at``: none).
+    end (``end`` = ``at``: none). ``element``: of a branch with several numbers an object, which one, from 0.
     """
 
     branch: str | tuple[str, ...] = ""
@@ -65,6 +65,7 @@ class Column(Strict):
     quantity: str = ""
     at: str = ""
     end: str = ""
+    element: int | None = Field(default=None, ge=0)
 
     @property
     def names(self) -> tuple[str, ...]:

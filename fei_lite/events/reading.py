@@ -8,8 +8,8 @@ from functools import cached_property
 
 from fei_lite.events import files
 from fei_lite.events.batch import EventBatch
-from fei_lite.events.files import PathLike
 from fei_lite.events.conditions import Conditions
+from fei_lite.events.files import PathLike
 from fei_lite.events.formats import EventFormat, FeiLiteFormat, format_of
 from fei_lite.events.inputs import event_inputs
 from fei_lite.events.mapping import Mapping
@@ -114,4 +114,5 @@ def open_events(paths: PathLike | Sequence[PathLike], *, batch_size: int = files
     for path in given:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fei_lite.open takes paths of event files; got {path!r} among them.")
-    return EventFiles(event_inputs(given, mapping=mapping, conditions=conditions), batch_size=batch_size, entry_range=entry_range)
+    return EventFiles(event_inputs(given, mapping=mapping, conditions=conditions), batch_size=batch_size,
+                      entry_range=entry_range)

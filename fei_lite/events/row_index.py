@@ -105,14 +105,14 @@ def _check(path: str, name: str, key: Ints, first: Ints, end: Ints, expected: ND
     if same.any():
         i = int(np.flatnonzero(same)[0])
         a, b = sorted((int(order[i]), int(order[i + 1])))
-        raise EventFileError(f"{path}: tree '{name}': experiment {key[a, 0]}, run {key[a, 1]}, event {key[a, 2]}: found "
-                             f"at row {first[a]} and again at row {first[b]}, expected the rows of an event together "
-                             "and every event once: files of different jobs merged? Give them one by one.")
+        raise EventFileError(f"{path}: tree '{name}': experiment {key[a, 0]}, run {key[a, 1]}, event {key[a, 2]}: "
+                             f"found at row {first[a]} and again at row {first[b]}, expected the rows of an event "
+                             "together and every event once: files of different jobs merged? Give them one by one.")
     if expected is not None and (wrong := np.flatnonzero((end - first) != expected)).size:
         i = int(wrong[0])
-        raise EventFileError(f"{path}: tree '{name}': experiment {key[i, 0]}, run {key[i, 1]}, event {key[i, 2]}: found "
-                             f"{end[i] - first[i]} rows, expected {expected[i]}: candidates were left out when it was "
-                             "written or copied. Write all of them.")
+        raise EventFileError(f"{path}: tree '{name}': experiment {key[i, 0]}, run {key[i, 1]}, event {key[i, 2]}: "
+                             f"found {end[i] - first[i]} rows, expected {expected[i]}: candidates were left out when "
+                             "it was written or copied. Write all of them.")
 
 
 def _united(names: Sequence[str], runs: Sequence[Runs]) -> RowIndex:

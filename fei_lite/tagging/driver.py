@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,13 @@ from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
+from fei_lite.events.inputs import EventInput
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
+from fei_lite.outputs import PathLike
 from fei_lite.parallel import checked_workers, map_in_context
+from fei_lite.provenance import provenance
 from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
@@ -93,10 +95,13 @@ class TaggedBatch:
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
-              first_entry: int = 0, variables: Mapping[str, str] | None = None) -> TaggedBatch:
-    """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression)."""
+              first_entry: int = 0, variables: Mapping[str, str] | None = None, file: int = 0) -> TaggedBatch:
+    """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression).
+
+    ``first_entry`` is the number of the batch's first event among all, ``file`` that of its file.
+    """
     result = reconstruct(batch, channel_set, models)
-    tags = select_tags(result, first_entry=first_entry, variables=variables)
+    tags = select_tags(result, first_entry=first_entry, variables=variables, file=file)
     tagged = int(np.count_nonzero(tags.columns["best"]))
     result.cutflow.add("events", "all", "tagged", tagged)
     result.cutflow.add("events", "all", "untagged", batch.n_events - tagged)
@@ -106,7 +111,7 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
 
 
 def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str]) -> list[TaggedBatch]:
-    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables)
+    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, file=entries.file)
             for batch in read_range(entries)]
 
 
@@ -119,7 +124,7 @@ def kernels_are_cached() -> bool:
 
 
 def tag_files(
-    inputs: Sequence[Path], output: Path, *, models: str, channel_set: str | None = None, force: bool = False,
+    inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None, distinct: bool = True,
     variables: Mapping[str, str] | None = None, progress: Callable[[int, int], None] | None = None,
     notice: Callable[[str], None] | None = None,
@@ -161,11 +166,23 @@ def tag_files(
     return totals
 
 
-def metadata(inputs: Sequence[Path], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
+def metadata(inputs: Sequence[PathLike], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a Btag file says about itself; ``origin`` names channels and models, with the hashes of their content."""
     return {
-        "fei_lite": fei_lite.__version__, **origin,
+        "fei_lite": fei_lite.__version__, **origin, "provenance": provenance(), **read_by(inputs),
         "inputs": [str(path) for path in inputs], "n_events": totals.n_events,
         "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
         "event_types": totals.event_types, "events_digest": f"{totals.digest:016x}",
     }
+
+
+def read_by(inputs: Sequence[PathLike]) -> dict[str, Any]:
+    """The mappings and conditions that event files were read by, if any."""
+    mappings: dict[str, str] = {}
+    conditions: dict[str, Any] = {}
+    for path in inputs:
+        if isinstance(path, EventInput):
+            mappings |= {mapping.name: mapping.digest for mapping in path.mappings}
+            if path.conditions is not None and not conditions:
+                conditions = {"digest": path.conditions.digest, "content": json.loads(path.conditions.text)}
+    return ({"mappings": mappings} if mappings else {}) | ({"conditions": conditions} if conditions else {})
