@@ -85,7 +85,8 @@ def edm4hep_branches(batch):
         return np.stack([values, np.full_like(values, 7)], axis=1).reshape(-1, *values.shape[1:])
 
     for k, name in enumerate(("D0", "phi", "omega", "Z0", "tanLambda")):
-        out[f"_Tracks_trackStates.{name}"] = (states, with_second((tracks["helix"][:, k] * scale[k]).astype(np.float32)))
+        values = (tracks["helix"][:, k] * scale[k]).astype(np.float32)
+        out[f"_Tracks_trackStates.{name}"] = (states, with_second(values))
     for name in "xyz":
         out[f"_Tracks_trackStates.referencePoint.{name}"] = (states, with_second(np.zeros(len(tracks), np.float32)))
     out["_Tracks_trackStates.location"] = (states, with_second(np.ones(len(tracks), np.int32)))

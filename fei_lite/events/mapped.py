@@ -95,9 +95,9 @@ class _List:
         self.around = Surroundings(np.ones(n), bz[self.event] if n else np.zeros(0))
 
     def _shape(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        every = [as_column(c) for c in (*self.objects.columns.values(), *self.objects.position.values())]
-        named = next(c for c in every if c.names != ("",))
-        name = named.at or self._find(named.names, "its first column")
+        every = {key: as_column(c) for key, c in (*self.objects.columns.items(), *self.objects.position.items())}
+        key, named = next((key, c) for key, c in every.items() if c.names != ("",))
+        name = named.at or self._find(named.names, key)
         offsets, _ = self._raw(name)
         where = self.objects.where
         if where is None:
@@ -107,7 +107,7 @@ class _List:
         return offsets_of(keep)[offsets] if len(keep) else offsets, keep
 
     def _find(self, names: Sequence[str], key: str) -> str:
-        return find(self.part.path, self.part.table(self.objects), names, f"{self.name}: {key}")
+        return find(self.part.path, self.part.table(self.objects), names, f"{self.name}.{key}")
 
     def _raw(self, name: str, size: int = 1) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(offsets, values) of a branch; ``size`` numbers an object that stand one after the other become (n, size)."""

@@ -168,6 +168,8 @@ class Mapping(Strict):
                 yield f"tracks: neither covariance, columns cov_00 ... cov_44 nor errors of {', '.join(HELIX)}"
             if objects.position and set(objects.position) != {"x", "y", "z"}:
                 yield f"{name}.position: expected x, y and z"
+            if all(as_column(c).value is not None for c in (*objects.columns.values(), *objects.position.values())):
+                yield f"{name}: constants only, expected a branch: it says how many there are"
         if lacking := [key for key in REQUIRED["events"] if key not in self.events and self.rows == "object"]:
             yield f"events: {', '.join(lacking)} are missing: they say which rows are of one event"
         if "event" not in self.events:

@@ -10,7 +10,7 @@ from fei_lite.events import files
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.conditions import Conditions
 from fei_lite.events.files import PathLike
-from fei_lite.events.formats import EventFormat, FeiLiteFormat, format_of
+from fei_lite.events.formats import EventFormat, FeiLiteFormat, MappedFormat, format_of
 from fei_lite.events.inputs import event_inputs
 from fei_lite.events.mapping import Mapping
 
@@ -23,6 +23,17 @@ def count_events(path: PathLike) -> int:
 def origin_of(path: PathLike) -> dict[str, str | int | float]:
     """What an event file says about how it was made (process, seed ...); empty for mDST files."""
     return format_of(path).origin(path)
+
+
+def has_truth(path: PathLike) -> bool:
+    """Whether a file of any format says what was generated; raises :class:`EventFileError` for what is none."""
+    known = format_of(path)
+    if isinstance(known, FeiLiteFormat):
+        return files.inspect_events(path).has_truth
+    if isinstance(known, MappedFormat):
+        return known.mapping.generated is not None
+    first = next(iter(known.iterate(path, batch_size=1, entry_start=0, entry_stop=min(known.count(path), 1))), None)
+    return first is not None and first.generated is not None
 
 
 def describe(path: PathLike) -> tuple[int, dict[str, str | int | float]]:

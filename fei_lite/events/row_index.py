@@ -66,7 +66,9 @@ class _Named:
 @lru_cache(maxsize=2)  # the batches of a file ask one after the other
 def _row_index(path: str, _: tuple[int, int], named: _Named) -> RowIndex:
     with tables_of(path, named.mapping.trees) as tables:
-        distinct = {id(table): name for name, table in reversed(tables.items())}  # Parquet: one table, many names
+        distinct: dict[int, str] = {}
+        for name, table in tables.items():  # Parquet: one table under many names
+            distinct.setdefault(id(table), name)
         runs = {name: _runs(path, tables[name], name, named.mapping) for name in distinct.values()}
         index = _united(list(runs), list(runs.values()))
         return RowIndex(index.keys, {name: index.rows[distinct[id(table)]] for name, table in tables.items()})

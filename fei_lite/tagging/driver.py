@@ -16,7 +16,8 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
 from fei_lite.events.inputs import EventInput
-from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
+from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_ranges, read_range
+from fei_lite.events.reading import has_truth
 from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
 from fei_lite.outputs import PathLike
@@ -27,6 +28,7 @@ from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.tagging.best import TAG_PARTICLES, Btags, select_tags
 from fei_lite.tagging.output import TagWriter
+from fei_lite.tagging.table import Column
 from fei_lite.variables.names import check
 
 #: Said of a model set with which no event can get a Btag.
@@ -132,7 +134,7 @@ def tag_files(
     """Reconstruct event files and write all B candidates to ``output``.
 
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
-    suffix; written whole or not at all. The same events twice are refused (unless ``distinct`` is False).
+    suffix; written whole or not at all. In a list of files with and without truth, isSignal is -1 where there is none. The same events twice are refused (unless ``distinct`` is False).
     ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
@@ -148,11 +150,13 @@ def tag_files(
     b_channels = count_b_channels(channels, model_set)
     if notice is not None and b_channels["all"] and not b_channels["trained"]:
         notice(NO_B_CHANNEL.format(name=model_set.name))
+    # Btags of events without truth among others have the columns of truth as well: -1, not known
+    mixed = len(inputs) > 1 and any(has_truth(path) for path in inputs[:COUNTED_FIRST])
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force, inputs=[*inputs, model_set.source, channels.path]) as writer:
         for parts in map_in_context(partial(_tag_range, variables=asked), ranges, context, workers=workers):
             for part in parts:
-                writer.write(part.tags.columns)
+                writer.write(with_truth_columns(part.tags.columns) if mixed else part.tags.columns)
                 totals.merge(part.totals)
                 cutflow.merge(part.cutflow)
             if progress is not None:
@@ -164,6 +168,16 @@ def tag_files(
             origin["variables"] = json.dumps(asked)
         writer.finish(rows, metadata(inputs, totals, origin))
     return totals
+
+
+def with_truth_columns(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Columns of Btags with those of truth, which are -1 (mcPDG: 0) where nothing is known."""
+    if "isSignal" in columns:
+        return dict(columns)
+    n = len(columns["event"])
+    unknown: dict[str, Column] = {"isSignal": np.full(n, -1, np.int8), "mcErrors": np.full(n, -1, np.int32),
+                                  "mcPDG": np.zeros(n, np.int32)}
+    return {**columns, **unknown}
 
 
 def metadata(inputs: Sequence[PathLike], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
