@@ -98,7 +98,8 @@ def _events(path: PathLike, kind: str, holds: str = "", facts: Mapping[str, Any]
     if batch is not None:
         there = {name: getattr(batch, name) for name in LISTS}
         lists = {name: len(objects) for name, objects in there.items() if objects is not None}
-        known["in_first_events"] = {"events": n} | lists
+        lists["events"] = n
+        known["in_first_events"] = lists
         known["conditions"] = {"bz": float(batch.events["bz"][0]), "beam": batch.events["beam_p4"][0].tolist(),
                                "ip": batch.events["ip"][0].tolist()}
     lacks = tuple(note.removeprefix("mapping: ") for note in (batch.notes if batch else {}))

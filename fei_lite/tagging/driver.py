@@ -134,7 +134,8 @@ def tag_files(
     """Reconstruct event files and write all B candidates to ``output``.
 
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
-    suffix; written whole or not at all. In a list of files with and without truth, isSignal is -1 where there is none. The same events twice are refused (unless ``distinct`` is False).
+    suffix; written whole or not at all. In a list of files with and without truth, isSignal is -1 where there
+    is none. The same events twice are refused (unless ``distinct`` is False).
     ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
