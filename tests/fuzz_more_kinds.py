@@ -267,6 +267,7 @@ class MappingFile(Text):
 
     def make(self, path):
         batch = toy_batch(4, truth=False)
+        batch.events["event"][:] = np.arange(4)
         self.ntuple = path.with_name("theirs.root")
         write_trees(self.ntuple, basf2_columns(batch)[0])
         path.write_text(toml_text(toml_content(files("fei_lite.events") / "mappings" / "basf2_ntuple.toml")))
@@ -326,5 +327,6 @@ class Workspace(Text):
         command(["fit", str(path)])
 
 
-ALL = (*KINDS, MappingFile, ConditionsFile, FileList, EventColumns, BtagColumns, Candidates, SettingsFile, VariablesFile, AnalysisClassifier, Checkpoint,
+ALL = (*KINDS, MappingFile, ConditionsFile, FileList,
+       EventColumns, BtagColumns, Candidates, SettingsFile, VariablesFile, AnalysisClassifier, Checkpoint,
        Counts, ResumedTraining, Workspace)

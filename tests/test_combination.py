@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from naive_combine import combine as naive_combine
 from naive_combine import mass_of
 
 from fei_lite.kernels import combine as kernels
+from fei_lite.kernels import ranking
 
 SQRT_S = 10.58
 
@@ -50,7 +53,8 @@ def ordering(slots):
     return same, opposite
 
 
-def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, prune=True):
+def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, prune=True,
+        min_product=-1.0, give_up=False):
     n_events, k = offsets.shape[1] - 1, len(slots)
     capacity = min(n_events * len(signs) * best_n, 400_000)
     out = (np.empty(capacity, np.int32), np.empty(capacity, np.int8), np.empty(capacity, np.int16),
@@ -59,10 +63,12 @@ def run(offsets, pool, slots, signs, cuts, rank, best_n=10_000, highest=True, pr
     same, opposite = ordering(slots)
     n = kernels.combine(
         np.array([s[0] for s in slots]), np.array([s[1] for s in slots]), same, opposite, np.array(signs),
-        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"], pool["used"],
+        offsets, pool["p4_cms"], pool["sign"], pool["mass"], pool["probability"],
+        np.array([all(np.all(np.diff(pool["probability"][a:b]) <= 0) for a, b in pairwise(row)) for row in offsets]),
+        pool["used"],
         np.full(n_events, SQRT_S), np.array([c[0] for c in cuts], np.int64),
         np.array([c[1] for c in cuts], float), np.array([c[2] for c in cuts], float), rank, highest,
-        best_n, 1.8, 0.1, prune, *out, passed)
+        best_n, 1.8, 0.1, prune, min_product, give_up, *out, passed)
     return [o[:n] for o in out], passed
 
 
@@ -138,6 +144,39 @@ def test_best_n_are_the_best(highest):
     assert rank_3.max() == 3
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("name", ["two", "four"])
+def test_least_product(name, in_order):
+    """Would catch a bound that gives up combinations above it, or keeps others, whatever the order of the lists."""
+    slots, signs, cuts = CASES[name]
+    offsets, pool = random_pool(np.random.default_rng(6), 30, (8, 6, 1))
+    if in_order:
+        for first, last in zip(offsets[:, :-1].ravel(), offsets[:, 1:].ravel(), strict=True):
+            pool["probability"][first:last] = np.sort(pool["probability"][first:last])[::-1]
+    (event, sign, _, rows), _ = run(offsets, pool, slots, signs, cuts, kernels.PROBABILITY)
+    product = np.ones(len(rows))
+    for column in rows.T:
+        product *= pool["probability"][column]
+    for bound in (0.0, np.median(product), product.max()):
+        above, passed = run(offsets, pool, slots, signs, cuts, kernels.PROBABILITY, min_product=bound)
+        kept = product > bound
+        assert passed.sum() == kept.sum()
+        for found, expected in zip(above, (event, sign, None, rows), strict=True):
+            assert expected is None or np.array_equal(found, expected[kept])
+
+
+@pytest.mark.parametrize("name", ["two", "four"])
+def test_giving_up_what_cannot_be_among_the_best(name):
+    """Would catch a bound by the worst of the best that drops or reorders one of them."""
+    slots, signs, _ = CASES[name]
+    offsets, pool = random_pool(np.random.default_rng(7), 30, (8, 6, 1))
+    plain, counted = run(offsets, pool, slots, signs, [], kernels.PROBABILITY, best_n=4)
+    short, passed = run(offsets, pool, slots, signs, [], kernels.PROBABILITY, best_n=4, give_up=True)
+    for found, expected in zip(short, plain, strict=True):
+        assert np.array_equal(found, expected)
+    assert (passed <= counted).all() and passed.sum() < counted.sum()
+
+
 def test_events_without_candidates():
     """Would catch an index error where an event, or all, are empty."""
     offsets = np.zeros((3, 5), np.int64)
@@ -154,8 +193,8 @@ def test_ranking_of_rows():
     sign = np.array([1, 1, 0, -1, -1, 1, 1, 1], np.int8)
     value = np.array([0.1, 0.9, 0.5, 0.7, np.nan, np.nan, 0.2, 0.2])
     keep, rank = np.zeros(8, np.bool_), np.zeros(8, np.int64)
-    kernels.rank_rows(offsets, sign, value, True, 2, keep, rank)
-    assert rank.tolist() == [3, 1, 2, 1, 3, 3, 1, 2]
+    ranking.rank_rows(offsets, sign, value, True, 2, keep, rank)
+    assert rank.tolist() == [0, 1, 2, 1, 0, 0, 1, 2]
     assert keep.tolist() == [False, True, True, True, False, False, True, True]
 
 
@@ -166,5 +205,35 @@ def test_duplicates_keep_the_most_probable():
     sign = np.array([1, 1, 1, -1, 1, 1], np.int8)
     value = np.array([0.2, 0.1, 0.6, 0.1, 0.4, 0.4])
     duplicate = np.zeros(6, np.bool_)
-    kernels.mark_duplicates(offsets, sign, used, value, duplicate)
+    ranking.mark_duplicates(offsets, sign, used, value, duplicate)
     assert duplicate.tolist() == [True, False, False, False, False, True]
+
+
+def test_many_rows_against_plain_sorting():
+    """Would catch a best-N list or a hash table that goes wrong when events are large, values tie or are NaN."""
+    rng = np.random.default_rng(8)
+    counts = rng.integers(0, 60, 40)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    n, event = offsets[-1], np.repeat(np.arange(40), counts)
+    sign = rng.integers(-1, 2, n).astype(np.int8)
+    value = rng.integers(0, 9, n) / 8.0
+    value[rng.uniform(size=n) < 0.1] = np.nan
+    used = rng.integers(0, 4, (n, 2)).astype(np.uint64)
+    for highest in (True, False):
+        keep, rank, duplicate = np.zeros(n, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+        ranking.rank_rows(offsets, sign, value, highest, 5, keep, rank)
+        expected = np.zeros(n, np.int64)
+        for e in range(40):
+            for s in (1, -1):
+                rows = [i for i in np.flatnonzero(event == e) if sign[i] != -s]
+                rows.sort(key=lambda i: (np.isnan(value[i]), -value[i] if highest else value[i]))
+                for place, i in enumerate(rows[:5]):
+                    expected[i] = min(expected[i] or 99, place + 1)
+        assert np.array_equal(rank, expected) and np.array_equal(keep, expected > 0)
+    value = np.nan_to_num(value)
+    ranking.mark_duplicates(offsets, sign, used, value, duplicate)
+    groups = {}
+    for i in range(n):
+        groups.setdefault((event[i], sign[i], *used[i]), []).append(i)
+    best = {max(rows, key=lambda i: value[i]) for rows in groups.values()}  # the first of equals
+    assert np.array_equal(~duplicate, np.isin(np.arange(n), list(best)))

@@ -27,7 +27,8 @@ from fei_lite.generator.processes import CHI_D
 from fei_lite.generator.records import conjugated
 from fei_lite.generator.validation import MULTIPLICITIES, count_particles
 from fei_lite.particles import pdg_code
-from fei_lite.production.enrichment_rates.boosts import best_draws, effective_decays
+from fei_lite.production.enrichment_rates.boosts import _rates, best_draws, effective_decays
+from fei_lite.production.enrichment_rates.counting import Lines
 from fei_lite.production.simulate import simulate, simulate_file
 
 SET = load_channel_set("hadronic")
@@ -167,7 +168,7 @@ def test_weighted_channels_are_generic_and_rare_ones_boosted(samples):
     channels, counts = channel_counts(enriched)
     _, usual = channel_counts(generic)
     frequent = (counts.sum(axis=0) > 20) & (usual.sum(axis=0) > 20)
-    assert frequent.sum() > 25
+    assert frequent.sum() > 30
     agree(moment(counts[:, frequent], weight), moment(usual[:, frequent], np.ones(len(usual))))
     tag = {"charged": "B+", "mixed": "B0"}[kind]
     of_b = np.array([c.particle == tag for c in channels])
@@ -337,3 +338,13 @@ def test_enrichment_of_ones_own_from_count_to_use(tmp_path, capsys):
     assert main(["enrich", "check", "charged", "-n", "300", "--seed", "13", "--enrich", mine]) == 0
     found = re.search(r"all: 300 of 300 events, mean weight ([\d.]+) \+- ([\d.]+)", capsys.readouterr().out)
     assert abs(float(found[1]) - 1.0) < 5.0 * float(found[2])
+
+
+def test_rates_of_enriched_events_are_from_samples_with_enriched_decays():
+    """Would catch rates between those of generic and of enriched decays of D_s+, when samples of both were counted."""
+    n = len(Lines(521).modes)
+    plain = {"decays": np.full(n, 10.0), **{name: np.ones((n, 1)) for name in ("counts", "weighted", "found")}}
+    enriched = plain | {"counts": np.full((n, 1), 5.0)}
+    counted, generic, found = _rates({"charged_1": plain, "charged_2": enriched}, 521)
+    assert np.allclose(counted, 0.5) and np.allclose(generic, 0.1) and np.allclose(found, 0.1)
+    assert np.allclose(_rates({"charged_1": plain}, 521)[0], 0.1)

@@ -156,7 +156,7 @@ def test_names_patterns_lists_and_urls(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text, message", [
     ("", "names no file"), ("# nothing\n", "names no file"),
-    ("a.root\n*.none\n", r"list\.txt: line 2: \*\.none: no file"),
+    ("*.none\n", r"list\.txt: line 1: \*\.none: no file"),
     ("@other.txt\n", "line 1: .*lists do not name lists"), ("a\0b\n", "line 1: got a NUL"),
 ])
 def test_lists_that_are_none(tmp_path, text, message):

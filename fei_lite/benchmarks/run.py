@@ -56,6 +56,7 @@ class BenchmarkResult:
     reconstruct_with_truth_events_per_second_per_core: float
     first_batch_seconds: float
     peak_rss_mib: float
+    speed: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     vertex_fit_us: dict[str, float] = field(default_factory=dict)
     classifier_us_per_row: float = np.nan
@@ -73,7 +74,7 @@ class BenchmarkResult:
 
 
 def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel_set: str | None = None,
-                  processes: bool = True, full: bool = False,
+                  processes: bool = True, full: bool = False, speed: int = 0,
                   report: Callable[[str], None] | None = None) -> BenchmarkResult:
     """Simulate B+B- and B0B0bar events, reconstruct them, and time every step.
 
@@ -81,14 +82,15 @@ def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel
     the whole hadronic reconstruction and writing, without truth matching (as on
     data); the figure with truth matching stands beside it. The peak memory is
     taken then. The pieces follow; with ``processes`` also what needs others:
-    two workers, the start-up; with ``full`` memory against the size of the file.
+    two workers, the start-up; with ``full`` memory against the size of the file. ``speed`` is the level of the models'
+    first look for the line; the pieces are without it.
     """
     say = report or (lambda _text: None)
     channel_set = channel_set or load_tagger(models)[0].name
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="fei-lite-benchmark-") as name:
         folder = Path(name)
-        figures, files = _line(folder, n_events, models, channel_set, say)
+        figures, files = _line(folder, n_events, models, channel_set, speed, say)
         figures |= _pieces(files, models, channel_set, say)
         sets = {"models": models, "channel_set": channel_set}
         if processes:
@@ -102,7 +104,7 @@ def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel
     return BenchmarkResult(load_average=load, **figures)
 
 
-def _line(folder: Path, n_events: int, models: str, channel_set: str,
+def _line(folder: Path, n_events: int, models: str, channel_set: str, speed: int,
           say: Callable[[str], None]) -> tuple[dict[str, Any], list[Path]]:
     """Figures of the whole line, and the files it was measured on."""
     small = folder / "small.root"
@@ -112,16 +114,16 @@ def _line(folder: Path, n_events: int, models: str, channel_set: str,
     say("warm up")
     started = time.perf_counter()
     sets = load_tagger(models, channel_set)
-    tag_in_steps([small], folder / "warm.root", *sets, with_truth=True)
+    tag_in_steps([small], folder / "warm.root", *sets, with_truth=True, speed=speed)
     first = time.perf_counter() - started
     say("reconstruct")
-    stages, seconds = tag_in_steps(files, folder / "tags.root", *sets, with_truth=False)
+    stages, seconds = tag_in_steps(files, folder / "tags.root", *sets, with_truth=False, speed=speed)
     say("reconstruct with truth")
-    with_truth, seconds_truth = tag_in_steps(files, folder / "truth.root", *sets, with_truth=True)
+    with_truth, seconds_truth = tag_in_steps(files, folder / "truth.root", *sets, with_truth=True, speed=speed)
     stages["truth"] = with_truth.get("truth", 0.0)
     n = 2 * (n_events // 2)
     return {
-        "n_events": n, "models": models,
+        "n_events": n, "models": models, "speed": speed,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} "
                    f"{platform.python_version()}",
         "simulation_events_per_second_per_core": n / simulation, "events_per_second_per_core": n / seconds,

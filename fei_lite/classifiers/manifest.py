@@ -94,6 +94,30 @@ class _Entry(BaseModel):
     origin: _Origin | None = None
 
 
+class _Level(BaseModel):
+    """A bound of the first look."""
+
+    lost: float = Field(ge=0.0, le=1.0)
+    least: float = Field(ge=0.0, lt=1.0)
+    min_product: dict[str, float]
+
+
+class _FirstLook(BaseModel):
+    """Forests by stage, and bounds."""
+
+    forests: dict[str, dict[str, Any]]
+    levels: list[_Level] = Field(min_length=1)
+    origin: _Origin | None = None
+
+    @field_validator("forests")
+    @classmethod
+    def _stages(cls, forests: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for stage in forests:
+            if not re.fullmatch("[0-9]{1,3}", stage):
+                raise ValueError(f"got {stage!r}, expected the number of a stage")
+        return forests
+
+
 class _Rest(BaseModel):
     """Keys of the manifest that need not be there."""
 
@@ -102,6 +126,7 @@ class _Rest(BaseModel):
     no_tag_classifier: str | None = None
     no_tag_classifier_given_bb: str | None = None
     command: str | None = None
+    first_look: _FirstLook | None = None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -124,8 +149,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for key in ("tag_classifier", "given_bb"):
         if key in content:
             _check_keys(content[key], TAG_CLASSIFIER, f"{path}: {key}")
+    validated(content, _Rest, where=str(path), error=ModelSetError)
+    looks = {f"first_look.forests['{stage}']": entry
+             for stage, entry in (content.get("first_look") or {}).get("forests", {}).items()}
+    for place, entry in looks.items():
+        _check_keys(entry, TAG_CLASSIFIER, f"{path}: {place}")
     entries = {f"channels['{identifier}']": entry for identifier, entry in content["channels"].items()}
     entries |= {key: content[key] for key in ("tag_classifier", "given_bb") if key in content}
+    entries |= looks
     for place, entry in entries.items():
         if not _FILE.fullmatch(entry["file"]):
             raise ModelSetError(f"{path}: {place}.file: got {entry['file'][:80]!r}, expected 'folder/name', a file in "
@@ -134,7 +165,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for place, entry in entries.items():
         validated(entry, _Entry, where=f"{path}: {place}", error=ModelSetError)
     validated(content["sample"], _Sample, where=f"{path}: sample", error=ModelSetError)
-    validated(content, _Rest, where=str(path), error=ModelSetError)
     both = content["channels"].keys() & content["untrained"].keys()
     if both:
         raise ModelSetError(f"{path}: both trained and untrained: {', '.join(sorted(both))}.")

@@ -70,6 +70,8 @@ class ModelSet:
     tag_classifier: ChannelModel | None = None
     #: Its second forest, of the same features: the probability given that the event is B Bbar.
     given_bb: ChannelModel | None = None
+    #: The first look's forests, by stage.
+    first_look: Mapping[int, ChannelModel] = field(default_factory=dict)
     #: Hashes of the channel sets that were found to fit.
     _fitting: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -82,6 +84,11 @@ class ModelSet:
     def untrained(self) -> dict[str, str]:
         """Channels without a model, with the reason."""
         return {identifier: entry["reason"] for identifier, entry in self.manifest["untrained"].items()}
+
+    @property
+    def levels(self) -> tuple[Mapping[str, Any], ...]:
+        """The levels of the first look, from the slowest to the fastest: ``lost``, ``least``, ``min_product``."""
+        return tuple((self.manifest.get("first_look") or {}).get("levels", ()))
 
     @property
     def digest(self) -> str:
@@ -183,7 +190,9 @@ def load_model_set(name_or_path: str | Path) -> ModelSet:
     if given_bb is not None and (tag_classifier is None or given_bb.features != tag_classifier.features):
         raise ModelSetError(f"{folder / MANIFEST}: given_bb: needs a tag classifier ('tag_classifier') of the same "
                             "features. Train it again (fei-lite train --renew).")
-    return ModelSet(manifest["name"], models, manifest, str(folder), tag_classifier, given_bb)
+    looks = {int(stage): _load_channel(folder, f"the first look, stage {stage}", entry)
+             for stage, entry in (manifest.get("first_look") or {}).get("forests", {}).items()}
+    return ModelSet(manifest["name"], models, manifest, str(folder), tag_classifier, given_bb, looks)
 
 
 def find_model_set(name_or_path: str | Path) -> Path:

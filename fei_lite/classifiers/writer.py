@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -135,18 +135,47 @@ def _write_tag_classifier(folder: Path, fitted: FittedChannel, given_bb: FittedC
     parts: dict[str, Any] = {}
     for key, model in (("tag_classifier", fitted), ("given_bb", given_bb)):
         if model is not None and model.trained:
-            packed = pack(model.text)
-            file = f"models/{key}.txt.gz"
-            with atomic_output(folder / file, force=True) as temporary:
-                temporary.write_bytes(packed)
-            parts[key] = {
-                "features": list(model.names), "training": model.training.to_json(), "file": file,
-                "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
-                "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None}
-            parts[key] |= {"calibration": dict(model.calibration)} if model.calibration else {}
+            parts[key] = _write_forest(folder, key, model)
     if given_bb is not None and not given_bb.trained:
         parts["no_tag_classifier_given_bb"] = given_bb.reason
     return parts
+
+
+def _write_forest(folder: Path, name: str, model: FittedChannel) -> dict[str, Any]:
+    """Write a forest that is no channel's; returns its entry of the manifest."""
+    packed = pack(model.text)
+    file = f"models/{name}.txt.gz"
+    with atomic_output(folder / file, force=True) as temporary:
+        temporary.write_bytes(packed)
+    return {"features": list(model.names), "training": model.training.to_json(), "file": file,
+            "sha256": hashlib.sha256(packed).hexdigest(), "n_trees": model.n_trees, "seed": model.seed,
+            "gain": list(model.gain), "validation": model.validation.to_json() if model.validation else None,
+            **({"calibration": dict(model.calibration)} if model.calibration else {})}
+
+
+def write_with_first_look(models: ModelSet, folder: Path, fitted: Mapping[int, FittedChannel],
+                          levels: Sequence[Mapping[str, Any]], *, name: str, origin: Mapping[str, Any]) -> None:
+    """Write a copy of a model set with a first look (forests by stage, levels) to a new folder, the manifest at last.
+
+    ``origin`` (command, date, sample) becomes part of its entry. Raises :class:`ModelSetError` without a forest or
+    a level.
+    """
+    forests = {stage: forest for stage, forest in fitted.items() if forest.trained}
+    if not forests or not levels:
+        reasons = [f"stage {stage}: {forest.reason}" for stage, forest in fitted.items() if not forest.trained]
+        raise ModelSetError(f"the first look: {'; '.join(reasons) or 'no right best tag in the held-out events'}. Give "
+                            "more events.")
+    make_folder(folder / "models")
+    manifest = models.manifest
+    files = [entry["file"] for entry in manifest["channels"].values()]
+    for file in [*files, *(manifest[key]["file"] for key in ("tag_classifier", "given_bb") if key in manifest)]:
+        make_folder((folder / file).parent)
+        shutil.copyfile(Path(models.source) / file, folder / file)
+    look = {"forests": {str(stage): _write_forest(folder, f"first_look_{stage}", forest)
+                        for stage, forest in forests.items()},
+            "levels": [dict(level) for level in levels], "origin": dict(origin)}
+    with atomic_output(folder / MANIFEST, force=True) as temporary:
+        temporary.write_text(dump_manifest({**manifest, "name": name, "first_look": look}), encoding="utf-8")
 
 
 def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChannel, given_bb: FittedChannel | None, *,
@@ -163,7 +192,8 @@ def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChan
         make_folder((folder / entry["file"]).parent)
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
-               if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb")}
+               if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb",
+                              "first_look")}
     content["name"] = name
     content["sample"] = {key: value for key, value in content["sample"].items()
                          if key not in ("tag_classifier", "tag_classifier_factors")}

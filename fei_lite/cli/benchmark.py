@@ -13,6 +13,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from fei_lite.cli.options import natural
 from fei_lite.constants import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default=DEFAULT_MODELS, help="model set (default: %(default)s)")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set (default: that of the models)")
+    parser.add_argument("--speed", type=natural, default=0, metavar="LEVEL",
+                        help="level of the models' first look, see fei-lite reconstruct (default: %(default)s)")
     parser.add_argument("--one-process", action="store_true", help="without start-up times and two workers")
     parser.add_argument("--full", action="store_true",
                         help="also peak memory of 10 000 and 40 000 events (some minutes)")
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.benchmarks.run import run_benchmark
 
     result = run_benchmark(n_events=arguments.events, models=arguments.models, channel_set=arguments.channel_set,
-                           processes=not arguments.one_process, full=arguments.full,
+                           processes=not arguments.one_process, full=arguments.full, speed=arguments.speed,
                            report=lambda text: print(f"benchmark: {text} ...", file=sys.stderr))
     if arguments.format == "json":
         print(json.dumps(result.to_json(), indent=1))
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _line(result: BenchmarkResult) -> list[str]:
     lines = [
-        f"{result.n_events} events, one core, {result.machine}, models {result.models}, "
+        f"{result.n_events} events, one core, {result.machine}, models {result.models}, speed {result.speed}, "
         f"load {result.load_average:.1f} at the start",
         f"simulation (generator, detector, writing)  {result.simulation_events_per_second_per_core:9.0f} events/s",
         f"reconstruction (read to write)             {result.events_per_second_per_core:9.0f} events/s",

@@ -1,13 +1,18 @@
 """Measure what to enrich for a channel set of one's own, for fei-lite simulate --enrich FILE.
 
 Three steps: count decays by mode and channel (one to two minutes per 250 000 events; with other seeds as
-often as liked), find the boosts from all that was counted, and look at what they do. To be run again when
+often as liked), find the boosts from all that was counted, and look at what they do. Counting again with the decays
+of the first boosts tells how often D_s+, Lambda_c+ and J/psi lead to a channel once these are enriched too. To be run
+again when
 the decay table, Pythia or the channel set change; older files stay right, but spend events less well. Example:
 
     fei-lite enrich count charged -n 250000 --seed 11 --set hadronic -o counts
     fei-lite enrich count mixed -n 250000 --seed 12 --set hadronic -o counts
+    fei-lite enrich boost counts --set hadronic -o first.json
+    fei-lite enrich count charged -n 250000 --seed 13 --set hadronic --decays first.json -o counts
+    fei-lite enrich count mixed -n 250000 --seed 14 --set hadronic --decays first.json -o counts
     fei-lite enrich boost counts --set hadronic -o mine.json
-    fei-lite enrich check charged -n 50000 --seed 13 --set hadronic --enrich mine.json
+    fei-lite enrich check charged -n 50000 --seed 15 --set hadronic --enrich mine.json
 """
 
 from __future__ import annotations

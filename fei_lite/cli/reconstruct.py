@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read
+from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read, natural
 from fei_lite.constants import DEFAULT_MODELS
 
 HELP = "reconstruct Btags in event files"
@@ -31,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set: a shipped name or a folder (default: that of the models)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Btag file, .root or .parquet")
+    parser.add_argument("--speed", type=natural, default=0, metavar="LEVEL",
+                        help="drop combinations after a first look: 0 none, 1, 2, ... more and more of them, as far "
+                             "as the models go (default: %(default)s)")
     parser.add_argument("--variables", type=Path, default=None, metavar="FILE",
                         help="TOML file with further columns: any variable (see fei-lite variables)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
@@ -61,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         totals = tag_files(
             inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
-            variables=variables, force=arguments.force, workers=arguments.workers, max_events=arguments.max_events,
+            variables=variables, speed=arguments.speed, force=arguments.force, workers=arguments.workers,
+            max_events=arguments.max_events,
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance,
             notice=lambda text: print(text, file=sys.stderr))
     print(f"{totals.n_events} events read, Btags written to {arguments.output}", file=sys.stderr)

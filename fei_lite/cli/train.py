@@ -54,6 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renew", metavar="SET", default=None,
                         help="keep the channels' classifiers of this set, and fit its tag classifier anew, on all of "
                              "EVENTS, which no channel may know")
+    parser.add_argument("--first-look", metavar="SET", default=None,
+                        help="keep all classifiers of this set, and add small forests that drop most combinations "
+                             "before any fit (fei-lite reconstruct --speed), fitted on EVENTS, which no channel may "
+                             "know")
     parser.add_argument("--same-luminosity", action="store_true",
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
@@ -98,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed, min_entries=arguments.min_entries, batch_size=arguments.batch_size,
         workers=arguments.workers, max_events=arguments.max_events, search=arguments.search,
         tag_classifier=not arguments.no_tag_classifier, same_luminosity=arguments.same_luminosity, **given)
-    if arguments.renew is not None:
+    if arguments.renew is not None or arguments.first_look is not None:
         models = _renew(arguments, settings, date, report)
     else:
         models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
@@ -130,35 +134,43 @@ def _print_summary(models: ModelSet) -> None:
                       ("no_tag_classifier_given_bb", "tag classifier in B Bbar events")):
         if key in models.manifest:
             print(f"{what:<48} no model: {models.manifest[key]}")
+    for i, level in enumerate(models.levels):
+        print(f"speed {i + 1}: a first look above {level['least']:.2e} loses {100.0 * level['lost']:g} % of the right "
+              "best tags")
     for stage, found in models.manifest.get("search", {}).items():
         print(f"stage {stage}: {found['chosen']}")
 
 
 def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
            report: Callable[[str, int, int], None]) -> ModelSet:
-    """The set of ``--renew`` with a new tag classifier."""
+    """The set of ``--renew`` with a new tag classifier, or that of ``--first-look`` with a first look."""
     from dataclasses import replace
 
     from fei_lite.classifiers.model_set import load_model_set
     from fei_lite.errors import FeiLiteError
-    from fei_lite.training.renewal import renew_tag_classifier
+    from fei_lite.training.renewal import add_first_look, renew_tag_classifier
 
-    for given, option in ((arguments.last_stage_events, "--last-stage-events"),
+    option, old = ("--renew", arguments.renew)
+    if old is None:
+        option, old = "--first-look", arguments.first_look
+    elif arguments.first_look is not None:
+        raise FeiLiteError("--renew and --first-look: one after the other, the first look of a set last.")
+    for given, other in ((arguments.last_stage_events, "--last-stage-events"),
                           (arguments.tag_classifier_events, "--tag-classifier-events"),
                           (arguments.no_tag_classifier, "--no-tag-classifier"),
                           (arguments.search, "--search"), (arguments.max_entries is not None, "--max-entries"),
                           (arguments.early_fraction is not None, "--early-fraction")):
         if given:
-            raise FeiLiteError(f"{option} is for a training of the channels, and --renew keeps those of "
-                               f"{arguments.renew}: leave one of the two out.")
+            raise FeiLiteError(f"{other} is for a training of the channels, and {option} keeps those of "
+                               f"{old}: leave one of the two out.")
     if arguments.channel_set is None:
-        named = str(load_model_set(arguments.renew).manifest["channel_set"]["name"])
+        named = str(load_model_set(old).manifest["channel_set"]["name"])
         settings = replace(settings, channel_set=named)
-    words = ["fei-lite", "train", *(path.name for path in arguments.samples), "--renew", Path(arguments.renew).name,
+    words = ["fei-lite", "train", *(path.name for path in arguments.samples), option, Path(old).name,
              "--name", settings.name, "--seed", settings.seed, "--min-entries", settings.min_entries]
     words += ["--max-events", settings.max_events] if settings.max_events is not None else []
     words += ["--set", Path(settings.channel_set).name] if arguments.channel_set is not None else []
     words += ["--same-luminosity"] * settings.same_luminosity
     command = shlex.join(str(word) for word in [*words, "-o", settings.name])
-    return renew_tag_classifier(arguments.renew, arguments.samples, arguments.output, settings=settings, date=date,
-                          command=command, report=report)
+    make = renew_tag_classifier if arguments.renew is not None else add_first_look
+    return make(old, arguments.samples, arguments.output, settings=settings, date=date, command=command, report=report)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.detector.particles import Particles, true_helix
+from fei_lite.detector.particles import Particles, in_random_order, true_helix
 from fei_lite.detector.response import Response
 from fei_lite.detector.surface import (
+    GAP_BACKWARD,
+    GAP_FORWARD,
     cartesian,
     helix_impact,
     region,
@@ -75,8 +77,7 @@ def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[n
     if background:
         parts.append(_background(n_events, response, rng))
     whole = Deposits(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Deposits)))
-    order = np.lexsort((rng.uniform(size=len(whole.event)), whole.event))
-    columns, event = _measured(whole.take(order), response, rng)
+    columns, event = _measured(whole.take(in_random_order(whole.event, rng)), response, rng)
     offsets = offsets_of(np.bincount(event, minlength=n_events))
     points = cartesian(*(columns[name].astype(np.float64) for name in ("theta", "phi", "r")))
     reached = helix_impact(tracks.helix, response)
@@ -186,9 +187,13 @@ def _barrel_error(energy: Array, response: Response) -> Array:
     return np.asarray(relative * energy)
 
 
+#: Place in arrays of forward, barrel, backward by region; 1 where there is none.
+_PLACE = np.array([{1: 0, 3: 2}.get(code % 10, 1) for code in range(max(GAP_FORWARD, GAP_BACKWARD) + 1)])
+
+
 def _by_region(where: NDArray[np.int8], scales: Array) -> Array:
     """Gaps resolve as the endcap beside them."""
-    return np.asarray(scales[np.select([where % 10 == 1, where % 10 == 3], [0, 2], 1)])
+    return np.asarray(scales[_PLACE[where]])
 
 
 def smeared_energy(energy: Array, where: NDArray[np.int8], normal: Array, response: Response) -> Array:
@@ -215,6 +220,7 @@ def _measured(d: Deposits, response: Response, rng: np.random.Generator) -> tupl
     phi_error = np.interp(log_e, knots, c.phi_resolution) * _by_region(where, c.region_phi)
     theta = np.abs(theta + theta_error * rng.normal(size=n))
     phi = (phi + phi_error * rng.normal(size=n) + np.pi) % (2.0 * np.pi) - np.pi
+    seen = region(theta, response)
     window = np.interp(log_e, knots, c.timing_error) * np.exp(rng.normal(0.0, 0.25, n))
     hadronic = d.shape == _HADRON
     spread = window / c.timing_core * np.where(hadronic, c.hadron_timing, 1.0)
@@ -227,12 +233,12 @@ def _measured(d: Deposits, response: Response, rng: np.random.Generator) -> tupl
     columns = {
         "E": energy, "theta": theta, "phi": phi, "r": surface_distance(theta, response),
         "E_error": energy_error(energy, where, response), "theta_error": theta_error, "phi_error": phi_error,
-        "region": np.where(region(theta, response) > 0, region(theta, response), where),
+        "region": np.where(seen > 0, seen, where),
         "n_hits": _crystals(energy, hadronic, response, rng), "E9E21": np.clip(concentration, 0.0, 1.0),
         "timing": time, "timing_error": window, "is_track": d.is_track, "is_photon": d.is_photon, "mc_index": d.index,
     }
-    whole = {"region": np.int8, "is_track": np.int8, "is_photon": np.int8, "mc_index": np.int32}
-    return {name: values.astype(whole.get(name, np.float32)) for name, values in columns.items()}, d.event
+    stored = {"region": np.int8, "is_track": np.int8, "is_photon": np.int8, "mc_index": np.int32}
+    return {name: values.astype(stored.get(name, np.float32)) for name, values in columns.items()}, d.event
 
 
 def _crystals(energy: Array, hadronic: NDArray[np.bool_], response: Response, rng: np.random.Generator) -> Array:

@@ -7,6 +7,7 @@ nuclei (``nuclear.py``): the products are new generated particles (status withou
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,37 +48,37 @@ class Particles:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows  # counted once, not for every column
         return replace(self, **{f.name: getattr(self, f.name).take(rows, axis=0) for f in fields(self)})
 
-    @property
+    @cached_property
     def species(self) -> NDArray[np.int64]:
         """PDG code without sign."""
         return np.abs(self.pdg)
 
-    @property
+    @cached_property
     def mass(self) -> NDArray[np.float64]:
         """Mass in GeV."""
         return _lookup(self.species, 0)
 
-    @property
+    @cached_property
     def charge(self) -> NDArray[np.int64]:
         """Electric charge."""
         return (_lookup(self.species, 1) * np.sign(self.pdg)).astype(np.int64)
 
-    @property
+    @cached_property
     def momentum(self) -> NDArray[np.float64]:
         """Absolute momentum in GeV."""
         return np.asarray(np.sqrt(self.p3[:, 0] ** 2 + self.p3[:, 1] ** 2 + self.p3[:, 2] ** 2))
 
-    @property
+    @cached_property
     def pt(self) -> NDArray[np.float64]:
         """Transverse momentum in GeV."""
         return np.hypot(self.p3[:, 0], self.p3[:, 1])
 
-    @property
+    @cached_property
     def theta(self) -> NDArray[np.float64]:
         """Polar angle of the momentum in rad."""
         return np.arctan2(self.pt, self.p3[:, 2])
 
-    @property
+    @cached_property
     def charged_kind(self) -> NDArray[np.int64]:
         """Position in :data:`CHARGED`; -1 for neutral particles."""
         kind = np.full(len(self), -1)
@@ -114,6 +115,14 @@ def final_state(generated: Jagged) -> Particles:
     return Particles(event[rows], rows - first[event[rows]], generated["pdg"][rows].astype(np.int64),
                      generated["p4"][rows, :3], generated["vertex"][rows], generated["time"][rows].astype(np.float64),
                      np.full(len(rows), np.nan))
+
+
+def in_random_order(event: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of objects (n,) sorted by their ``event``, in random order within it: the order must not tell the truth."""
+    order = np.argsort(rng.uniform(size=len(event)))
+    event = event[order]
+    few = len(event) == 0 or event.max() < 2**16  # the sort of 16 bits is the fast one
+    return np.asarray(order[np.argsort(event.astype(np.uint16) if few else event, kind="stable")])
 
 
 def true_helix(particles: Particles, bz: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.detector.arcs import find_second_arcs
-from fei_lite.detector.particles import SPECIES, Particles, true_helix
+from fei_lite.detector.particles import SPECIES, Particles, in_random_order, true_helix
 from fei_lite.detector.response import Response
 from fei_lite.kernels import detector as kernels
 
@@ -190,10 +190,10 @@ def _of_no_particle(event: NDArray[np.int64], bz: NDArray[np.float64], response:
 
 
 def _in_order(parts: list[Tracks], response: Response, rng: np.random.Generator) -> Tracks:
-    """Those with enough hits, sorted by event and shuffled within it: the order must not tell the truth."""
+    """Those with enough hits, sorted by event and shuffled within it."""
     whole = {name: np.concatenate([getattr(p, name) for p in parts]) for name in Tracks.__dataclass_fields__}
     enough = whole["counts"][:, 1] + whole["counts"][:, 2] >= response.tracking.min_hits
-    order = np.lexsort((rng.uniform(size=len(enough)), whole["event"]))
+    order = in_random_order(whole["event"], rng)
     order = order[enough[order]]
     helix = whole["helix"]
     helix[:, 1] = (helix[:, 1] + np.pi) % (2.0 * np.pi) - np.pi

@@ -81,7 +81,18 @@ def _turn(helix: Array, point: Array, centre: Array) -> Array:
     """Direction of a helix beside the transverse point, as the angle turned since the perigee."""
     away = (point - centre) * helix[:, 2:3]
     direction = np.arctan2(-away[:, 0], away[:, 1])
-    return np.asarray((direction - helix[:, 1] + np.pi) % (2.0 * np.pi) - np.pi)
+    return wrapped(direction - helix[:, 1])
+
+
+def wrapped(angle: Array) -> Array:
+    """Angles (n,) from -2 pi to 2 pi, brought between -pi and pi: what the slower remainder gives.
+
+    >>> wrapped(np.array([-4.0, 1.0, 4.0])).round(3).tolist()
+    [2.283, 1.0, -2.283]
+    """
+    turn = 2.0 * np.pi
+    angle = angle + np.pi
+    return np.asarray(np.where(angle < 0.0, angle + turn, np.where(angle >= turn, angle - turn, angle)) - np.pi)
 
 
 def _crossings(first: Array, second: Array, c1: Array, c2: Array, v: V0) -> tuple[Array, NDArray[np.int64]]:

@@ -121,7 +121,11 @@ class MappedFormat:
 
     def __init__(self, mapping: Mapping) -> None:
         self.mapping, self.name = mapping, mapping.name
-        self.expects = f"{' and '.join(map(repr, mapping.trees))} (mapping '{mapping.name}')"
+        self.expects = f"{' and '.join(map(repr, mapping.trees))} (mapping {mapping.place or mapping.name})"
+
+    def _failed(self, error: EventFileError) -> EventFileError:
+        """An error with the mapping by which the file was read."""
+        return EventFileError(f"{error} (Read through the mapping {self.mapping.place or self.mapping.name}.)")
 
     def is_compatible(self, look: FileLook) -> bool:
         """Files of others with the trees of the mapping; for Parquet, its first column says."""
@@ -132,7 +136,10 @@ class MappedFormat:
 
     def count(self, path: PathLike) -> int:
         """Number of events."""
-        return count_mapped(path, self.mapping)
+        try:
+            return count_mapped(path, self.mapping)
+        except EventFileError as error:
+            raise self._failed(error) from error
 
     def origin(self, path: PathLike) -> dict[str, str | int | float]:
         """Nothing: such files do not say."""
@@ -141,8 +148,11 @@ class MappedFormat:
     def iterate(self, path: PathLike, *, batch_size: int, entry_start: int | None = None,
                 entry_stop: int | None = None) -> Iterator[EventBatch]:
         """See :func:`fei_lite.events.mapped.iterate_mapped`."""
-        return iterate_mapped(path, self.mapping, batch_size=batch_size, entry_start=entry_start,
-                              entry_stop=entry_stop, conditions=conditions_of(path))
+        try:
+            yield from iterate_mapped(path, self.mapping, batch_size=batch_size, entry_start=entry_start,
+                                      entry_stop=entry_stop, conditions=conditions_of(path))
+        except EventFileError as error:
+            raise self._failed(error) from error
 
 
 _FORMATS: list[EventFormat] = [FeiLiteFormat(), MdstFormat()]

@@ -111,7 +111,12 @@ def _listed(path: str) -> list[PathLike]:
             raise EventFileError(f"{path}: line {number}: got {name[:80]!r}, expected the name of an event file: lists "
                                  "do not name lists.")
         if name:
-            found += _meant(name, name, f"{path}: line {number}: ")
+            place = f"{path}: line {number}: "
+            meant = _meant(name, name, place)
+            for one in meant:  # files of other places are looked for when their turn comes
+                if not is_url(one) and not os.path.isfile(one):
+                    raise EventFileError(f"{place}{str(one)[:200]}: no such file, or no regular one.")
+            found += meant
     if not found:
         raise EventFileError(f"{path}: names no file, expected one a line.")
     return found

@@ -128,7 +128,10 @@ class Objects(Strict):
 
 
 class Mapping(Strict):
-    """A mapping file. ``rows``: what a row of a tree is, an "event" with lists, or one "object"."""
+    """A mapping file. ``rows``: what a row of a tree is, an "event" with lists, or one "object".
+
+    ``place``: where it was read from; set by :func:`load_mapping`.
+    """
 
     name: str
     rows: Literal["event", "object"] = "event"
@@ -141,7 +144,7 @@ class Mapping(Strict):
     klm: Objects | None = None
     v0s: Objects | None = None
     generated: Objects | None = None
-    needs: tuple[str, ...] = ()
+    place: str = ""
 
     @model_validator(mode="after")
     def _meaning(self) -> Self:
@@ -188,7 +191,7 @@ class Mapping(Strict):
     @property
     def digest(self) -> str:
         """SHA-256 of what it says."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.model_dump(exclude={"place"}), sort_keys=True).encode()).hexdigest()
 
 
 def as_column(given: str | float | Column) -> Column:
@@ -219,7 +222,8 @@ def shipped_mappings() -> tuple[str, ...]:
 
 def load_mapping(path: PathLike) -> Mapping:
     """A mapping from a TOML file, or a shipped one by name; raises :class:`EventFileError` with every defect."""
-    return validated(_content(str(path), ()), Mapping, where=str(path), error=EventFileError)
+    content = _content(str(path), ())
+    return validated({**content, "place": str(path)}, Mapping, where=str(path), error=EventFileError)
 
 
 def _content(path: str, above: tuple[str, ...]) -> dict[str, Any]:

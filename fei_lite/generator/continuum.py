@@ -9,14 +9,14 @@ polarisation). Taus get helicities, opposite but for a part 4 m^2 / s' of the ra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.events.batch import offsets_of
 from fei_lite.generator.beams import Beams, boost
 from fei_lite.generator.born import PION_MASS, RESONANCES_BELOW, find_fermion, light_parts
 from fei_lite.generator.pair_sources import Pair, sine_squared
@@ -36,14 +36,14 @@ _VIRTUAL, _PION, _NO_SPIN = 23, 211, 9.0
 
 
 class Events(NamedTuple):
-    """Events for Pythia, as flat lists: sqrt(s) and the first row of each event (one more: the end).
+    """Events for Pythia: lists of sqrt(s) and of the number of rows of each event, and all rows one after the other.
 
-    Each of ``rows`` holds code, status, two mothers, colour, anti-colour; px, py, pz, E, mass, life, helicity.
+    Each row holds code, status, two mothers, colour, anti-colour; px, py, pz, E, mass, life, helicity, sqrt(s).
     """
 
     sqrt_s: list[float]
-    first: list[int]
-    rows: list[tuple[int | float, ...]]
+    counts: list[int]
+    rows: Iterator[tuple[int | float, ...]]
 
 
 def start_continuum(generator: Generator, code: int, *, beams: Beams, rng: np.random.Generator,
@@ -84,9 +84,10 @@ class Continuum:
         parts.append(_rows(event, np.full(len(event), 22), k, mass=np.zeros(len(event))))
         events, labels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         order = np.argsort(events, kind="stable")
-        first = offsets_of(np.bincount(events, minlength=n))
-        rows = zip(*labels[order].T.tolist(), *values[order].T.tolist(), strict=True)
-        return Events(sqrt_s.tolist(), first.tolist(), list(rows))
+        counts = np.bincount(events, minlength=n)
+        # row by row when they are needed: thousands of tuples at a time would start Python's garbage collection
+        columns = [*labels[order].T.tolist(), *values[order].T.tolist(), np.repeat(sqrt_s, counts).tolist()]
+        return Events(sqrt_s.tolist(), counts.tolist(), zip(*columns, strict=True))
 
     def names(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
         """Codes (n, 2) of both particles of pairs."""
@@ -166,7 +167,7 @@ def _source_class() -> Any:
         def __init__(self, continuum: Continuum) -> None:
             super().__init__()
             self.continuum = continuum
-            self.events = Events([], [0], [])
+            self.events = Events([], [], iter(()))
             self.next = 0
 
         def setInit(self) -> bool:
@@ -179,15 +180,15 @@ def _source_class() -> Any:
         def setEvent(self, _process: int = 0) -> bool:
             if self.next == len(self.events.sqrt_s):
                 self.events, self.next = self.continuum.draw(), 0
-            i, (sqrt_s_of, first, rows) = self.next, self.events
+            i, (sqrt_s_of, counts, rows) = self.next, self.events
             self.next += 1
             sqrt_s, add = sqrt_s_of[i], self.addParticle
             half = 0.5 * sqrt_s
             self.setProcess(9999, 1.0, sqrt_s, 1.0 / 137.0, 0.2)
             add(11, -1, 0, 0, 0, 0, 0.0, 0.0, half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
             add(-11, -1, 0, 0, 0, 0, 0.0, 0.0, -half, half, 0.0, 0.0, _NO_SPIN, sqrt_s)
-            for row in rows[first[i]:first[i + 1]]:
-                add(*row, sqrt_s)
+            for row in islice(rows, counts[i]):
+                add(*row)
             return True
 
     return ContinuumSource

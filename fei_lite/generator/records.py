@@ -72,15 +72,27 @@ def columns_of(records: Any) -> Jagged:
     mother = np.where(beams, -1, np.maximum(mother, 0))
     rows, mother, radiated = without_intermediates(codes, status, mother, event, counts - HEADER)
     places = np.flatnonzero(kept)[rows]
-    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "radiated": radiated}
-    for name, values in (("p4", flat.p), ("x4", flat.vProd)):
-        filled = np.zeros((len(kept), 4))  # vectors that Pythia left out are zero
-        there = ~column(ak.is_none(values.px))
-        for i, part in enumerate(("px", "py", "pz", "e")):
-            filled[there, i] = column(ak.drop_none(values[part]))
-        columns[name] = filled[places]
+    columns = {"pdg": codes[rows], "mother": mother, "status": status[rows], "radiated": radiated,
+               "p4": vectors_of(flat.p.layout, places), "x4": vectors_of(flat.vProd.layout, places)}
     offsets = offsets_of(np.bincount(event[rows], minlength=len(counts)))
     return Jagged(offsets, columns)
+
+
+def vectors_of(layout: Any, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Four-vectors (n, 4) of ``rows`` of an awkward array; those that Pythia left out are zero.
+
+    The array's buffers are read as they are: a column that awkward makes without what is missing is a copy each.
+    """
+    out = np.zeros((len(rows), 4))
+    there = np.arange(len(rows))
+    if layout.is_option:
+        layout = layout.to_IndexedOptionArray64()
+        rows = np.asarray(layout.index.data)[rows]
+        there = np.flatnonzero(rows >= 0)
+        rows, layout = rows[there], layout.content
+    for i, part in enumerate(("px", "py", "pz", "e")):
+        out[there, i] = np.asarray(layout[part].data)[rows]
+    return out
 
 
 def without_intermediates(
@@ -222,6 +234,8 @@ def has_antiparticle(code: int) -> bool:
 
 def chosen(block: Jagged, mask: NDArray[np.bool_]) -> Jagged:
     """The events of a mask."""
+    if mask.all():
+        return block
     objects = np.flatnonzero(np.repeat(mask, block.counts))
     offsets = offsets_of(block.counts[mask])
     return Jagged(offsets, {name: values.take(objects, axis=0) for name, values in block.columns.items()})

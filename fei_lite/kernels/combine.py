@@ -25,6 +25,8 @@ from fei_lite.kernels.jit import kernel
 # Rounding of a partial sum must never prune what the full sum keeps (GeV).
 _MARGIN = 1e-9
 _MASS_MARGIN = 1e-7
+# Of a product of probabilities, relative.
+_ROUNDING = 1e-12
 
 
 @kernel
@@ -74,8 +76,10 @@ def _insert(values, rows, n, best_n, value, new_rows, k, highest):
 
 @kernel
 def _windows(cut_variable, cut_min, cut_max, sqrt_s):
-    """Bounds that prune: least and largest CMS energy, largest mass, largest Q, with a margin."""
+    """Bounds that prune, with a margin: least and largest CMS energy, largest mass, largest Q; of a whole combination
+    also the least and largest mass squared and the largest momentum squared."""
     energy_low, energy_high, mass_high, q_high = -np.inf, np.inf, np.inf, np.inf
+    mass_low, p2_high = -np.inf, np.inf
     for c in range(cut_variable.shape[0]):
         if cut_variable[c] == DELTA_E:
             energy_low = max(energy_low, cut_min[c] + 0.5 * sqrt_s)
@@ -84,20 +88,65 @@ def _windows(cut_variable, cut_min, cut_max, sqrt_s):
             energy_low = max(energy_low, 0.5 * sqrt_s - cut_max[c])
             energy_high = min(energy_high, 0.5 * sqrt_s + cut_max[c])
         elif cut_variable[c] == MASS:
+            mass_low = max(mass_low, cut_min[c])
             mass_high = min(mass_high, cut_max[c])
+        elif cut_variable[c] == MBC and cut_min[c] > 0.0:
+            p2_high = min(p2_high, 0.25 * sqrt_s * sqrt_s - cut_min[c] * cut_min[c])
         elif cut_variable[c] == Q_VALUE:
             q_high = min(q_high, cut_max[c])
-    return energy_low - _MARGIN, energy_high + _MARGIN, mass_high + _MASS_MARGIN, q_high + _MASS_MARGIN
+    m2_low = (mass_low - _MASS_MARGIN) ** 2 if mass_low > _MASS_MARGIN else -np.inf
+    m2_high = (mass_high + _MASS_MARGIN) ** 2 if mass_high > 0.0 else np.inf
+    return (energy_low - _MARGIN, energy_high + _MARGIN, mass_high + _MASS_MARGIN, q_high + _MASS_MARGIN,
+            m2_low, m2_high, p2_high + _MASS_MARGIN)
 
 
 @kernel
-def _fill_lists(slot_table, slot_sign, mother_sign, event, pool_offsets, sign, lists, length):
-    """The pool rows that each slot may take; False if a slot has none."""
+def _likeliest(slot_table, slot_sign, mother_sign, event, pool_offsets, sign, probability, falling, likely):
+    """The largest probability that each slot may take; False if a slot has nothing to take.
+
+    ``falling`` (by table): the probabilities of an event's candidates never rise, so that the first is the largest.
+    """
     for j in range(slot_table.shape[0]):
+        table = slot_table[j]
+        wanted = slot_sign[j] * mother_sign
+        found = False
+        likely[j] = 0.0
+        for row in range(pool_offsets[table, event], pool_offsets[table, event + 1]):
+            if wanted == 0 or sign[row] == wanted or sign[row] == 0:
+                found = True
+                likely[j] = max(likely[j], probability[row])
+                if falling[table]:
+                    break
+        if not found:
+            return False
+    return True
+
+
+@kernel
+def _fill_lists(slot_table, slot_sign, same_as, mother_sign, event, pool_offsets, sign, probability, falling, likely,
+                bound, lists, length):
+    """The pool rows that each slot may take, without those too improbable even with the best of all others.
+
+    False if a slot has none.
+    """
+    k = slot_table.shape[0]
+    for j in range(k):
+        if same_as[j] >= 0:  # filled in step: the lists must be the same to the last row
+            length[j] = length[same_as[j]]
+            lists[j, :length[j]] = lists[same_as[j], :length[j]]
+            continue
+        others = 1.0 + _ROUNDING
+        for i in range(k):
+            if i != j:
+                others *= likely[i]
         n = 0
         wanted = slot_sign[j] * mother_sign
         for row in range(pool_offsets[slot_table[j], event], pool_offsets[slot_table[j], event + 1]):
             if wanted == 0 or sign[row] == wanted or sign[row] == 0:
+                if probability[row] * others <= bound:
+                    if falling[slot_table[j]]:
+                        break
+                    continue
                 lists[j, n] = row
                 n += 1
         if n == 0:
@@ -107,8 +156,8 @@ def _fill_lists(slot_table, slot_sign, mother_sign, event, pool_offsets, sign, l
 
 
 @kernel
-def _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass):
-    """Least and most energy, and least mass, that slots j, j + 1, ... can still add."""
+def _rest(lists, length, p4_cms, mass, likely, rest_low, rest_high, rest_mass, rest_product):
+    """Least and most energy, least mass, largest product of probabilities that slots j, j + 1, ... can still add."""
     for j in range(length.shape[0] - 1, -1, -1):
         low, high, light = np.inf, -np.inf, np.inf
         for i in range(length[j]):
@@ -116,6 +165,7 @@ def _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass):
             low = min(low, p4_cms[row, 3])
             high = max(high, p4_cms[row, 3])
             light = min(light, mass[row])
+        rest_product[j] = rest_product[j + 1] * likely[j]
         rest_low[j] = rest_low[j + 1] + low
         rest_high[j] = rest_high[j + 1] + high
         rest_mass[j] = rest_mass[j + 1] + light
@@ -124,7 +174,7 @@ def _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass):
 @kernel
 def _hopeless(part, part_mass, windows, low, high, light):
     """Whether no completion of a partial sum can pass the cuts."""
-    energy_low, energy_high, mass_high, q_high = windows
+    energy_low, energy_high, mass_high, q_high = windows[0], windows[1], windows[2], windows[3]
     if part[3] + low > energy_high or part[3] + high < energy_low:
         return True
     if mass_high == np.inf and q_high == np.inf:
@@ -132,6 +182,18 @@ def _hopeless(part, part_mass, windows, low, high, light):
     m2 = part[3] * part[3] - part[0] * part[0] - part[1] * part[1] - part[2] * part[2]
     least = np.sqrt(m2) if m2 > 0.0 else 0.0
     return least + light > mass_high or least - part_mass > q_high
+
+
+@kernel
+def _outside(part, p4, windows):
+    """Whether a partial sum and a last daughter are surely outside the cuts: quicker than to look at all of them."""
+    energy = part[3] + p4[3]
+    if energy < windows[0] or energy > windows[1]:
+        return True
+    x, y, z = part[0] + p4[0], part[1] + p4[1], part[2] + p4[2]
+    p2 = x * x + y * y + z * z
+    m2 = energy * energy - p2
+    return m2 < windows[4] or m2 > windows[5] or p2 > windows[6]
 
 
 @kernel
@@ -155,18 +217,20 @@ def _clash(first, second):
 
 @kernel
 def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
-            pool_offsets, p4_cms, sign, mass, probability, used, sqrt_s,
+            pool_offsets, p4_cms, sign, mass, probability, falling, used, sqrt_s,
             cut_variable, cut_min, cut_max, rank_variable, highest, best_n, nominal_mass, nominal_q,
-            prune, out_event, out_sign, out_rank, out_rows, n_passed):
+            prune, min_product, give_up, out_event, out_sign, out_rank, out_rows, n_passed):
     """Combine ``k`` slots in every event; keep the best ``best_n`` per mother sign.
 
     Slot ``j`` takes the candidates of table ``slot_table[j]`` whose sign is
     ``slot_sign[j] * mother_sign`` or 0 (``slot_sign[j] == 0`` takes all). Slots
     of equal table and sign (``same_as[j]``, else -1) are filled in ascending
     order; an unflavoured pair in two slots of opposite sign
-    (``opposite_of[j]``) likewise. ``n_passed[e]`` counts what passes the cuts.
-    Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled. Returns
-    the number of rows written to ``out_*``.
+    (``opposite_of[j]``) likewise. ``falling`` (by table): probabilities never rise in an event. Combinations whose
+    product of probabilities is not above ``min_product`` (negative: none) are not made, nor, with ``give_up`` and
+    ranked by that product, those that cannot come among the ``best_n``: these are not counted either.
+    ``n_passed[e]`` counts what passes the cuts. Depth first: level ``j`` of the walk has slots 0 .. j - 1 filled.
+    Returns the number of rows written to ``out_*``.
     """
     k, n_words = slot_table.shape[0], used.shape[1]
     n_events = pool_offsets.shape[1] - 1
@@ -179,15 +243,20 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
     part, part_mass, part_product = np.zeros((k + 1, 4)), np.zeros(k + 1), np.ones(k + 1)
     part_used = np.zeros((k + 1, n_words), np.uint64)
     rest_low, rest_high, rest_mass = np.zeros(k + 1), np.zeros(k + 1), np.zeros(k + 1)
+    rest_product, likely = np.ones(k + 1), np.empty(k)
     best_value, best_rows = np.empty(best_n), np.empty((best_n, k), np.int64)
     n_out = 0
     for e in range(n_events):
         windows = _windows(cut_variable, cut_min, cut_max, sqrt_s[e])
         for m in range(mother_signs.shape[0]):
-            if not _fill_lists(slot_table, slot_sign, mother_signs[m], e, pool_offsets, sign, lists, length):
+            if not _likeliest(slot_table, slot_sign, mother_signs[m], e, pool_offsets, sign, probability, falling,
+                              likely):
                 continue
-            _rest(lists, length, p4_cms, mass, rest_low, rest_high, rest_mass)
-            n_best, level = 0, 0
+            if not _fill_lists(slot_table, slot_sign, same_as, mother_signs[m], e, pool_offsets, sign, probability,
+                               falling, likely, min_product, lists, length):
+                continue
+            _rest(lists, length, p4_cms, mass, likely, rest_low, rest_high, rest_mass, rest_product)
+            n_best, level, bound = 0, 0, min_product
             index[0] = 0
             while level >= 0:
                 if index[level] >= length[level]:
@@ -195,16 +264,23 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                     continue
                 row = lists[level, index[level]]
                 index[level] += 1
+                product = part_product[level] * probability[row]
+                if product * (rest_product[level + 1] * (1.0 + _ROUNDING)) <= bound:
+                    if falling[slot_table[level]]:  # no later one is more probable
+                        index[level] = length[level]
+                    continue
                 if _clash(part_used[level], used[row]):
                     continue
                 other = opposite_of[level]
                 if other >= 0 and sign[row] == 0 and sign[chosen[other]] == 0 and row < chosen[other]:
                     continue
                 deep = level + 1
+                if prune and deep == k and _outside(part[level], p4_cms[row], windows):
+                    continue
                 for a in range(4):
                     part[deep, a] = part[level, a] + p4_cms[row, a]
                 part_mass[deep] = part_mass[level] + mass[row]
-                part_product[deep] = part_product[level] * probability[row]
+                part_product[deep] = product
                 chosen[level] = row
                 if deep < k:
                     if prune and _hopeless(part[deep], part_mass[deep], windows, rest_low[deep], rest_high[deep],
@@ -214,79 +290,17 @@ def combine(slot_table, slot_sign, same_as, opposite_of, mother_signs,
                         part_used[deep, w] = part_used[level, w] | used[row, w]
                     index[deep] = index[same_as[deep]] if same_as[deep] >= 0 else 0
                     level = deep
-                elif _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k], part_product[k], sqrt_s[e],
-                             nominal_mass, nominal_q):
+                elif not product <= bound and _passes(cut_variable, cut_min, cut_max, part[k], part_mass[k],
+                                                      part_product[k], sqrt_s[e], nominal_mass, nominal_q):
                     n_passed[e] += 1
                     value = _variable(rank_variable, part[k], part_mass[k], part_product[k], sqrt_s[e],
                                       nominal_mass, nominal_q)
                     n_best = _insert(best_value, best_rows, n_best, best_n, value, chosen, k, highest)
+                    if give_up and highest and rank_variable == PROBABILITY and n_best == best_n:
+                        bound = max(bound, best_value[n_best - 1])
             for i in range(n_best):
                 out_event[n_out], out_sign[n_out], out_rank[n_out] = e, mother_signs[m], i + 1
                 for j in range(k):
                     out_rows[n_out, j] = best_rows[i, j]
                 n_out += 1
     return n_out
-
-
-@kernel
-def rank_rows(offsets, sign, value, highest, best_n, keep, rank):
-    """Rank rows per event and conjugate by ``value``; mark the best ``best_n``.
-
-    A row of sign 0 competes with both conjugates and carries its better rank.
-    NaN ranks last. Equal values keep their order. Fills ``keep`` and ``rank``.
-    """
-    for e in range(offsets.shape[0] - 1):
-        first, last = offsets[e], offsets[e + 1]
-        for i in range(first, last):
-            rank[i] = 0
-            keep[i] = False
-        for s in (1, -1):
-            for i in range(first, last):
-                if sign[i] == -s:
-                    continue
-                better = 0
-                for j in range(first, last):
-                    if sign[j] == -s or i == j:
-                        continue
-                    if np.isnan(value[i]):
-                        ahead = not np.isnan(value[j]) or j < i
-                    elif np.isnan(value[j]):
-                        ahead = False
-                    elif value[j] == value[i]:
-                        ahead = j < i
-                    else:
-                        ahead = (value[j] > value[i]) == highest
-                    if ahead:
-                        better += 1
-                if rank[i] == 0 or better + 1 < rank[i]:
-                    rank[i] = better + 1
-                if better < best_n:
-                    keep[i] = True
-
-
-@kernel
-def mark_duplicates(offsets, sign, used, value, duplicate):
-    """Mark all but the best of the rows of an event that share sign and sources.
-
-    The best has the highest ``value``; equal values keep the first row.
-    """
-    n_words = used.shape[1]
-    for e in range(offsets.shape[0] - 1):
-        for i in range(offsets[e], offsets[e + 1]):
-            duplicate[i] = False
-        for i in range(offsets[e], offsets[e + 1]):
-            if duplicate[i]:
-                continue
-            for j in range(i + 1, offsets[e + 1]):
-                if duplicate[j] or sign[i] != sign[j]:
-                    continue
-                same = True
-                for w in range(n_words):
-                    if used[i, w] != used[j, w]:
-                        same = False
-                        break
-                if same:
-                    if value[j] > value[i]:
-                        duplicate[i] = True
-                        break
-                    duplicate[j] = True

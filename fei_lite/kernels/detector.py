@@ -12,45 +12,69 @@ _DEAD, _PIXEL, _STRIP, _DRIFT = 0, 1, 2, 3
 
 
 @kernel
-def _measure(p, k, variance, column):
-    """Update the covariance ``p`` (5, 5) by a measurement of coordinate ``k``; ``column`` (5,) is scratch space."""
-    weight = 1.0 / (p[k, k] + variance)
-    for i in range(5):
-        column[i] = p[i, k]
-    for i in range(5):
-        scaled = column[i] * weight
-        for j in range(i + 1):
-            p[i, j] -= scaled * column[j]
-            p[j, i] = p[i, j]
+def _measured(p, c, variance):
+    """Covariance ``p`` after a measurement: ``c`` is the coordinate's column of ``p``, ``variance`` the sum of both.
+
+    Covariances are five rows of five numbers, as tuples: they stay in registers, which arrays do not.
+    """
+    weight = 1.0 / variance
+    s0, s1, s2, s3, s4 = c[0] * weight, c[1] * weight, c[2] * weight, c[3] * weight, c[4] * weight
+    a = p[0][0] - s0 * c[0]
+    b, f = p[1][0] - s1 * c[0], p[1][1] - s1 * c[1]
+    d, g, k = p[2][0] - s2 * c[0], p[2][1] - s2 * c[1], p[2][2] - s2 * c[2]
+    e, h, m, o = p[3][0] - s3 * c[0], p[3][1] - s3 * c[1], p[3][2] - s3 * c[2], p[3][3] - s3 * c[3]
+    i, j, n, q = p[4][0] - s4 * c[0], p[4][1] - s4 * c[1], p[4][2] - s4 * c[2], p[4][3] - s4 * c[3]
+    r = p[4][4] - s4 * c[4]
+    return (a, b, d, e, i), (b, f, g, h, j), (d, g, k, m, n), (e, h, m, o, q), (i, j, n, q, r)
 
 
 @kernel
-def _move_inward(p, step):
-    """Transport the covariance of (delta, u, omega, z, tanLambda) by the arc length ``step`` inward."""
+def _shifted(row, step, half):
+    """A row of the covariance, transported in its columns."""
+    return (row[0] + (-step * row[1] + half * row[2]), row[1] - step * row[2], row[2], row[3] - step * row[4], row[4])
+
+
+@kernel
+def _less(row, step, other):
+    """``row`` - ``step`` ``other``."""
+    return (row[0] - step * other[0], row[1] - step * other[1], row[2] - step * other[2], row[3] - step * other[3],
+            row[4] - step * other[4])
+
+
+@kernel
+def _moved_inward(p, step):
+    """Covariance of (delta, u, omega, z, tanLambda), transported by the arc length ``step`` inward."""
     half = 0.5 * step * step
-    for i in range(5):
-        p[0, i] += -step * p[1, i] + half * p[2, i]
-        p[1, i] -= step * p[2, i]
-        p[3, i] -= step * p[4, i]
-    for i in range(5):
-        p[i, 0] += -step * p[i, 1] + half * p[i, 2]
-        p[i, 1] -= step * p[i, 2]
-        p[i, 3] -= step * p[i, 4]
+    d, u, w = p[0], p[1], p[2]
+    first = (d[0] + (-step * u[0] + half * w[0]), d[1] + (-step * u[1] + half * w[1]),
+             d[2] + (-step * u[2] + half * w[2]), d[3] + (-step * u[3] + half * w[3]),
+             d[4] + (-step * u[4] + half * w[4]))
+    return (_shifted(first, step, half), _shifted(_less(u, step, w), step, half), _shifted(w, step, half),
+            _shifted(_less(p[3], step, p[4]), step, half), _shifted(p[4], step, half))
 
 
 @kernel
-def _scatter(p, variance, omega, tan_lambda):
-    """Add multiple scattering of plane angle variance ``variance``: in the bending plane and in lambda.
+def _scattered(p, variance, omega, tan_lambda):
+    """With multiple scattering of plane angle variance ``variance``: in the bending plane and in lambda.
 
     A kick in lambda at constant momentum also changes omega.
     """
     slope = 1.0 + tan_lambda * tan_lambda
     curl = omega * tan_lambda
-    p[1, 1] += variance * slope
-    p[4, 4] += variance * slope * slope
-    p[2, 2] += variance * curl * curl
-    p[2, 4] += variance * curl * slope
-    p[4, 2] += variance * curl * slope
+    u, w, t = p[1], p[2], p[4]
+    return (p[0], (u[0], u[1] + variance * slope, u[2], u[3], u[4]),
+            (w[0], w[1], w[2] + variance * curl * curl, w[3], w[4] + variance * curl * slope), p[3],
+            (t[0], t[1], t[2] + variance * curl * slope, t[3], t[4] + variance * slope * slope))
+
+
+@kernel
+def _pack(p, out):
+    """The upper triangle of a covariance by rows into ``out`` (15,), with the azimuth for the slope."""
+    d, u, w = p[0], p[1], p[2]
+    out[0], out[1], out[2], out[3], out[4] = d[0], -d[1], d[2], d[3], d[4]
+    out[5], out[6], out[7], out[8] = u[1], -u[2], -u[3], -u[4]
+    out[9], out[10], out[11] = w[2], w[3], w[4]
+    out[12], out[13], out[14] = p[3][3], p[3][4], p[4][4]
 
 
 @kernel
@@ -71,8 +95,6 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
     n_layers = layers.shape[0]
     arcs = np.empty(n_layers)
     crossed = np.empty(n_layers, dtype=np.bool_)
-    p, column = np.empty((5, 5)), np.empty(5)
-    order = np.array([0, 1, 2, 3, 4])
     for i in range(helix.shape[0]):
         omega, z0, tan_lambda = helix[i, 2], helix[i, 3], helix[i, 4]
         counts[i] = 0
@@ -84,44 +106,37 @@ def track_errors(helix, p_beta, first, last, n_hits, layers, limits, cov, counts
             crossed[k] = False
             if bend >= 1.0 or r > last[i]:
                 break
-            arcs[k] = 2.0 * math.asin(bend) / abs(omega)
-            z = z0 + arcs[k] * tan_lambda
             if r < first[i]:
                 continue
+            arcs[k] = 2.0 * math.asin(bend) / abs(omega)
+            z = z0 + arcs[k] * tan_lambda
             inside = max(limits[1] * r, limits[3]) <= z <= min(limits[0] * r, limits[2])
             if top >= 0 and not inside:  # left by an end; one that starts outside may still enter
                 break
             if inside:
                 crossed[k], top = True, k
-        p[:] = 0.0
-        p[0, 0], p[1, 1], p[2, 2], p[3, 3], p[4, 4] = 10.0, 1.0, 4.0 * omega * omega, 100.0, 1.0 + tan_lambda**4
+        p = ((10.0, 0.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 4.0 * omega * omega, 0.0, 0.0),
+             (0.0, 0.0, 0.0, 100.0, 0.0), (0.0, 0.0, 0.0, 0.0, 1.0 + tan_lambda**4))
         position = arcs[top] if top >= 0 else 0.0
         for k in range(top, -1, -1):
             if not crossed[k]:
                 break
-            _move_inward(p, position - arcs[k])
+            p = _moved_inward(p, position - arcs[k])
             position = arcs[k]
             hits, kind = n_hits[i, k], int(layers[k, 2])
             if hits > 0:
                 worse = layers[k, 3] / hits
-                _measure(p, 0, layers[k, 4] ** 2 * worse, column)
-                _measure(p, 3, layers[k, 5] ** 2 * worse, column)
+                across, along = layers[k, 4] ** 2 * worse, layers[k, 5] ** 2 * worse
+                p = _measured(p, (p[0][0], p[1][0], p[2][0], p[3][0], p[4][0]), p[0][0] + across)
+                p = _measured(p, (p[0][3], p[1][3], p[2][3], p[3][3], p[4][3]), p[3][3] + along)
                 counts[i, kind - 1] += hits
                 innermost[i] = layers[k, 0]
             cosine = math.sqrt(1.0 - (0.5 * layers[k, 0] * omega) ** 2)
             thickness = layers[k, 1] * math.sqrt(1.0 + tan_lambda * tan_lambda) / max(cosine, 0.05)
             angle = limits[4] / p_beta[i] * (1.0 + 0.038 * math.log(thickness))
-            _scatter(p, thickness * angle * angle, omega, tan_lambda)
-        _move_inward(p, position)
-        for k in range(5):  # slope -> azimuth
-            p[1, k] = -p[1, k]
-        for k in range(5):
-            p[k, 1] = -p[k, 1]
-        place = 0
-        for a in order:
-            for b in range(a, 5):
-                cov[i, place] = p[a, b]
-                place += 1
+            p = _scattered(p, thickness * angle * angle, omega, tan_lambda)
+        p = _moved_inward(p, position)
+        _pack(p, cov[i])
 
 
 @kernel

@@ -22,6 +22,13 @@ class TagForest(Protocol):
         """Probability of each row of features."""
 
 
+class BoundedForest(Protocol):
+    """A forest that may give up rows early."""
+
+    def predict(self, X: Floats, *, above: float = 0.0) -> Floats:
+        """Probability of each row of features; one that surely does not come ``above`` that value may hold 0."""
+
+
 class Classifiers(Protocol):
     """A model set, or any other classifiers of a channel set."""
 

@@ -80,11 +80,14 @@ class _Combined:
 
 def combine_channel(
     channel: Channel, config: ParticleConfig, *, pool: Pool, result: Result | None = None, prune: bool = True,
+    min_product: float = -1.0,
 ) -> tuple[CandidateTable, tuple[str, ...], NDArray[np.int64]]:
     """All combinations of a channel that pass its cuts, the best per event and conjugate.
 
     No candidate uses a track or cluster twice, none appears twice under a
-    permutation; both charge conjugates are made. ``prune`` stops partial
+    permutation; both charge conjugates are made. Those whose daughters' product of probabilities is
+    not above ``min_product`` are left out, and, if that is not negative, combinations that others keep from being
+    among the best are not counted. ``prune`` stops partial
     combinations that no remaining daughter can bring inside the cuts; it never
     changes the result. Intervals of what the kernel knows it cuts on itself; where there is more,
     in the cuts or the ranking, all that it leaves are looked at (``result``: for daughters of
@@ -97,7 +100,8 @@ def combine_channel(
     rest = joined(part for part in channel.cuts.conjuncts
                   if not (one := part.interval) or one.variable not in VARIABLES)
     passed = np.zeros(pool.offsets.shape[1] - 1, dtype=np.int64)
-    run = partial(_combine, slots, quick, channel=channel, config=config, pool=pool, prune=prune, passed=passed)
+    run = partial(_combine, slots, quick, channel=channel, config=config, pool=pool, prune=prune, passed=passed,
+                  min_product=min_product)
     rank_by = canonical(check(config.rank_by))
     if not rest and rank_by in VARIABLES:
         found = run(VARIABLES[rank_by], config.best_pre)
@@ -112,7 +116,7 @@ def combine_channel(
 
 def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, *, channel: Channel,
              config: ParticleConfig, pool: Pool, prune: bool, passed: NDArray[np.int64],
-             capacity: int | None = None) -> _Combined:
+             min_product: float, capacity: int | None = None) -> _Combined:
     """Run the kernel: the ``best`` combinations by ``variable`` of each event and conjugate; adds to ``passed``.
 
     ``capacity``: how many there are at most, if that is known.
@@ -133,9 +137,9 @@ def _combine(slots: Slots, quick: Sequence[Interval], variable: int, best: int, 
     nominal_q = config.mass - sum(mass(d) for d in channel.daughters)
     n = kernels.combine(
         slots.table, slots.sign, slots.same_as, slots.opposite_of, mother_signs,
-        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.used, pool.sqrt_s,
+        pool.offsets, pool.p4_cms, pool.sign, pool.mass, pool.probability, pool.falling, pool.used, pool.sqrt_s,
         codes, low, high, variable, config.rank_highest,
-        best, config.mass, nominal_q, prune, event, sign, rank, rows, passed)
+        best, config.mass, nominal_q, prune, min_product, min_product >= 0.0, event, sign, rank, rows, passed)
     return _Combined(event[:n].copy(), sign[:n].copy(), rank[:n].copy(), rows[:n].copy())
 
 

@@ -22,6 +22,7 @@ from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
+from fei_lite.reconstruction.first_look import first_features
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.options import DEFAULT_OPTIONS, NO_HOOKS, Hooks, ReconstructionOptions
 from fei_lite.reconstruction.pool import Pool
@@ -147,8 +148,9 @@ class _Stage:
         table = merged if config.same_objects else drop_duplicates(merged, merged["SignalProbability"])
         self.count(config.name, "classified", len(merged))
         self.count(config.name, "duplicates dropped", len(merged) - len(table))
-        if config.min_signal_probability is not None:
-            table = table.select(table["SignalProbability"] > config.min_signal_probability)
+        cut = self._min_probability(config)
+        if cut is not None:
+            table = table.select(table["SignalProbability"] > cut)
             self.count(config.name, "above the probability cut", len(table))
         table, rank = rank_candidates(table, table["SignalProbability"], highest=True, best=config.best_post)
         table.columns["postCut_rank"] = rank
@@ -165,14 +167,18 @@ class _Stage:
             self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
+        look = self.options.first_look
         if channel.leaf is not None:
             table = self._leaf(channel, config)
         else:
             with self.watch("combine"):
                 table, names, passed = combine_channel(channel, config, pool=self.pool, result=self.result,
-                                                       prune=self.options.prune)
+                                                       prune=self.options.prune,
+                                                       min_product=-1.0 if look is None else look.bound(channel))
                 daughters = [self.result.tables[name] for name in names]
             self.count(channel.identifier, "combinations inside the cuts", int(passed.sum()))
+            if look is not None or self.hooks.looker is not None:
+                table = self._look(table, names, channel)
         if self.with_truth:
             self._match(table, daughters, channel, config)
         if self.hooks.sampler is not None and classified:
@@ -196,12 +202,32 @@ class _Stage:
             table.columns["SignalProbability"] = self._predict(channel, config, features)
         return table
 
+    def _look(self, table: CandidateTable, names: tuple[str, ...], channel: Channel) -> CandidateTable:
+        """The combinations that are left after a first look."""
+        with self.watch("first look"):
+            X = first_features(table, names, channel, self.result.channel_set, self.pool)
+            if self.hooks.looker is not None:
+                table.columns["look_row"] = np.arange(len(table))
+                self.hooks.looker(channel, table, X)
+            if self.options.first_look is None:
+                return table
+            table = table.select(self.options.first_look.passes(self.stage, X))
+        self.count(channel.identifier, "left by the first look", len(table))
+        return table
+
+    def _min_probability(self, config: ParticleConfig) -> float | None:
+        """The cut on SignalProbability after the classifiers, of tags at least the first look's; None without."""
+        look, cut = self.options.first_look, config.min_signal_probability
+        if look is None or config.name not in self.result.channel_set.tags:
+            return cut
+        return look.least if cut is None else max(cut, look.least)
+
     def _predict(self, channel: Channel, config: ParticleConfig, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Signal probabilities; where a cut on them follows, 0 may stand for those below it.
 
         Duplicates are dropped before the cut, but the one kept is the most probable: below the cut if all are.
         """
-        cut = config.min_signal_probability if self.options.early_exit else None
+        cut = self._min_probability(config) if self.options.early_exit else None
         return self.models.predict(channel.identifier, features, above=0.0 if cut is None else cut)
 
     def _leaf(self, channel: Channel, config: ParticleConfig) -> CandidateTable:
@@ -212,6 +238,8 @@ class _Stage:
             values = without_ties(values, np.sum(table["p4"][:, :3] ** 2, axis=1))
             table, rank = rank_candidates(table, values, highest=config.rank_highest, best=config.best_pre)
             table.columns["preCut_rank"] = rank
+            if self.hooks.looker is not None:
+                table.columns["look_row"] = np.full(len(table), -1)
         return table
 
     def _match(self, table: CandidateTable, daughters: list[CandidateTable], channel: Channel,
@@ -247,6 +275,8 @@ class _Stage:
             "vertex": np.empty((0, 3)), "cov": np.empty((0, 7, 7)), "chiProb": np.empty(0), "M": np.empty(0),
             "SignalProbability": np.empty(0),
         }
+        if self.hooks.looker is not None:
+            columns["look_row"] = np.empty(0, np.int64)
         table = CandidateTable(config.name, np.zeros(n_events + 1, dtype=np.int64), columns)
         if self.with_truth:
             table.columns |= truth.truth_columns(truth.empty_match(self.result.batch), target=config.target)

@@ -69,20 +69,36 @@ def track_candidates(name: str, batch: EventBatch) -> CandidateTable:
 def photon_candidates(name: str, batch: EventBatch) -> CandidateTable:
     """Neutral clusters with the photon hypothesis, pointing back to the interaction point."""
     clusters = batch.clusters
-    keep = (clusters["is_track"] == 0) & (clusters["is_photon"] == 1)
-    rows = np.flatnonzero(keep)
-    event = clusters.event_index[rows]
-    errors = np.stack([clusters[c][rows] for c in ("E_error", "theta_error", "phi_error")], axis=1)
-    p4, vertex, cov = photon_kinematics(
-        clusters["E"][rows].astype(np.float64), clusters["theta"][rows].astype(np.float64),
-        clusters["phi"][rows].astype(np.float64), clusters["r"][rows].astype(np.float64),
-        errors.astype(np.float64), batch.events["ip"][event])
+    rows, p4, vertex, cov = batch.derived("reconstruction.photons", _photons)
+    keep = np.zeros(len(clusters), dtype=bool)
+    keep[rows] = True
     n = len(rows)
     return CandidateTable(name, offsets_of(keep)[clusters.offsets], {
         "sign": np.ones(n, dtype=np.int8), "p4": p4, "vertex": vertex, "cov": cov,
         "used": object_bits(batch, "clusters", rows), "object": rows.astype(np.int32),
         "M": np.zeros(n), "chiProb": np.full(n, np.nan), "daughters": np.empty((n, 0), dtype=np.int32),
     })
+
+
+def photon_momenta(batch: EventBatch) -> NDArray[np.float64]:
+    """Four-momenta (n clusters, 4) of the clusters, as :func:`photon_candidates` has them; NaN of no photons."""
+    rows, p4, _, _ = batch.derived("reconstruction.photons", _photons)
+    out = np.full((len(batch.clusters), 4), np.nan)
+    out[rows] = p4
+    return out
+
+
+def _photons(batch: EventBatch) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64],
+                                         NDArray[np.float64]]:
+    """Rows of the clusters that are photons, their four-momenta, vertices and covariances."""
+    clusters = batch.clusters
+    rows = np.flatnonzero((clusters["is_track"] == 0) & (clusters["is_photon"] == 1))
+    event = clusters.event_index[rows]
+    errors = np.stack([clusters[c][rows] for c in ("E_error", "theta_error", "phi_error")], axis=1)
+    return rows, *photon_kinematics(
+        clusters["E"][rows].astype(np.float64), clusters["theta"][rows].astype(np.float64),
+        clusters["phi"][rows].astype(np.float64), clusters["r"][rows].astype(np.float64),
+        errors.astype(np.float64), batch.events["ip"][event])
 
 
 def given_candidates(channel: Channel, btags: Mapping[str, CandidateTable]) -> CandidateTable:

@@ -16,7 +16,8 @@ class Pool:
 
     ``offsets[t, e]`` is the first pool row of table ``t`` in event ``e``;
     ``tables[name]`` is the number of a particle's table, ``start[t]`` its first
-    pool row, so that a pool row minus ``start[t]`` is a row of that table, ``candidates[name]``.
+    pool row, so that a pool row minus ``start[t]`` is a row of that table, ``candidates[name]``. ``falling[t]``:
+    the probabilities of a table never rise inside an event.
     """
 
     def __init__(self, batch: EventBatch) -> None:
@@ -31,6 +32,7 @@ class Pool:
         self.sign = np.zeros(0, dtype=np.int8)
         self.mass = np.zeros(0)
         self.probability = np.zeros(0)
+        self.falling = np.zeros(0, dtype=np.bool_)
         self.used: NDArray[np.uint64] = np.zeros((0, n_words(batch)), dtype=np.uint64)
 
     def add(self, tables: list[CandidateTable]) -> None:
@@ -49,4 +51,11 @@ class Pool:
         self.mass = np.concatenate([self.mass, *(invariant_mass(p4) for p4 in parts_p4[1:])])
         self.sign = np.concatenate([self.sign, *(t["sign"] for t in tables)])
         self.probability = np.concatenate([self.probability, *(t["SignalProbability"] for t in tables)])
+        self.falling = np.concatenate([self.falling, [_falls(table) for table in tables]]).astype(np.bool_)
         self.used = np.concatenate([self.used, *(t["used"] for t in tables)])
+
+
+def _falls(table: CandidateTable) -> bool:
+    """Whether the probabilities of a table never rise inside an event."""
+    falls, event = np.diff(table["SignalProbability"]) <= 0.0, table.event_index
+    return bool(np.all(falls | (np.diff(event) != 0)))

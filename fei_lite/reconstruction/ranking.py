@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.events import offsets_of
-from fei_lite.kernels import combine as kernels
+from fei_lite.kernels import ranking as kernels
 
 
 def rank_candidates(
@@ -77,7 +78,8 @@ def choose_candidates(
     slim = {name: _joined(tables, name).take(order, axis=0) for name in keys}
     chosen = choose(CandidateTable(tables[0].particle, offsets, {**slim, "_row": order}))
     rows = chosen.columns.pop("_row")
-    columns = {name: _joined(tables, name).take(rows, axis=0) for name in tables[0].columns
+    places = _places(tables, rows)
+    columns = {name: _gathered(tables, name, places, len(rows)) for name in tables[0].columns
                if name not in chosen.columns and all(name in t.columns for t in tables)}
     return CandidateTable(tables[0].particle, chosen.offsets, {**columns, **chosen.columns})
 
@@ -89,3 +91,28 @@ def _joined(tables: Sequence[CandidateTable], name: str) -> NDArray:
         width = max(p.shape[1] for p in parts)
         parts = [np.pad(p, ((0, 0), (0, width - p.shape[1])), constant_values=-1) for p in parts]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+#: For each table the rows wanted of it, and where they go.
+_Places = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+
+
+def _places(tables: Sequence[CandidateTable], rows: NDArray[np.intp]) -> _Places:
+    """Where ``rows`` of the joined tables are in each of them."""
+    start = np.cumsum([0, *(len(t) for t in tables)])
+    of = np.searchsorted(start, rows, side="right") - 1
+    order = np.argsort(of, kind="stable")
+    ends = np.searchsorted(of[order], np.arange(len(tables) + 1))
+    return [(rows[order[a:b]] - start[i], order[a:b]) for i, (a, b) in enumerate(pairwise(ends))]
+
+
+def _gathered(tables: Sequence[CandidateTable], name: str, places: _Places, n: int) -> NDArray:
+    """The wanted rows (n) of a column of all tables, without joining what is not wanted."""
+    parts = [t[name] for t in tables]
+    width = max(p.shape[1] for p in parts) if name == "daughters" else 0
+    shape = (n, width) if name == "daughters" else (n, *parts[0].shape[1:])
+    out = np.full(shape, -1, np.result_type(*parts)) if name == "daughters" else np.empty(shape, np.result_type(*parts))
+    for part, (rows, to) in zip(parts, places, strict=True):
+        if len(rows):
+            (out[:, :part.shape[1]] if name == "daughters" else out)[to] = part.take(rows, axis=0)
+    return out

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fei_lite.candidates import CandidateTable
 from fei_lite.event_shape import Momenta, cos_between, fox_wolfram, fox_wolfram_ratios, thrust
 from fei_lite.events import EventBatch, offsets_of
-from fei_lite.reconstruction.final_state import photon_candidates, track_candidates
+from fei_lite.reconstruction.final_state import photon_momenta, track_candidates
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.used_objects import object_indices
 
@@ -45,11 +45,9 @@ def tag_shape(tags: CandidateTable, batch: EventBatch) -> dict[str, Floats]:
 
 def objects_cms(used: NDArray[np.uint64], event: NDArray[np.integer], batch: EventBatch) -> Momenta:
     """The tracks and photons of bit sets (n, words) in the frame of e+e-, one row per set."""
-    tracks, photons = track_candidates("pi+", batch), photon_candidates("gamma", batch)
-    of_cluster = np.full((len(batch.clusters), 4), np.nan)
-    of_cluster[photons["object"]] = photons["p4"]
+    of_track, of_cluster = batch.derived("reconstruction.tag_shape", _momenta)
     rows, p4 = [], []
-    for kind, objects, values in (("tracks", batch.tracks, tracks["p4"]), ("clusters", batch.clusters, of_cluster)):
+    for kind, objects, values in (("tracks", batch.tracks, of_track), ("clusters", batch.clusters, of_cluster)):
         offsets, index = object_indices(batch, used, event, kind)
         row = np.repeat(np.arange(len(used)), np.diff(offsets))
         rows.append(row)
@@ -58,3 +56,8 @@ def objects_cms(used: NDArray[np.uint64], event: NDArray[np.integer], batch: Eve
     order = np.argsort(row, kind="stable")
     return Momenta(offsets_of(np.bincount(row, minlength=len(used))), np.concatenate(p4)[order],
                    np.zeros(len(row), dtype=np.int8))
+
+
+def _momenta(batch: EventBatch) -> tuple[Floats, Floats]:
+    """Four-momenta of all tracks and clusters of a batch."""
+    return track_candidates("pi+", batch)["p4"], photon_momenta(batch)

@@ -26,6 +26,8 @@ from fei_lite.provenance import provenance
 from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
+from fei_lite.reconstruction.first_look import first_look_of
+from fei_lite.reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from fei_lite.tagging.best import TAG_PARTICLES, Btags, select_tags
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.table import Column
@@ -97,12 +99,15 @@ class TaggedBatch:
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
-              first_entry: int = 0, variables: Mapping[str, str] | None = None, file: int = 0) -> TaggedBatch:
+              first_entry: int = 0, variables: Mapping[str, str] | None = None, speed: int = 0,
+              file: int = 0) -> TaggedBatch:
     """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression).
 
-    ``first_entry`` is the number of the batch's first event among all, ``file`` that of its file.
+    ``first_entry`` is the number of the batch's first event among all, ``file`` that of its file. ``speed``: level of
+    the models' first look (:func:`fei_lite.reconstruction.first_look.first_look_of`).
     """
-    result = reconstruct(batch, channel_set, models)
+    options = ReconstructionOptions(first_look=first_look_of(models, speed)) if speed else DEFAULT_OPTIONS
+    result = reconstruct(batch, channel_set, models, options=options)
     tags = select_tags(result, first_entry=first_entry, variables=variables, file=file)
     tagged = int(np.count_nonzero(tags.columns["best"]))
     result.cutflow.add("events", "all", "tagged", tagged)
@@ -112,8 +117,9 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str]) -> list[TaggedBatch]:
-    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, file=entries.file)
+def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str], speed: int) -> list[TaggedBatch]:
+    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, speed=speed,
+                      file=entries.file)
             for batch in read_range(entries)]
 
 
@@ -128,7 +134,7 @@ def kernels_are_cached() -> bool:
 def tag_files(
     inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None, distinct: bool = True,
-    variables: Mapping[str, str] | None = None, progress: Callable[[int, int], None] | None = None,
+    variables: Mapping[str, str] | None = None, speed: int = 0, progress: Callable[[int, int], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
@@ -139,7 +145,8 @@ def tag_files(
     ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
-    columns: name -> variable or expression. Returns the sums over the events read.
+    columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none and
+    the largest the fastest. Returns the sums over the events read.
     """
     asked = dict(variables or {})
     for name, text in asked.items():
@@ -147,6 +154,7 @@ def tag_files(
     context = tagger_of_run(models, channel_set)
     channels, model_set = context.value
     checked_workers(workers)
+    first_look_of(model_set, speed)  # complain before any work
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events, distinct=distinct)
     b_channels = count_b_channels(channels, model_set)
     if notice is not None and b_channels["all"] and not b_channels["trained"]:
@@ -155,7 +163,8 @@ def tag_files(
     mixed = len(inputs) > 1 and any(has_truth(path) for path in inputs[:COUNTED_FIRST])
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force, inputs=[*inputs, model_set.source, channels.path]) as writer:
-        for parts in map_in_context(partial(_tag_range, variables=asked), ranges, context, workers=workers):
+        work = partial(_tag_range, variables=asked, speed=speed)
+        for parts in map_in_context(work, ranges, context, workers=workers):
             for part in parts:
                 writer.write(with_truth_columns(part.tags.columns) if mixed else part.tags.columns)
                 totals.merge(part.totals)
@@ -165,6 +174,8 @@ def tag_files(
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
         origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
                   "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
+        if speed:
+            origin["speed"] = speed
         if asked:
             origin["variables"] = json.dumps(asked)
         writer.finish(rows, metadata(inputs, totals, origin))

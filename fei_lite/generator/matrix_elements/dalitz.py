@@ -236,6 +236,8 @@ def _redraw(family: Family, number: int, mothers: Rows, products: Rows, moves: M
     m, cos = table.draw(n, rng)
     waiting = np.flatnonzero(m + parts[:, 2] > mass)  # photons took some of the D's energy
     for _ in range(20):
+        if not len(waiting):
+            break
         m[waiting], cos[waiting] = table.draw(len(waiting), rng)
         waiting = waiting[m[waiting] + parts[waiting, 2] > mass[waiting]]
     kept = (m > parts[:, 0] + parts[:, 1]) & (m + parts[:, 2] < mass)

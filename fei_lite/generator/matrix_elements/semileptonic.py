@@ -58,17 +58,22 @@ class Spectrum:
     step: float = NARROW_STEP
     _tables: dict[int, Array] = field(default_factory=dict)
 
-    def _table(self, step: int) -> Array:
-        """Cumulative density at the edges of the cells of sin^2(pi x / 2) in [0, 1]; all 1 where nothing is left."""
-        if step not in self._tables:
-            m = min(step * self.step, self.mass - self.lepton - _CLEAR)
+    def _tables_of(self, steps: list[int]) -> Array:
+        """Cumulative densities (k, cells + 1) at the edges of the cells of sin^2(pi x / 2) in [0, 1].
+
+        What is not known yet is made in one go.
+        """
+        missing = [step for step in steps if step not in self._tables]
+        if missing:
+            m = np.minimum(np.array(missing) * self.step, self.mass - self.lepton - _CLEAR)[:, None]
             x = (np.arange(_CELLS) + 0.5) / _CELLS
             low, high = self.lepton**2, (self.mass - m) ** 2
             q2 = low + (high - low) * np.sin(0.5 * np.pi * x) ** 2
-            density = differential_rate(self.transition, self.mass, self.lepton, np.full(_CELLS, m), q2)
-            total = np.cumsum(density * np.sin(np.pi * x))
-            self._tables[step] = np.concatenate([[0.0], total / total[-1]])
-        return self._tables[step]
+            density = differential_rate(self.transition, self.mass, self.lepton, np.repeat(m, _CELLS), q2.ravel())
+            total = np.cumsum(density.reshape(q2.shape) * np.sin(np.pi * x), axis=1)
+            made = np.concatenate([np.zeros((len(missing), 1)), total / total[:, -1:]], axis=1)
+            self._tables.update(zip(missing, made, strict=True))
+        return np.stack([self._tables[step] for step in steps])
 
     def draw(self, m: Array, lepton: Array, rng: np.random.Generator) -> Array:
         """q2 (n,) for masses ``m`` (n,) of X.
@@ -80,7 +85,7 @@ class Spectrum:
         place = m / self.step
         step = np.floor(place).astype(np.int64) + (rng.uniform(size=len(m)) < place % 1.0)
         steps, row = np.unique(step, return_inverse=True)
-        tables = np.stack([self._table(int(s)) for s in steps])
+        tables = self._tables_of(steps.tolist())
         u = rng.uniform(size=len(m))
         flat = (tables + np.arange(len(steps))[:, None]).ravel()
         cell = np.searchsorted(flat, row + u, side="right") - 1 - row * (_CELLS + 1)

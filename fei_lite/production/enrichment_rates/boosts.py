@@ -37,13 +37,22 @@ Counts = Mapping[str, Mapping[str, NDArray]]
 
 
 def _rates(counts: Counts, code: int) -> tuple[NDArray, ...]:
-    """Complete decays per decay of a B by its modes and channels, generic ones, and those to be found."""
+    """Complete decays per decay of a B by its modes and channels, generic ones, and those to be found.
+
+    In enriched events the decays of D_s+, Lambda_c+ and J/psi are enriched as well: the first are from the samples that
+    were counted with such (``--decays``), where there are any.
+    """
     parts = [part for name, part in counts.items() if name.startswith(f"{PROCESSES[code]}_")]
     if not parts:
         raise SimulationError(f"no sample of process '{PROCESSES[code]}' was counted: boosts need both B types.")
-    decays = sum(part["decays"] for part in parts)
-    lines, norm = Lines(code).line, np.maximum(decays, 1)[:, None]
-    return tuple((sum(part[name] for part in parts) / norm)[lines] for name in ("counts", "weighted", "found"))
+    lines = Lines(code).line
+    enriched = [part for part in parts if not np.array_equal(part["counts"], part["weighted"])]
+
+    def per_decay(name: str, some: Sequence[Mapping[str, NDArray]]) -> NDArray:
+        norm = np.maximum(sum(part["decays"] for part in some), 1)
+        return np.asarray((sum(part[name] for part in some) / norm[:, None])[lines])
+
+    return per_decay("counts", enriched or parts), per_decay("weighted", parts), per_decay("found", parts)
 
 
 def _fractions(code: int) -> NDArray:

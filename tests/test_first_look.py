@@ -1,0 +1,199 @@
+"""The first look: what it sees against plain sums, what it drops and keeps, what it learns, and how it is asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from small_set import write_decays, write_small_set
+from test_lost import Told
+
+from fei_lite.channels import load_channel_set
+from fei_lite.classifiers.model_set import load_model_set
+from fei_lite.classifiers.tagger import load_tagger
+from fei_lite.cli import main
+from fei_lite.errors import ModelSetError
+from fei_lite.events.reading import open_events
+from fei_lite.particles import mass
+from fei_lite.production.simulate import simulate_file
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
+from fei_lite.reconstruction.first_look import FEATURES, FirstLook, first_look_of
+from fei_lite.reconstruction.frames import to_cms
+from fei_lite.tagging.output import read_tags
+from fei_lite.training.driver import Settings, train
+from fei_lite.training.first_look import LOSSES
+from fei_lite.training.renewal import add_first_look, renew_tag_classifier
+
+DATE = "2026-01-01"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first_look")
+    write_small_set(folder / "small")
+    decays = write_decays(folder / "signal.dec")
+    for seed, name in ((1, "train"), (2, "look"), (3, "test")):
+        simulate_file("signal", folder / f"{name}.root", n=300, seed=seed, dec_file=decays)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(folder):
+    return Settings(name="small", channel_set=str(folder / "small"), seed=3, min_entries=20, batch_size=150,
+                    parameters={"n_trees": 40, "min_data_in_leaf": 10, "max_delta_step": 5.0})
+
+
+@pytest.fixture(scope="module")
+def models(folder, settings):
+    """A small set, and the same with a first look."""
+    train([folder / "train.root"], folder / "models", settings=settings, date=DATE)
+    return add_first_look(str(folder / "models"), [folder / "look.root"], folder / "fast", settings=settings,
+                          date=DATE, command="as tested")
+
+
+@pytest.fixture(scope="module")
+def events(folder):
+    (batch,) = open_events([folder / "test.root"])
+    return load_channel_set(str(folder / "small")), batch
+
+
+class Forest:
+    """Says 1 where a feature is above a value, else 0."""
+
+    def __init__(self, name, value):
+        self.column, self.value = FEATURES.index(name), value
+
+    def predict(self, X, *, above=0.0):
+        return (X[:, self.column] > self.value).astype(float)
+
+
+def test_features_against_plain_sums(events):
+    """Would catch a wrong daughter, frame, logarithm or column, and a mass or momentum of a tag."""
+    channel_set, batch = events
+    seen = {}
+    result = reconstruct(batch, channel_set, Told(), hooks=Hooks(
+        looker=lambda channel, table, X: seen.update({channel.identifier: (channel, table, X)})))
+    assert {"D0_K-_pi+_pi0", "B+_anti-D0_pi+", "pi0_gamma_gamma"} <= seen.keys()
+    for channel, table, X in seen.values():
+        config = channel_set.particles[channel.particle]
+        names = [channel_set.resolve(name) for name in channel.daughters]
+        for row in range(0, len(table), max(1, len(table) // 40)):
+            event = table.event_index[row]
+            beam = batch.events["beam_p4"][[event]]
+            of = [(result.tables[name], table["daughters"][row, j]) for j, name in enumerate(names)]
+            p4 = [to_cms(t["p4"][[i]], beam)[0] for t, i in of]
+            odds = [math.log(t["SignalProbability"][i] / (1 - t["SignalProbability"][i])) for t, i in of]
+            total = np.sum(p4, axis=0)
+            m = math.sqrt(max(total[3] ** 2 - np.sum(total[:3] ** 2), 0.0))
+            expected = {
+                "particle": list(channel_set.particles).index(channel.particle), "channel": channel.index,
+                "preCut_rank": table["preCut_rank"][row], "nDaughters": len(of),
+                "logProduct": sum(math.log(t["SignalProbability"][i]) for t, i in of),
+                "logOddsWorst": min(odds), "logOddsSecond": sorted(odds)[1], "logOddsFirst": odds[0],
+                "leastE": min(p[3] for p in p4)}
+            if channel.particle in channel_set.tags:
+                s = beam[0, 3] ** 2 - np.sum(beam[0, :3] ** 2)
+                expected |= {"deltaE": total[3] - 0.5 * math.sqrt(s), "dM": math.nan, "Q": math.nan, "p": math.nan}
+            else:
+                masses = sum(math.sqrt(max(p[3] ** 2 - np.sum(p[:3] ** 2), 0.0)) for p in p4)
+                expected |= {"deltaE": math.nan, "dM": m - mass(config.name), "Q": m - masses,
+                             "p": math.sqrt(np.sum(total[:3] ** 2))}
+            np.testing.assert_allclose(X[row], [expected[name] for name in FEATURES], rtol=1e-7, atol=1e-7)
+
+
+def test_without_a_bound_nothing_changes(events):
+    """Would catch candidates lost or reordered by the look itself."""
+    channel_set, batch = events
+    plain = reconstruct(batch, channel_set, Told())
+    look = FirstLook({stage: Forest("nDaughters", 0) for stage in range(9)}, 1e-9)
+    same = reconstruct(batch, channel_set, Told(), options=ReconstructionOptions(first_look=look))
+    for name, table in plain.tables.items():
+        for column, values in table.columns.items():
+            np.testing.assert_array_equal(same.tables[name].columns[column], values, err_msg=f"{name}: {column}")
+
+
+def test_what_is_dropped(events):
+    """Would catch a bound on another stage, after the fit, or the wrong way round; a least product not asked for."""
+    channel_set, batch = events
+    stage, value = channel_set.particles["D0"].stage, math.log(0.2)
+    plain = reconstruct(batch, channel_set, Told())
+    for look in (FirstLook({stage: Forest("logProduct", value)}, 0.5),
+                 FirstLook({}, 1e-9, {channel.identifier: 0.2 for channel in channel_set.particles["D0"].channels})):
+        seen = []
+
+        def observe(channel, table, _, *, seen=seen):
+            if channel.particle == "D0":
+                seen.append((channel, table))
+
+        result = reconstruct(batch, channel_set, Told(), hooks=Hooks(observer=observe),
+                             options=ReconstructionOptions(first_look=look))
+        for channel, table in seen:
+            product = np.ones(len(table))
+            for j, name in enumerate(channel.daughters):
+                product *= result.tables[channel_set.resolve(name)]["SignalProbability"][table["daughters"][:, j]]
+            assert len(table) and product.min() > 0.2
+        assert len(result.tables["pi0"]) == len(plain.tables["pi0"])
+        assert 0 < len(result.tables["D0"]) < len(plain.tables["D0"])
+    tags = reconstruct(batch, channel_set, Told(), options=ReconstructionOptions(first_look=FirstLook({}, 0.5)))
+    for name in channel_set.tags:
+        assert len(tags.tables[name]) < len(plain.tables[name]) and tags.tables[name]["SignalProbability"].min() > 0.5
+
+
+def test_levels_lose_what_they_say(models, folder):
+    """Would catch bounds in the wrong order or taken from other candidates: other events lose about as much."""
+    assert [level["lost"] for level in models.levels] == list(LOSSES)
+    least = [level["least"] for level in models.levels]
+    assert all(a <= b for a, b in pairwise(least)) and 0.0 < least[0] < 1.0
+    sizes, right = [], []
+    for level in range(len(LOSSES) + 1):
+        output = folder / f"tags_{level}.root"
+        assert main(["reconstruct", str(folder / "test.root"), "--models", str(folder / "fast"), "--set",
+                     str(folder / "small"), "--speed", str(level), "-o", str(output), "--quiet"]) == 0
+        tags = read_tags(output)
+        assert tags.metadata.get("speed", 0) == level
+        sizes.append(len(tags.columns["best"]))
+        right.append(np.count_nonzero((tags.columns["best"] == 1) & (tags.columns["isSignal"] == 1)))
+    assert sizes[0] > sizes[1] > sizes[-1]
+    n = right[0]
+    for level, lost in enumerate(LOSSES):
+        # 60 held-out events set the bounds, about 100 right tags are counted
+        assert right[level + 1] > n * (1.0 - lost) - 4.0 * math.sqrt(n * (lost + 0.02))
+
+
+def test_the_set_is_otherwise_the_same(models, folder, settings):
+    """Would catch a first look that changes classifiers, hides in the digest, or stays when the tag classifier goes."""
+    old = load_model_set(folder / "models")
+    assert models.digest == old.digest and models.models.keys() == old.models.keys()
+    assert set(models.first_look) and models.manifest["first_look"]["origin"]["command"] == "as tested"
+    assert first_look_of(models, 0) is None
+    for level in (-1, len(models.levels) + 1):
+        with pytest.raises(ModelSetError, match="levels 1 to"):
+            first_look_of(models, level)
+    with pytest.raises(ModelSetError, match="no first look"):
+        first_look_of(old, 1)
+    with pytest.raises(ModelSetError, match="does not know"):
+        first_look_of(replace(models, first_look={3: next(iter(old.models.values()))}), 1)
+    renewed = renew_tag_classifier(str(folder / "fast"), [folder / "look.root"], folder / "renewed", date=DATE,
+                                   settings=replace(settings, min_entries=5), command="")
+    assert not renewed.first_look and not renewed.levels
+
+
+def test_command_line(folder, models, capsys):
+    """Would catch options that get lost, events that the channels know, and a speed the set does not have."""
+    words = ["train", str(folder / "look.root"), "--first-look", str(folder / "models"), "--set", str(folder / "small"),
+             "--min-entries", "20", "--quiet", "-o"]
+    assert main([*words, str(folder / "again")]) == 0
+    assert "speed 1: a first look above" in capsys.readouterr().out
+    again = json.loads((folder / "again" / "manifest.json").read_text())["first_look"]
+    assert again["levels"][0].keys() == {"lost", "least", "min_product"}
+    assert main([*words, str(folder / "again")]) == 2  # exists
+    assert main(["train", str(folder / "train.root"), *words[2:], str(folder / "other")]) == 2
+    assert "teach its first look" in capsys.readouterr().err
+    assert main(["reconstruct", str(folder / "test.root"), "--models", str(folder / "models"), "--set",
+                 str(folder / "small"), "--speed", "2", "-o", str(folder / "none.root"), "--quiet"]) == 2
+    assert "no first look" in capsys.readouterr().err and not (folder / "none.root").exists()
+    assert load_tagger(str(folder / "again"), str(folder / "small"))[1].levels
