@@ -100,9 +100,10 @@ def _events(path: PathLike, kind: str, holds: str = "", facts: Mapping[str, Any]
         lists = {name: len(objects) for name, objects in there.items() if objects is not None}
         lists["events"] = n
         known["in_first_events"] = lists
-        known["conditions"] = {"bz": float(batch.events["bz"][0]), "beam": batch.events["beam_p4"][0].tolist(),
-                               "ip": batch.events["ip"][0].tolist()}
-    lacks = tuple(note.removeprefix("mapping: ") for note in (batch.notes if batch else {}))
+        taken: dict[str, Any] = {name: batch.events[name][0].tolist() for name in ("bz", "beam_p4", "ip")}
+        known["conditions"] = taken
+    notes: dict[str, int] = {} if batch is None else batch.notes
+    lacks = tuple(note.removeprefix("mapping: ") for note in notes)
     if batch is not None and batch.generated is None and not any("truth" in one for one in lacks):
         lacks += ("truth: data, or a simulation without it; efficiencies and training need it",)
     return Inspection(str(path), holds or f"events, read as '{kind}'", True, known, lacks, f"{_EVENTS} {path} ...")

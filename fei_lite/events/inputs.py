@@ -22,6 +22,8 @@ from fei_lite.events.mapping import Mapping, load_mapping
 from fei_lite.events.remote import is_url, remote_files
 from fei_lite.outputs import PathLike
 
+#: Longest name of a file.
+_LONGEST = 4096
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -90,6 +92,8 @@ def _meant(name: str, given: PathLike, place: str) -> list[PathLike]:
     """The files of one name."""
     if isinstance(given, EventInput):
         return [given]
+    if len(name) > _LONGEST:
+        raise EventFileError(f"{place}{name[:60]}...: {len(name)} characters, no name of a file has more than {_LONGEST}.")
     if name.startswith("@") and not place and not os.path.lexists(name):
         return _listed(name[1:])
     if not _PATTERN.search(name) or (not is_url(name) and os.path.lexists(name)):
