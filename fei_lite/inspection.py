@@ -116,8 +116,9 @@ def _btags(path: PathLike, kind: str) -> Inspection:
         return Inspection(str(path), "ntuple of fei-lite", True, {}, (), "Read it with uproot or pandas.")
     found = read_tags(path, columns=())
     said = found.metadata
-    facts = {"n_btags": found.n_btags, **{key: said[key] for key in ("n_events", "models", "channel_set", "inputs",
-             "event_types", "provenance", "mappings", "conditions") if key in said}}
+    keys = ("n_events", "models", "channel_set", "inputs", "event_types", "provenance", "mappings", "conditions")
+    facts: dict[str, Any] = {"n_btags": found.n_btags}
+    facts |= {key: said[key] for key in keys if key in said}
     return Inspection(str(path), "Btags", True, facts, (), f"fei-lite evaluate {path}, or fei-lite skim {path}.")
 
 

@@ -31,9 +31,11 @@ def running(words: Sequence[str]) -> Iterator[None]:
 
 
 def plain_command(words: Sequence[str]) -> str:
-    """A command without the options that do not change what is written: the same content has the same bytes.
+    """A command without folders, and without the options that do not change what is written.
 
-    >>> plain_command(["reconstruct", "a.root", "--workers", "2", "-o", "b.root", "--max-events=5"])
+    So the same content has the same bytes, wherever it was made.
+
+    >>> plain_command(["reconstruct", "/data/a.root", "--workers", "2", "-o", "b.root", "--max-events=5"])
     'fei-lite reconstruct a.root --max-events=5'
     """
     kept, skip = ["fei-lite"], 0
@@ -44,7 +46,7 @@ def plain_command(words: Sequence[str]) -> str:
         elif name in _WITHOUT_EFFECT:
             skip = 0 if equals else _WITHOUT_EFFECT[name] - 1
         else:
-            kept.append(word)
+            kept.append(word if "://" in word else word.rpartition("/")[2] or word)
     return shlex.join(kept)
 
 

@@ -93,7 +93,8 @@ def _meant(name: str, given: PathLike, place: str) -> list[PathLike]:
     if isinstance(given, EventInput):
         return [given]
     if len(name) > _LONGEST:
-        raise EventFileError(f"{place}{name[:60]}...: {len(name)} characters, no name of a file has more than {_LONGEST}.")
+        raise EventFileError(f"{place}{name[:60]}...: {len(name)} characters, expected the name of a file, of at most "
+                             f"{_LONGEST}.")
     if name.startswith("@") and not place and not os.path.lexists(name):
         return _listed(name[1:])
     if not _PATTERN.search(name) or (not is_url(name) and os.path.lexists(name)):
