@@ -345,3 +345,15 @@ def test_default_models(place, capsys):
     assert code == 0, err
     code, out, _ = run(capsys, "evaluate", "default.root", "--format", "json")
     assert code == 0 and json_alone(out)["n_events"] == 50
+
+
+def test_the_shell_completes(tmp_path):
+    """Would catch a command line whose commands and options a shell cannot complete."""
+    pytest.importorskip("argcomplete", reason="argcomplete is not installed (extra fei-lite[shell])")
+    for line, expected in (("fei-lite reco", ["reconstruct"]), ("fei-lite reconstruct --sched", ["--scheduler"]),
+                           ("fei-lite reconstruct --cluster h", ["htcondor"])):
+        answer = tmp_path / "answer"
+        env = dict(os.environ, _ARGCOMPLETE="1", _ARGCOMPLETE_STDOUT_FILENAME=str(answer), COMP_LINE=line,
+                   COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS="\n", _ARGCOMPLETE_SHELL="bash")
+        subprocess.run([sys.executable, "-c", "from fei_lite.cli import main; main([])"], env=env, check=False)
+        assert [word.strip() for word in answer.read_text().split("\n") if word.strip()] == expected

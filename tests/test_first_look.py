@@ -12,6 +12,7 @@ import pytest
 from small_set import write_decays, write_small_set
 from test_lost import Told
 
+from fei_lite.benchmarks.speeds import compare_speeds
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.classifiers.tagger import load_tagger
@@ -23,6 +24,7 @@ from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.first_look import FEATURES, FirstLook, first_look_of
 from fei_lite.reconstruction.frames import to_cms
+from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, train
 from fei_lite.training.first_look import LOSSES
@@ -162,6 +164,29 @@ def test_levels_lose_what_they_say(models, folder):
     for level, lost in enumerate(LOSSES):
         # 60 held-out events set the bounds, about 100 right tags are counted
         assert right[level + 1] > n * (1.0 - lost) - 4.0 * math.sqrt(n * (lost + 0.02))
+
+
+def test_the_curve(models, events, folder):
+    """Would catch tags counted at another level, events divided wrongly, weights forgotten, or changes to the worse."""
+    channel_set, batch = events
+    last = len(LOSSES)
+    n_timed, n_counted, points = compare_speeds([folder / "test.root"], [folder / "test.root"], (channel_set, models),
+                                                levels=[0, 1, last], batch_size=130)
+    assert (n_timed, n_counted, [p.level for p in points]) == (300, 300, [0, 1, last])
+    assert points[0].time_ratio == 1.0 and points[0].change == 0.0 and points[0].lost == points[0].gained == 0
+    plain = None
+    for point in points:
+        options = ReconstructionOptions(first_look=first_look_of(models, point.level))
+        tags = select_tags(reconstruct(batch, channel_set, models, options=options))
+        good = (tags.columns["best"] == 1) & (tags.columns["isSignal"] == 1)
+        right = set(tags.event[good])
+        plain = right if plain is None else plain
+        assert (point.right, point.lost, point.gained) == (len(right), len(plain - right), len(right - plain))
+        assert point.change == pytest.approx(len(right) / len(plain) - 1.0)
+        assert point.candidates == pytest.approx(len(tags) / 300) and point.us_per_event > 0.0
+        promised = tags.columns["SignalProbability"][tags.columns["best"] == 1].sum()
+        assert point.promised_over_right == pytest.approx(promised / len(right))
+    assert points[2].candidates < points[1].candidates < points[0].candidates
 
 
 def test_the_set_is_otherwise_the_same(models, folder, settings):

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 ORDER = (
     "errors", "data_files", "array_files", "constants", "renamed", "particles", "outputs", "provenance",
     "templates", "fractions",
-    "parallel",
+    "parallel.",
     "variables.tree", "variables.grammar", "variables.registry", "variables.names", "variables.evaluation",
     "variables.cuts", "kernels.", "event_shape.", "events.", "channels.", "generator.", "detector.", "used_objects",
     "candidates", "classifiers.", "reconstruction.frames", "reconstruction.kinematics", "variables.tracks",

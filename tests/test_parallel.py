@@ -318,3 +318,43 @@ def test_killed_worker(stopped):
 
     code, talk = stopped(kill_worker)
     assert code == 2 and "Traceback" not in talk and "Take fewer workers" in talk
+
+
+# A cluster of two workers here.
+
+def test_cluster_writes_the_same_file(events, models, tmp_path):
+    """Would catch Btags of a cluster that differ from the plain run's, also with a worker killed in the middle."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra fei-lite[dask])")
+    from fei_lite.parallel.cluster import started
+
+    inputs, plain, there = [events, events], tmp_path / "plain.parquet", tmp_path / "there.parquet"
+    work = partial(tag_files, inputs, models=str(models), distinct=False, batch_size=8)
+    work(plain)
+    with started("local", 2) as workers:
+        pids = list(workers.run_on_workers(os.getpid).values())
+
+        def kill_one(done, _):
+            if done == 16:
+                os.kill(pids[0], signal.SIGKILL)
+
+        work(there, workers=workers, journal=True, progress=kill_one)
+    assert plain.read_bytes() == there.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["plain.parquet", "there.parquet"]
+
+
+def test_killed_run_goes_on_with_its_journal(events, models, tmp_path):
+    """Would catch a journal that gives other Btags than a run without one, or none of what was done."""
+    plain, again, calls = tmp_path / "plain.parquet", tmp_path / "again.parquet", []
+    work = partial(tag_files, [events], models=str(models), batch_size=8)
+    work(plain)
+
+    def give_up(done, _):
+        if done == 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(again, journal=True, progress=give_up)
+    assert sorted(os.listdir(tmp_path)) == ["again.parquet.journal", "plain.parquet"]
+    work(again, journal=True, notice=calls.append)
+    assert plain.read_bytes() == again.read_bytes() and not Path(f"{again}.journal").exists()
+    assert [text for text in calls if "3 finished pieces of work are there already" in text]

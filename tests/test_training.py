@@ -22,6 +22,7 @@ from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputE
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.ranges import entry_ranges
 from fei_lite.events.reading import open_events, origin_of
+from fei_lite.parallel import Journal
 from fei_lite.production.simulate import simulate, simulate_file
 from fei_lite.reconstruction.engine import Hooks, NoClassifiers, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.tag_classifier import FEATURES
@@ -460,6 +461,21 @@ def test_resumed_training_is_the_same(trained, folder, samples, settings, tmp_pa
     assert not any(int(step[0][6]) < int(what[6]) for step in steps)  # finished stages are left alone
 
     train(samples, again, settings=settings, date=DATE, report=lambda *step: pytest.fail(f"nothing to do: {step}"))
+
+
+def test_an_interrupted_step_goes_on_with_its_journal(trained, folder, samples, settings, tmp_path):
+    """Would catch candidates lost, doubled or sampled anew when a step is interrupted, in the tag classifier's too."""
+    again, kept = tmp_path / "models", replace(settings, journal=True)
+    for what, done in (("stage 2: reconstruct", 400), (f"stage {len(load_channel_set(settings.channel_set).stages)}: "
+                                                       "reconstruct", 400)):
+        with pytest.raises(KeyboardInterrupt):
+            train(samples, again, settings=kept, date=DATE, report=Stop(what, done))
+        assert Journal.beside(again).stat().st_size > 1000
+        if "2:" in what:
+            half = Journal.beside(again).read_bytes()
+    assert half.splitlines()[0] != Journal.beside(again).read_bytes().splitlines()[0]  # of another step
+    train(samples, again, settings=kept, date=DATE)
+    assert content(again) == content(folder / "models") and not Journal.beside(again).exists()
 
 
 def test_killed_training(trained, folder, samples, settings, tmp_path):

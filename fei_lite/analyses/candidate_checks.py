@@ -37,8 +37,8 @@ def check_candidates(path: PathLike, columns: Columns, sources: Sequence[Source]
                             f"{len(sources)} sources.")
     for i, (one, steps) in enumerate(zip(sources, counts, strict=True)):
         where = f"{path}: sources[{i}]"
-        reuse = one.options.get("reuse", 1)
-        for key, value in (("n_generated", one.n_generated), ("options.reuse", reuse)):
+        reuse, family = (one.options.get(key, 1) for key in ("reuse", "family"))
+        for key, value in (("n_generated", one.n_generated), ("options.reuse", reuse), ("options.family", family)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise AnalysisError(f"{where}.source.{key}: got {str(value)[:60]}, expected 1 or more.")
         try:

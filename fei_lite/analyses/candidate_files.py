@@ -25,7 +25,7 @@ from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.outputs import make_folder
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.parallel import Context, Workers, map_in_context
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
 #: Version of the candidates: raise it when the file changes its meaning.
@@ -98,7 +98,7 @@ def _of_range(entries: EntryRange, sets: Loaded, *, process: str) -> tuple[Colum
     return joined(parts), counts, clock
 
 
-def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *, workers: int = 1,
+def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *, workers: Workers = 1,
                     batch_size: int = BATCH_SIZE, report: Report | None = None, clock: Clock | None = None) -> bool:
     """Write the candidates of one event file to ``output``, unless they are there already.
 
@@ -185,7 +185,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
     return inputs
 
 
-def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, workers: int = 1,
+def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, workers: Workers = 1,
                     report: Report | None = None, clock: Clock | None = None) -> list[Path]:
     """The ntuple of every input: itself if it is one, else made in ``folder`` (or found there)."""
     found, context = [], setup.of_run()

@@ -16,14 +16,14 @@ from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
 from fei_lite.generator.settings import DEFAULT_SETTINGS
 from fei_lite.outputs import make_folder
-from fei_lite.parallel import map_in_context
+from fei_lite.parallel import Workers, map_in_context
 
 #: Called with the number of pieces done and wanted.
 Report = Callable[[int, int], None]
 
 
 def produce(process: str, setup: Setup, output: Path, *, seed: int, events: int | None = None,
-            luminosity: float | None = None, piece: int = 20_000, workers: int = 1,
+            luminosity: float | None = None, piece: int = 20_000, workers: Workers = 1,
             settings: str = DEFAULT_SETTINGS, report: Report | None = None) -> Inputs:
     """Candidates of ``events`` generated events (or those of ``luminosity`` 1/fb) in OUTPUT/PROCESS.parquet.
 

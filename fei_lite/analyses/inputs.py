@@ -32,7 +32,7 @@ class Inputs:
 
         Equal within a source where decays were reused in several combinations, or events taken several times.
         """
-        times = np.array([int(source.options.get("reuse", 1)) * int(source.options.get("split", 1))
+        times = np.array([int(source.options.get("family", source.options.get("reuse", 1)))
                           for source in self.sources], dtype=np.int64)
         return np.asarray(self.columns["event"].astype(np.int64) // times[self.columns["source"]])
 
@@ -43,7 +43,8 @@ class Inputs:
         """
         if "partner" not in self.columns:
             return None
-        reused = np.array(["reuse" in source.options for source in self.sources])[self.columns["source"]]
+        reused = np.array(["reuse" in source.options or bool(source.options.get("recombined"))
+                           for source in self.sources])[self.columns["source"]]
         return np.where(reused, self.columns["partner"], self.columns["event"]).astype(np.int64)
 
     def process(self, decays: Mapping[str, SignalDecay]) -> NDArray[np.str_]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 
 from fei_lite.analyses.candidate_files import Loaded, write_candidates
 from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
-from fei_lite.analyses.folders import Analysis, load_analysis, with_models
-from fei_lite.analyses.ntuple import Columns, read_ntuple
+from fei_lite.analyses.folders import load_analysis, with_models
+from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.ntuple import Columns, joined
+from fei_lite.analyses.production_experience import experience_file, save_arrays
 from fei_lite.analyses.samples import Source
-from fei_lite.analyses.selected import distance, selected
+from fei_lite.analyses.selected import likeness, selected
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
@@ -30,25 +32,29 @@ from fei_lite.generator.processes import find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import Context
-from fei_lite.production.learned import NO_CANDIDATE, Experience, LearnedSelection, load_selection
+from fei_lite.production.learned import Experience, LearnedSelection, load_selection
 from fei_lite.production.recorded_features import recorded_features
-from fei_lite.production.sampling import Sampler, Taken, gathered
+from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
 
 #: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
 BATCH = 2000
 #: Fraction of the recorded events whose features are remembered, tagged or not.
-SEEN = 0.1
+SEEN = 0.3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a production makes candidates of: folders of analyses, tagger, Pythia's settings."""
+    """What a production makes candidates of: folders of analyses, tagger, Pythia's settings.
+
+    ``plain``: every event is detected and tagged, to compare with.
+    """
 
     analyses: tuple[Path, ...]
     models: str | None = None
     channel_set: str | None = None
     settings: str = DEFAULT_SETTINGS
     keep_events: bool = False
+    plain: bool = False
 
     def load(self) -> Workshop:
         """Read it all; raises children of :class:`FeiLiteError`."""
@@ -95,14 +101,13 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Piece:
-    """What makes a piece: ``n`` events generated of a process from a seed, selected, with ``reuse`` of B decays."""
+    """What makes a piece: ``n`` events generated of a process from a seed, and a selection."""
 
     process: str
     seed: int
     n: int
     folder: Path
     selection: Path | None = None
-    reuse: int = 1
 
     @property
     def name(self) -> str:
@@ -137,6 +142,7 @@ class _Gathering:
     experience: list[Experience] = field(default_factory=list)
     n_offered: int = 0
     n_taken: int = 0
+    n_chosen: int = 0
     n_tagged: int = 0
     weight: float = 0.0
 
@@ -150,8 +156,7 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
     made = _Gathering({one.analysis.name: [] for one in analyses}, {one.analysis.name: Counts() for one in analyses})
     options = _options(piece, workshop, selection)
     named = "signal" if find_decay(piece.process, analyses) else piece.process
-    n_generated = piece.n * piece.reuse
-    origin = {"process": named, "seed": piece.seed, "n_generated": n_generated, **options}
+    origin = {"process": named, "seed": piece.seed, "n_generated": piece.n, **options}
     events = _events_writer(piece, origin) if workshop.plan.keep_events else None
     if events is None:
         _reconstruct_all(piece, workshop, analyses, selection, made, times, None)
@@ -161,17 +166,18 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
     said: dict[str, Any] = {}
     for one in analyses:
         name = one.analysis.name
-        source = Source(piece.name, named, piece.seed, n_generated, made.n_taken, options)
+        source = Source(piece.name, named, piece.seed, piece.n, made.n_taken, options)
         output = piece.folder / name / f"{piece.name}.parquet"
         make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
-        said[name] = _summary(one, made.candidates[name])
+        said[name] = _summary(one, made.candidates[name], bool(options.get("recombined")))
     if selection is not None and made.experience:
-        _save_experience(piece, Experience.joined(made.experience))
-    record = {"process": piece.process, "seed": piece.seed, "n_generated": n_generated,
-              "luminosity_fb": _luminosity(piece.process, n_generated), "reuse": piece.reuse,
+        save_arrays(experience_file(piece.folder, piece.name), Experience.joined(made.experience))
+    record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,
+              "luminosity_fb": _luminosity(piece.process, piece.n),
               "selection": None if selection is None else {"name": selection.name, "digest": selection.digest},
-              "offered": made.n_offered, "taken": made.n_taken, "tagged": made.n_tagged,
+              "offered": made.n_offered, "taken": made.n_taken, "chosen": made.n_chosen,
+              "tagged": made.n_tagged,
               "sum_of_weights": made.weight, "seconds": times.seconds, "analyses": said,
               "identity": workshop.identity}
     make_folder(piece.record.parent)
@@ -199,7 +205,7 @@ def _options(piece: Piece, workshop: Workshop, selection: LearnedSelection | Non
         options["decay_file"] = Path(decay).name
     if selection is not None:
         options |= {"selection": selection.name, "selection_digest": selection.digest}
-        options |= {"reuse": piece.reuse} if selection.of == "pairs" else {"split": selection.most}
+        options |= {"family": FAMILY, "recombined": int(selection.of == "pairs")}
     return options
 
 
@@ -225,11 +231,12 @@ def _generated(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...], s
                times: Times) -> Iterator[Taken]:
     """What is taken of the generated events, batch by batch."""
     decay = find_decay(piece.process, analyses)
-    batches = generate("signal" if decay else piece.process, piece.n, seed=piece.seed, batch_size=BATCH,
+    size = piece.n if selection is not None and selection.of == "pairs" else BATCH
+    batches = generate("signal" if decay else piece.process, piece.n, seed=piece.seed, batch_size=size,
                        dec_file=None if decay is None else read_signal_decay(Path(decay)),
                        settings=load_settings(workshop.plan.settings))
     sampler = None if selection is None else Sampler(selection, analyses[0].channels,
-                                                     np.random.default_rng([piece.seed, 11]), piece.reuse)
+                                                     np.random.default_rng([piece.seed, 11]))
     while True:
         with times("generate"):
             batch = next(batches, None)
@@ -237,8 +244,8 @@ def _generated(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...], s
             return
         with times("select"):
             n = batch.n_events
-            taken = (Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64), n,
-                           np.zeros((0, 0))) if sampler is None else sampler(batch))
+            taken = (Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64), n)
+                     if sampler is None else sampler(batch))
         yield taken
 
 
@@ -266,80 +273,46 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     """Choose, tag once, make the candidates of every analysis; returns the events that have a Btag."""
     process, n = piece.process, batch.n_events
     with times("look"):
-        looks = [first_look(batch, one.analysis, process=process) for one in analyses]
-        sides = np.bincount(np.concatenate([look.with_side for look in looks]), minlength=n)
-        recorded, chance = np.zeros((n, 0)), np.ones(n)
+        recorded, chance, rows = np.zeros((n, 0)), np.ones(n), np.arange(n)
         if selection is not None:
-            recorded = recorded_features(batch, sides)
+            recorded = recorded_features(batch)
             chance = selection.chance(taken.X, recorded, taken.wanted)
-        rows = np.flatnonzero((sides > 0) & (rng.uniform(size=n) < chance))
+            rows = np.flatnonzero(rng.uniform(size=n) < chance)
         batch.events["weight"] = batch.events["weight"] / chance
         part = batch.select(rows)
-    made.n_tagged += len(rows)
+    with times("side"):
+        looks = [first_look(part, one.analysis, process=process) for one in analyses]
+        with_side = np.unique(np.concatenate([look.with_side for look in looks]))
+        sided = part.select(with_side)
+    made.n_chosen += len(rows)
+    made.n_tagged += len(with_side)
     with times("tag"):
-        tags = analyses[0].tags(part)
-    k, where = len(analyses), np.argsort(part.events["event"], kind="stable")
-    away, tagged = np.full((len(rows), k), NO_CANDIDATE, dtype=np.uint8), np.zeros(len(rows), dtype=bool)
+        tags = analyses[0].tags(sided)
+    where = np.argsort(part.events["event"], kind="stable")
+    like, tagged = np.zeros((len(rows), len(analyses))), np.zeros(len(with_side), dtype=bool)
     for i, (one, look) in enumerate(zip(analyses, looks, strict=True)):
-        weighted = replace(look, weight=look.weight / chance)
         with times("analyse"):
-            columns, counts, with_tag = tagged_candidates(tags, weighted, rows, one.analysis, process=process)
+            columns, counts, with_tag = tagged_candidates(tags, look, with_side, one.analysis, process=process)
         tagged |= with_tag
         event = where[np.searchsorted(part.events["event"], columns["event"], sorter=where)]
         columns["partner"] = taken.partner[rows][event]
         made.candidates[one.analysis.name].append(columns)
         made.counts[one.analysis.name].merge(counts.steps)
-        np.minimum.at(away[:, i], event, distance(one.analysis.recipe, columns).clip(max=99).astype(np.uint8))
+        np.maximum.at(like[:, i], event, likeness(one.analysis.recipe, columns))
     if selection is not None:
         seen = np.concatenate([taken.X, recorded, taken.wanted[:, None]], axis=1)
         made.experience.append(Experience(
-            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], away, taken.offered,
+            seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], like,
             seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
-    return part.select(np.flatnonzero(tagged))
+    return sided.select(np.flatnonzero(tagged))
 
 
-def _summary(one: Loaded, parts: list[Columns]) -> dict[str, Any]:
-    """Numbers of candidates and of those selected, sums of their weights and of squares."""
-    keep = [selected(one.analysis.recipe, part) for part in parts]
-    weight = np.concatenate([part["weight"][k] for part, k in zip(parts, keep, strict=True)] or [np.zeros(0)])
-    return {"identity": one.identity["recipe"], "candidates": sum(len(part["weight"]) for part in parts),
-            "selected": len(weight), "sum_of_weights": float(weight.sum()),
-            "sum_of_squares": float((weight**2).sum())}
-
-
-def experience_file(folder: Path, name: str) -> Path:
-    """Where the experience of a piece is."""
-    return folder / "experience" / f"{name}.npz"
-
-
-def _save_experience(piece: Piece, experience: Experience) -> None:
-    path = experience_file(piece.folder, piece.name)
-    make_folder(path.parent)
-    columns = {name: getattr(experience, name) for name in Experience.__dataclass_fields__}
-    columns["offered"] = experience.offered.astype(np.float32)
-    with atomic_output(path, force=True) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **columns)
-
-
-def read_experience(folder: Path, record: Mapping[str, Any], analyses: Sequence[Analysis]) -> Experience:
-    """The experience of a piece, with distances of its candidates as the analyses calculate them now."""
-    name = f"{record['process']}_{record['seed']}"
-    with np.load(experience_file(folder, name), allow_pickle=False) as file:
-        said = {key: file["failed" if key == "distance" and key not in file else key]
-                for key in Experience.__dataclass_fields__}
-    found = Experience(**said)
-    for i, analysis in enumerate(analyses):
-        columns, _ = read_ntuple(folder / analysis.name / f"{name}.parquet")
-        rows = np.flatnonzero(found.distance[:, i] < NO_CANDIDATE)  # in the order of the candidates' events
-        if len(rows):
-            event = np.cumsum(np.diff(columns["event"], prepend=columns["event"][0]) != 0)
-            nearest = np.full(len(rows), NO_CANDIDATE)
-            np.minimum.at(nearest, event, distance(analysis.recipe, columns).clip(max=99))
-            found.distance[rows, i] = nearest
-    return found
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What a piece says of itself."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _summary(one: Loaded, parts: list[Columns], recombined: bool) -> dict[str, Any]:
+    """Numbers of candidates and of those selected, the sum of their weights and its variance."""
+    columns = joined(parts)
+    keep = selected(one.analysis.recipe, columns)
+    weight, event, partner = (columns[name][keep] for name in ("weight", "event", "partner"))
+    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), event // FAMILY,
+                             np.array([-1.0, 1.0]), second=partner if recombined else event)[0]
+    return {"identity": one.identity["recipe"], "candidates": len(columns["weight"]), "selected": len(weight),
+            "sum_of_weights": float(weight.sum()), "variance": float(variance)}

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.selected import selected
-from fei_lite.analyses.tagged_production import records_of
-from fei_lite.generator.processes import find_process
+from fei_lite.analyses.production_records import counted, records_of
+from fei_lite.analyses.selected import likeness, selected
+
+Floats = NDArray[np.float64]
+
+#: Groups of families of which one at a time is left out, for intervals.
+_GROUPS = 20
+#: Candidates without which there is no interval.
+_FEW = 10
+#: Likeness to a signal from which a selected candidate counts as near it: one step of what signal has little of.
+_NEAR = 0.7
 
 
 @dataclass(frozen=True)
@@ -22,8 +31,11 @@ class Yield:
     """Selected candidates of a process in an analysis.
 
     ``luminosity`` (1/fb) was generated; ``effective`` is that of unweighted, independent events with the same relative
-    error (decays and events used several times are correlated). ``seconds`` of processor time were spent on all
-    analyses together; ``plain`` is the luminosity that plain simulation makes in them. NaN without candidates.
+    error (decays and events used several times are correlated), with its interval (68 %); ``near`` that of the
+    candidates like a signal. ``seconds`` of processor time were spent on all analyses together (in the pieces
+    that count; :func:`learning_seconds` came before); in them ``plain`` (1/fb) is what plain simulation makes. NaN
+    without candidates. With few (the interval is NaN then) all of it says little: what is rare and has a large weight
+    has not been found yet.
     """
 
     analysis: str
@@ -32,6 +44,8 @@ class Yield:
     selected: int
     sum_of_weights: float
     effective: float
+    interval: tuple[float, float]
+    near: float
     seconds: float
     plain: float
 
@@ -39,6 +53,49 @@ class Yield:
     def gain(self) -> float:
         """Effective luminosity per second over that of plain simulation."""
         return self.effective / self.plain
+
+    @property
+    def gain_interval(self) -> tuple[float, float]:
+        """The interval of the gain."""
+        return self.interval[0] / self.plain, self.interval[1] / self.plain
+
+
+@dataclass(frozen=True)
+class Families:
+    """Weighted candidates (n,), and numbers of the source and of both decays that each shares with others."""
+
+    weight: Floats
+    source: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64] | None
+
+    def where(self, mask: NDArray[np.bool_]) -> Families:
+        """Some of the candidates."""
+        return Families(self.weight[mask], self.source[mask], self.first[mask],
+                        None if self.second is None else self.second[mask])
+
+    def effective(self, luminosity: float) -> float:
+        """The effective luminosity of the sum of weights."""
+        variance = bin_variances(np.zeros(len(self.weight)), self.weight, self.source, self.first,
+                                 np.array([-1.0, 1.0]), second=self.second)[0]
+        return effective_luminosity(float(self.weight.sum()), float(variance), luminosity)
+
+    def interval(self, luminosity: float) -> tuple[float, float]:
+        """The effective luminosity times and over its relative error: a jackknife of groups of first decays.
+
+        NaN with few candidates.
+        """
+        if len(self.weight) < _FEW:
+            return float("nan"), float("nan")
+        _, family = np.unique(np.stack([self.source, self.first], axis=1), axis=0, return_inverse=True)
+        group = np.random.default_rng(7).permutation(int(family.max(initial=0)) + 1)[family.ravel()] % _GROUPS
+        found = np.array([self.where(group != k).effective(luminosity) for k in np.unique(group)])
+        found = np.log(found[np.isfinite(found)])
+        if len(found) < 2:
+            return float("nan"), float("nan")
+        error = np.sqrt((len(found) - 1) / len(found) * np.sum((found - found.mean()) ** 2))
+        middle = np.log(self.effective(luminosity))
+        return float(np.exp(middle - error)), float(np.exp(middle + error))
 
 
 def effective_luminosity(weight: float, variance: float, luminosity: float) -> float:
@@ -50,9 +107,12 @@ def effective_luminosity(weight: float, variance: float, luminosity: float) -> f
     return luminosity * weight / variance if variance > 0.0 else float("nan")
 
 
-def yields_of(folders: Sequence[Path], analysis: Analysis) -> list[Yield]:
-    """The yields of an analysis in productions, process by process."""
-    records = [(folder, record) for folder in folders for record in records_of(folder)
+def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, float]) -> list[Yield]:
+    """The yields of an analysis in productions, process by process.
+
+    ``plain`` are the processor seconds that plain simulation takes for an event of each process, and all analyses.
+    """
+    records = [(folder, record) for folder in folders for record in counted(records_of(folder))
                if record["luminosity_fb"] is not None and analysis.name in record["analyses"]]
     found = []
     for process in dict.fromkeys(record["process"] for _, record in records):
@@ -60,24 +120,23 @@ def yields_of(folders: Sequence[Path], analysis: Analysis) -> list[Yield]:
         inputs = read_candidates([folder / analysis.name / f"{process}_{record['seed']}.parquet"
                                   for folder, record in own], analysis)
         keep = selected(analysis.recipe, inputs.columns)
-        weight, second = inputs.columns["weight"][keep], inputs.second()
-        variance = bin_variances(np.zeros(len(weight)), weight, inputs.columns["source"][keep], inputs.decay()[keep],
-                                 np.array([-1.0, 1.0]), second=None if second is None else second[keep])[0]
+        families = Families(inputs.columns["weight"], inputs.columns["source"], inputs.decay(), inputs.second())
+        near = keep & (likeness(analysis.recipe, inputs.columns) > _NEAR)
         luminosity = sum(record["luminosity_fb"] for _, record in own)
         seconds = sum(sum(record["seconds"].values()) for _, record in own)
-        found.append(Yield(analysis.name, process, luminosity, len(weight), float(weight.sum()),
-                           effective_luminosity(float(weight.sum()), float(variance), luminosity), seconds,
-                           seconds / _plain([record for _, record in own])))
+        of_one = luminosity / sum(record["n_generated"] for _, record in own)
+        chosen = families.where(keep)
+        found.append(Yield(analysis.name, process, luminosity, len(chosen.weight), float(chosen.weight.sum()),
+                           chosen.effective(luminosity), chosen.interval(luminosity),
+                           families.where(near).effective(luminosity), seconds,
+                           seconds / plain.get(process, np.nan) * of_one))
     return found
 
 
-def _plain(records: Sequence[dict[str, Any]]) -> float:
-    """Processor seconds that plain simulation takes for 1/fb: every event generated, detected and reconstructed."""
-    def per(steps: tuple[str, ...], events: float) -> float:
-        return float(sum(record["seconds"].get(step, 0.0) for record in records for step in steps) / max(events, 1.0))
-
-    section = find_process(records[0]["process"]).cross_section
-    generated = sum(record["n_generated"] / record["reuse"] for record in records)
-    one = (per(("generate",), generated) + per(("detect", "look"), sum(record["taken"] for record in records))
-           + per(("tag", "analyse"), sum(record["tagged"] for record in records)))
-    return one * section * 1e6
+def learning_seconds(folder: Path) -> float:
+    """Processor seconds of a production before its pieces counted: trials of single B's, and first pieces."""
+    records = records_of(folder)
+    kept = [id(record) for record in counted(records)]
+    first = sum(sum(record["seconds"].values()) for record in records if id(record) not in kept)
+    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "trials").glob("*.json"))]
+    return float(first + sum(trial["seconds"]["trials"] for trial in trials))

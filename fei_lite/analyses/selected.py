@@ -12,6 +12,10 @@ from fei_lite.analyses.selection import passes_cut
 
 #: Objects of one sort that are counted, at most.
 _MOST = 9
+#: Likeness to a signal that is left for each cut that fails, and each step of what signal has little of (assumed).
+_FAILED, _STEP = 0.1, 0.75
+#: A step of the energy that a tag leaves of its own B, GeV (assumed).
+_ENERGY = 0.5
 
 
 def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
@@ -19,17 +23,23 @@ def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
     return np.asarray(_failed(recipe, columns) == 0)
 
 
-def distance(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
-    """How far each candidate (n,) is from where signal is: the number of cuts that it fails.
+def likeness(recipe: Recipe, columns: Columns) -> NDArray[np.float64]:
+    """How much each candidate (n,) is like a signal, for what learns where selected ones come from: 0 to 1.
 
-    Where a cut asks for none of something (``nROE_Tracks == 0``) each one that is there counts. To be outside all
-    regions counts one. Whole steps of what signal has little of (``[production] little``) count one each.
+    A factor for each cut that it fails; where a cut asks for none of something (``nROE_Tracks == 0``) for each one that
+    is there; and to be outside all regions. A factor near 1 for each whole step of what signal has little of
+    (``[production] little``).
     """
-    found = _failed(recipe, columns)
+    found = _FAILED ** _failed(recipe, columns)
     for name, step in recipe.production.little.items():
         values = np.nan_to_num(np.asarray(columns[name], dtype=np.float64), nan=0.0)
-        found += np.clip(values / step, 0.0, _MOST).astype(np.int64)
-    return found
+        found = found * _STEP ** np.clip(np.floor(values / step), 0.0, _MOST)
+    return np.asarray(found)
+
+
+def likeness_of_rest(tracks: NDArray[np.integer], energy: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The same (n,) of what a tag leaves of its own B: tracks, and the energy of photons in GeV."""
+    return np.asarray(_FAILED ** np.clip(tracks, 0, _MOST) * _STEP ** np.clip(np.floor(energy / _ENERGY), 0.0, _MOST))
 
 
 def _failed(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:

@@ -31,10 +31,17 @@ def true_tags(batch: EventBatch) -> Reconstruction:
     """
     if batch.generated is None:
         raise EventFileError(f"{batch.source or 'batch'}: no list 'generated': there is no true Btag.")
+    return tags_of_mesons(batch, _tags(batch.generated, _mothers(batch.generated)))
+
+
+def tags_of_mesons(batch: EventBatch, tag: NDArray[np.intp]) -> Reconstruction:
+    """One Btag of each of the B mesons ``tag`` (rows of ``generated``, one of an event at most, rising).
+
+    It uses all objects that come from it, its momentum is the generated one, its SignalProbability 1.
+    """
     generated = batch.generated
-    mother = _mothers(generated)
-    tag = _tags(generated, mother)
-    used = _used(batch, mother, tag)
+    assert generated is not None
+    used = _used(batch, _mothers(generated), tag)
     tables = {}
     for name, code in _MESONS.items():
         rows = tag[np.abs(generated["pdg"][tag]) == code]

@@ -111,6 +111,10 @@ class ChannelSet:
     stages: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        n = sum(len(particle.channels) for particle in self.particles.values())
+        return f"ChannelSet('{self.name}': {n} channels of {len(self.particles)} particles, {len(self.stages)} stages)"
+
     def channels(self) -> Iterator[Channel]:
         """Every channel, in the order of the stages."""
         for config in self.particles.values():

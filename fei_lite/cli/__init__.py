@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command line: it parses, calls the library and prints. Nothing else.
 
 Exit codes: 0 done, 1 findings, 2 wrong use, 128 and the number of the signal interrupted
@@ -95,8 +96,12 @@ def _warning_text(message: Warning | str, category: type[Warning], filename: str
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     warnings.formatwarning = _warning_text
-    words = _current_options(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser().parse_args(words)
+    parser, words = build_parser(), _current_options(sys.argv[1:] if arguments is None else arguments)
+    with suppress(ImportError):  # completion by the shell, where that package is (fei-lite[shell])
+        from argcomplete import autocomplete
+
+        autocomplete(parser)
+    options = parser.parse_args(words)
 
     def work() -> int:
         with running(words):

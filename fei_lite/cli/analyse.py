@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fei_lite.cli.workers import add_workers, workers_of
+
 if TYPE_CHECKING:
     from fei_lite.analyses.analysis import Result
     from fei_lite.analyses.output import Published
@@ -51,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-figures", action="store_true", help="draw nothing")
     parser.add_argument("--candidates-only", action="store_true",
                         help="stop at the candidates, merged into candidates.parquet")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="overwrite the results (candidates are kept)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -78,9 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
         check_free(arguments.output / name, force=arguments.force)  # now, not after hours of work
     setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output
-    with _Bars(quiet=arguments.quiet) as bars:
-        files = candidate_files(arguments.inputs, folder / "candidates", setup, workers=arguments.workers,
-                                report=bars, clock=clock)
+    with workers_of(arguments) as workers, _Bars(quiet=arguments.quiet) as bars:
+        files = candidate_files(arguments.inputs, folder / "candidates", setup, workers=workers, report=bars,
+                                clock=clock)
     if clock.tagging:
         print(f"tag {clock.tagging:.1f} s, analysis after it {clock.analysis:.1f} s", file=sys.stderr)
     if arguments.candidates_only:
@@ -129,7 +131,7 @@ class _Bars:
             self.bar.close()
 
     def __call__(self, file: str, done: int, total: int) -> None:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         if file != self.file:
             self.__exit__()

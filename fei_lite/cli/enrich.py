@@ -60,7 +60,7 @@ def _count(arguments: argparse.Namespace) -> int:
     from io import BytesIO
 
     import numpy as np
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.channels import load_channel_set
     from fei_lite.generator.enrichment import Enrichment, load_enrichment

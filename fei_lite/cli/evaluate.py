@@ -158,7 +158,7 @@ def _lost(arguments: argparse.Namespace) -> str:
 
 def _compare(arguments: argparse.Namespace) -> str:
     """Model sets compared on the same events; draws the figure."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.performance.comparison import PURITIES
     from fei_lite.performance.files import compare_files

@@ -7,6 +7,7 @@ reason, and hides nothing else; the exit code then is 1. Example:
 
     fei-lite fit workspace.json
     fei-lite fit workspace.json --format json
+    fei-lite fit workspace.json --figures figures
 
 The values of an unbinned analysis (values.parquet, or the folder with it) are simulation: errors and limits are the
 expected ones, per region; --background and --more say with which background and which data set beside.
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fei_lite.cli import fit_unbinned
+from fei_lite.cli import fit_figures, fit_unbinned
 from fei_lite.cli.options import natural
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
+    fit_figures.configure(parser)
     fit_unbinned.configure(parser)
 
 
@@ -66,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_inputs(arguments.output, [arguments.workspace])
     check_limit_options(arguments.level, arguments.toys)
     if fit_unbinned.is_unbinned(arguments.workspace):
+        if arguments.figures is not None or arguments.data != "observed":
+            raise WorkspaceError(f"{arguments.workspace}: --figures and --data are for binned workspaces (JSON).")
         regions = fit_unbinned.fit_regions(arguments)
         _write(json.dumps(regions, indent=1) if arguments.format == "json" else fit_unbinned.table(regions), arguments)
         return 1 if any("undefined" in found for found in regions["regions"].values()) else 0
@@ -73,10 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise WorkspaceError("--together fits all strengths as one: it goes with neither --poi nor --measurement.")
     source = with_common_strength(read_workspace(arguments.workspace)) if arguments.together else arguments.workspace
     likelihood = open_likelihood(source, poi=arguments.poi, measurement=arguments.measurement)
+    data = fit_figures.data_of(likelihood, arguments)
     undefined: dict[str, str] = {}
-    fit = fit_strength(likelihood)
+    fit = fit_strength(likelihood, data)
     undefined.update(fit.undefined)
-    limit = _attempt(lambda: upper_limit(likelihood, level=arguments.level, toys=arguments.toys,
+    limit = _attempt(lambda: upper_limit(likelihood, data, level=arguments.level, toys=arguments.toys,
                                          rng=np.random.default_rng(arguments.seed)), "upper_limit", undefined)
     if limit is not None:
         undefined.update({f"upper_limit.{name}": reason for name, reason in limit.undefined.items()})
@@ -88,13 +93,18 @@ def run(arguments: argparse.Namespace) -> int:
         "free": _free(likelihood, fit.point),
         "at_bound": _at_bound(likelihood, fit.point),
         "error_budget": error_budget(likelihood, fit.point),
-        "significance": _attempt(lambda: significance(likelihood), "significance", undefined),
+        "significance": _attempt(lambda: significance(likelihood, data), "significance", undefined),
         f"upper_limit_{100 * arguments.level:g}": {
             "observed": None if limit is None else _number(limit.observed),
             "expected": [None] * 5 if limit is None else [_number(x) for x in limit.expected]},
         "toys": arguments.toys,
         "undefined": undefined,
     }
+    if arguments.data != "observed":
+        result["data"] = {"is": arguments.data, "injected": arguments.injected}
+    if arguments.figures is not None:
+        undefined.update({f"figures.{name}": reason for name, reason in
+                          fit_figures.write_figures(source, likelihood, arguments).items()})
     _write(json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.level), arguments)
     return 1 if undefined else 0
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read
+from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 from fei_lite.constants import DEFAULT_MODELS
 
 HELP = "write candidates with any variables"
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag-set", default=None, help="channel set of the tagger (default: that of the models)")
     parser.add_argument("--masks", type=Path, default=None, help="TOML file with masks of the rest of the event")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser, journal="OUTPUT.journal")
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
     parser.add_argument("--max-events", type=int, default=None, help="stop after so many events")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -43,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite ntuple``."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.errors import FeiLiteError
     from fei_lite.events.ranges import BATCH_SIZE
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise FeiLiteError("no variables. Give --variables FILE or --variable EXPRESSION.")
     inputs = event_inputs_of(arguments, arguments.inputs, listed=True)
     refuse_inputs(arguments.output, files_read(arguments))
-    with tqdm(unit="event", desc="ntuple", file=sys.stderr, disable=arguments.quiet) as bar:
+    with workers_of(arguments) as workers, \
+            tqdm(unit="event", desc="ntuple", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
@@ -67,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         totals = ntuple(
             inputs, arguments.output, variables=asked.columns, cut=asked.cut, best=arguments.best,
             models=arguments.models, channel_set=arguments.tag_set, signal_set=arguments.signal_set,
-            masks=arguments.masks, force=arguments.force, workers=arguments.workers, max_events=arguments.max_events,
+            masks=arguments.masks, force=arguments.force, workers=workers, max_events=arguments.max_events,
+            journal=wants_journal(arguments),
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance)
     print(f"{totals.n_events} events read, candidates written to {arguments.output}", file=sys.stderr)
     return 0

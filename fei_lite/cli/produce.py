@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fei_lite.cli.workers import add_workers, workers_of
+
 HELP = "simulate for several analyses at once, with a learned selection"
 
 
@@ -27,17 +29,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         metavar="P", help="processes, signal decays of the recipes too (default: all background)")
     parser.add_argument("--luminosity", type=float, metavar="L", help="of each background process at least L/fb")
     parser.add_argument("--events", type=int, metavar="N", help="of each signal decay N events")
+    parser.add_argument("--effective", type=float, nargs=2, metavar=("B", "Q"),
+                        help="until the effective luminosity (1/fb) of the selected candidates is B for B pairs, Q for "
+                             "each process of continuum: the time goes where most of it lacks")
     parser.add_argument("--minutes", type=float, metavar="T", help="start no piece after T minutes")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece of each process")
-    parser.add_argument("--reuse", type=int, default=None, metavar="R",
-                        help="combinations of each B decay once a selection is learned")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipes')")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set of the tagger (default: that of the models)")
     parser.add_argument("--settings", default="belle2", metavar="NAME", help="Pythia's settings")
     parser.add_argument("--keep-events", action="store_true",
                         help="keep all events with a Btag, so that other analyses can run on them")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true",
+                        help="no selection: every event is detected and tagged, to compare with")
+    add_workers(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the production")
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
@@ -45,16 +50,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite produce``."""
     from fei_lite.analyses.folders import find_analysis
+    from fei_lite.analyses.production_goals import Wanted
     from fei_lite.analyses.production_pieces import Plan
-    from fei_lite.analyses.tagged_production import REUSE, Wanted, produce_all
+    from fei_lite.analyses.tagged_production import produce_all
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
-                arguments.settings, arguments.keep_events)
+                arguments.settings, arguments.keep_events, arguments.plain)
     wanted = Wanted(arguments.luminosity, arguments.events,
-                    None if arguments.minutes is None else 60.0 * arguments.minutes)
-    produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted,
-                reuse=arguments.reuse or REUSE, workers=arguments.workers,
-                report=None if arguments.quiet else _tell)
+                    None if arguments.minutes is None else 60.0 * arguments.minutes,
+                    None if arguments.effective is None else tuple(arguments.effective))
+    with workers_of(arguments) as workers:
+        produce_all(arguments.process, plan, arguments.output, seed=arguments.seed, wanted=wanted, workers=workers,
+                    report=None if arguments.quiet else _tell)
     _print_yields(arguments.output, plan)
     return 0
 
@@ -71,10 +78,19 @@ def _tell(record: dict[str, Any]) -> None:
 
 def _print_yields(folder: Path, plan: Any) -> None:
     """The table of effective luminosities."""
-    from fei_lite.analyses.production_yields import yields_of
+    from fei_lite.analyses.plain_costs import plain_seconds
+    from fei_lite.analyses.production_records import records_of
+    from fei_lite.analyses.production_yields import learning_seconds, yields_of
 
-    print(f"{'analysis':16s} {'process':8s} {'1/fb':>9s} {'selected':>8s} {'effective':>9s} {'CPU s':>7s} {'gain':>6s}")
-    for one in plan.load().all:
-        for row in yields_of([folder], one.analysis):
+    workshop = plan.load()
+    processes = list(dict.fromkeys(r["process"] for r in records_of(folder) if r["luminosity_fb"] is not None))
+    plain = plain_seconds(processes, folder, workshop)
+    print(f"{'analysis':16s} {'process':8s} {'1/fb':>9s} {'selected':>8s} {'effective':>9s} {'near':>8s} {'CPU s':>7s} "
+          f"{'gain':>6s}  68 % interval")
+    for one in workshop.all:
+        for row in yields_of([folder], one.analysis, plain):
+            low, high = row.gain_interval
+            interval = f"{low:.1f} to {high:.1f}" if low > 0.0 else "few candidates"
             print(f"{row.analysis:16s} {row.process:8s} {row.luminosity:9.3f} {row.selected:8d} {row.effective:9.3f} "
-                  f"{row.seconds:7.0f} {row.gain:6.1f}")
+                  f"{row.near:8.3f} {row.seconds:7.0f} {row.gain:6.1f}  {interval}")
+    print(f"before that, to learn: {learning_seconds(folder):.0f} s")

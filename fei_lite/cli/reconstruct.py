@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read, natural
+from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 from fei_lite.constants import DEFAULT_MODELS
 
 HELP = "reconstruct Btags in event files"
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variables", type=Path, default=None, metavar="FILE",
                         help="TOML file with further columns: any variable (see fei-lite variables)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser, journal="OUTPUT.journal")
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
     parser.add_argument("--max-events", type=int, default=None, help="stop after so many events")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite reconstruct``."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.events.ranges import BATCH_SIZE
     from fei_lite.outputs import refuse_inputs
@@ -57,14 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
         print("compiling the reconstruction, once on this machine: about half a minute ...", file=sys.stderr)
     inputs = event_inputs_of(arguments, arguments.inputs, listed=True)
     refuse_inputs(arguments.output, files_read(arguments))
-    with tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
+    with workers_of(arguments) as workers, \
+            tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         totals = tag_files(
             inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
-            variables=variables, speed=arguments.speed, force=arguments.force, workers=arguments.workers,
+            variables=variables, speed=arguments.speed, force=arguments.force, workers=workers,
+            journal=wants_journal(arguments),
             max_events=arguments.max_events,
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size, progress=advance,
             notice=lambda text: print(text, file=sys.stderr))

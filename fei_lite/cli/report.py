@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from fei_lite.cli.options import add_event_inputs, day, event_inputs_of, natural, positive
+from fei_lite.cli.workers import add_workers, workers_of
 
 HELP = "one page about a trained model set"
 
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline-set", metavar="SET", help="channel set of the baseline (default: as above)")
     parser.add_argument("--max-events", type=positive, default=None, help="use so many events only")
     parser.add_argument("--batch-size", type=int, default=None, help="events of a batch")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser)
     parser.add_argument("--generate", type=natural, default=5000, metavar="N",
                         help="without --events: generate so many events of each B type for the covered branching "
                         "fraction; 0 leaves it out (default: %(default)s)")
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     import datetime
     import json
 
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.events.ranges import BATCH_SIZE
     from fei_lite.report.making import Request, make_report
@@ -67,15 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
         if done >= total:
             bars[what].close()
 
-    numbers = make_report(
-        Request(
-            arguments.training, channels=arguments.channel_set, events=event_inputs_of(arguments, arguments.events),
-            baseline=arguments.baseline,
+    events = event_inputs_of(arguments, arguments.events)
+    with workers_of(arguments) as workers:
+        numbers = make_report(Request(
+            arguments.training, channels=arguments.channel_set, events=events, baseline=arguments.baseline,
             baseline_channels=arguments.baseline_set, max_events=arguments.max_events,
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size,
-            workers=arguments.workers, generate=arguments.generate, seed=arguments.seed,
-            date=arguments.date or datetime.date.today().isoformat()),
-        arguments.output, force=arguments.force, report=report)
+            workers=workers, generate=arguments.generate, seed=arguments.seed,
+            date=arguments.date or datetime.date.today().isoformat()), arguments.output, force=arguments.force,
+            report=report)
     print(json.dumps(numbers, indent=1) if arguments.format == "json" else overtraining_table(numbers))
     flagged = len(numbers["overtraining"]["flagged"])
     print(f"{numbers['set']['name']}: {numbers['set']['n_trained']} of {numbers['set']['n_channels']} channels with a "

@@ -10,6 +10,7 @@ analysis can use, with weights. Examples:
     fei-lite simulate charged -n 1000000 --seed 1 --enrich --keep-uncovered 0.04 -o to_train_on.root
     fei-lite simulate signal --dec k_nunu -n 1000 --seed 1 -o signal.root
     fei-lite simulate charged --select hta --reuse 40 -n 2000 --seed 1 -o selected.root
+    fei-lite simulate mixed -n 4000 --per-file 2000 --seed 1 --workers 2 -o mixed
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
+
+from fei_lite.cli.options import positive
+from fei_lite.cli.workers import add_workers, workers_of
 
 HELP = "simulate events: generator and parametric detector"
 
@@ -29,7 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     number.add_argument("--luminosity", type=float, metavar="L",
                         help="as many as an integrated luminosity of L/fb has on average (not for signal)")
     parser.add_argument("--seed", type=int, required=True, help="seed: the same one gives the same events")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="event file, .root or .parquet")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="event file, .root or .parquet; with --per-file a folder")
     parser.add_argument("--dec", type=Path, metavar="FILE",
                         help="decay file (EvtGen's format), or k_nunu, the shipped one, for signal or continuum; "
                              "what of it is followed and what approximated is said on stderr and in the event file")
@@ -51,20 +57,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="generator-level selection for an analysis (hta): fewer events, weighted")
     parser.add_argument("--reuse", type=int, default=1, metavar="R",
                         help="with --select, of charged and mixed: R combinations of each B decay (default: 1)")
+    parser.add_argument("--per-file", type=positive, metavar="N",
+                        help="files of N generated events each, with the seeds SEED, SEED + 1 ...; those that are "
+                             "there are kept, and with --workers several are made at a time")
+    parser.add_argument("--format", choices=("root", "parquet"), default="root", help="of the files of --per-file")
+    add_workers(parser)
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite simulate``."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.detector.response import load_response
     from fei_lite.generator.decay_file import read_signal_decay
     from fei_lite.generator.processes import events_in
     from fei_lite.generator.pythia import left_out
+    from fei_lite.production.event_files import simulate_files
     from fei_lite.production.simulate import simulate_file
 
+    _check_options(arguments)
     signal = None
     if arguments.dec is not None:
         signal = read_signal_decay(arguments.dec, strict=arguments.strict, process=arguments.process)
@@ -76,14 +89,20 @@ def run(arguments: argparse.Namespace) -> int:
         def advance(done: int, total: int) -> None:
             bar.update(done - bar.n)
 
-        result = simulate_file(
-            arguments.process, arguments.output, n=n, seed=arguments.seed, dec_file=signal,
-            force=arguments.force, background=not arguments.no_background,
-            keep_uncovered=arguments.keep_uncovered, channel_set=arguments.channel_set,
-            enrich=arguments.enrich,
-            response=None if arguments.response is None else load_response(arguments.response),
-            report=advance, selection=arguments.select, reuse=arguments.reuse, settings=arguments.settings,
-            inputs=[arguments.response])
+        options: dict[str, Any] = {
+            "background": not arguments.no_background, "keep_uncovered": arguments.keep_uncovered,
+            "channel_set": arguments.channel_set, "enrich": arguments.enrich,
+            "response": None if arguments.response is None else load_response(arguments.response),
+            "selection": arguments.select, "reuse": arguments.reuse, "settings": arguments.settings,
+            "inputs": [arguments.response]}
+        if arguments.per_file is None:
+            result = simulate_file(arguments.process, arguments.output, n=n, seed=arguments.seed, report=advance,
+                                   dec_file=signal, force=arguments.force, **options)
+        else:
+            with workers_of(arguments) as workers:
+                result = simulate_files(
+                    arguments.process, arguments.output, n=n, per_file=arguments.per_file, seed=arguments.seed,
+                    suffix=f".{arguments.format}", workers=workers, report=advance, dec_file=arguments.dec, **options)
     if arguments.quiet:
         return 0
     print(f"{result.n_generated} {arguments.process} events generated, {result.n_events} kept (sum of weights "
@@ -91,3 +110,15 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{len(left_out())} entries of the decay table are not simulated (unknown particles): "
           "scripts/validate_generator.py --left-out lists them", file=sys.stderr)
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise :class:`FeiLiteError` for options that contradict each other."""
+    from fei_lite.errors import FeiLiteError
+
+    if arguments.per_file is None and (arguments.workers != 1 or arguments.scheduler or arguments.cluster):
+        raise FeiLiteError("several workers make several files: say of how many events (--per-file N), and give a "
+                           "folder as output.")
+    if arguments.per_file is not None and arguments.force:
+        raise FeiLiteError("--per-file keeps files that are there: remove those that are to be made again, and leave "
+                           "--force out.")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fei_lite.cli.options import add_event_inputs, day, event_inputs_of, natural
+from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 
 if TYPE_CHECKING:
     from fei_lite.classifiers.model_set import ModelSet
@@ -65,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--early-fraction", type=float, default=None, metavar="F",
                         help="fraction of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add_workers(parser, journal="OUTPUT.journal")
     parser.add_argument("--date", type=day, default=None, help="date for the manifest, ISO 8601 (default: today)")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="of the summary on stdout")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -75,8 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite train``."""
     import datetime
     import json
+    from dataclasses import replace
 
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from fei_lite.channels import load_channel_set
     from fei_lite.training.driver import Settings, train
@@ -100,14 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings(
         name=arguments.name or arguments.output.resolve().name, channel_set=arguments.channel_set or "hadronic",
         seed=arguments.seed, min_entries=arguments.min_entries, batch_size=arguments.batch_size,
-        workers=arguments.workers, max_events=arguments.max_events, search=arguments.search,
+        journal=wants_journal(arguments), max_events=arguments.max_events, search=arguments.search,
         tag_classifier=not arguments.no_tag_classifier, same_luminosity=arguments.same_luminosity, **given)
-    if arguments.renew is not None or arguments.first_look is not None:
-        models = _renew(arguments, settings, date, report)
-    else:
-        models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
-                       tag_classifier_samples=arguments.tag_classifier_events, date=date, settings=settings,
-                       report=report)
+    with workers_of(arguments) as workers:
+        settings = replace(settings, workers=workers)
+        if arguments.renew is not None or arguments.first_look is not None:
+            models = _renew(arguments, settings, date, report)
+        else:
+            models = train(arguments.samples, arguments.output, last_stage_samples=arguments.last_stage_events,
+                           tag_classifier_samples=arguments.tag_classifier_events, date=date, settings=settings,
+                           report=report)
     missing = missing_b_channels(models, load_channel_set(settings.channel_set))
     if arguments.format == "json":
         print(json.dumps(models.manifest, indent=1))

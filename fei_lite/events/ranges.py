@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import overload
 
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike, is_parquet
-from fei_lite.events.inputs import as_input
+from fei_lite.events.inputs import EventInput, as_input
 from fei_lite.events.reading import describe, open_events
 from fei_lite.events.remote import is_url
 from fei_lite.events.rootio import check_root_bytes
@@ -137,6 +138,39 @@ def entry_ranges(paths: Sequence[PathLike], *, batch_size: int = BATCH_SIZE,
     if len(paths) <= COUNTED_FIRST:
         ranges.count()
     return ranges
+
+
+#: Bytes of either end of a file that tell it from others: the header with its UUID, the directory or the footer.
+_ENDS = 1 << 15
+
+
+def name_of(entries: EntryRange) -> str:
+    """A text that says what a range reads, for the journal of a run: another file of the same name has another one.
+    So has another mapping, or other conditions.
+
+    Of a file its size and its ends count, so that long lists of large files are quickly gone through. A ROOT file's
+    header has a UUID of its own, a Parquet file's footer the places and statistics of all its content.
+    """
+    if is_url(entries.path):
+        print_ = str(entries.path)  # what is at another place is taken at its name
+    else:
+        status = os.stat(entries.path)
+        print_ = _print_of(str(entries.path), status.st_mtime_ns, status.st_size)
+    by = ""
+    if isinstance(entries.path, EventInput):
+        known = entries.path.conditions
+        by = " ".join([*(mapping.digest for mapping in entries.path.mappings), "" if known is None else known.digest])
+    return f"{print_} {by} {entries.file} {entries.start} {entries.stop} {entries.first_entry}"
+
+
+@lru_cache(maxsize=64)
+def _print_of(path: str, _changed: int, size: int) -> str:
+    import xxhash
+
+    with open(path, "rb") as file:
+        start = file.read(_ENDS)
+        file.seek(max(0, size - _ENDS))
+        return f"{size} {xxhash.xxh3_128_hexdigest(start + file.read())}"
 
 
 def read_range(entries: EntryRange) -> Iterator[EventBatch]:

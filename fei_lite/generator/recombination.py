@@ -107,6 +107,24 @@ def recombined(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.int64],
                           batch.process, len(rows))
 
 
+def one_side(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.integer], which: int) -> GeneratedBatch:
+    """Events ``rows`` of a batch without all that does not come from one of the B's (0 or 1), but for the Upsilon(4S).
+
+    What is left of the particles keeps its momenta and places.
+    """
+    generated = batch.generated
+    first = generated.offsets[:-1][sides.event]
+    kept = (sides.side == which) | (np.arange(len(first)) == first)
+    offsets, old = _jagged(generated, np.where(kept, sides.event, -1), np.asarray(rows, dtype=np.int64))
+    inside = np.cumsum(kept) - 1
+    place = inside - inside[first]  # among those that are kept of its event; the Upsilon(4S) is the first
+    columns = {name: values[old].copy() for name, values in generated.columns.items()}
+    mother = columns["mother"].astype(np.int64)
+    columns["mother"] = np.where(mother >= 0, place[np.maximum(mother, 0) + first[old]], -1).astype(np.int32)
+    return GeneratedBatch({name: values[rows] for name, values in batch.events.items()}, Jagged(offsets, columns),
+                          batch.process, len(rows))
+
+
 def _jagged(generated: Jagged, event: NDArray[np.int64],
             wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Particles with ``event`` >= 0 of the events ``wanted``: offsets (m + 1,) and rows of ``generated``."""

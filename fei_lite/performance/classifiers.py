@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fei_lite.classifiers.quality import Reliability, reliability, weighted_auc
+from fei_lite.parallel import Workers
 from fei_lite.training.checking import classified_candidates
 from fei_lite.training.driver import Report
 
@@ -27,7 +28,7 @@ class ChannelCheck:
     reliability: Reliability
 
 
-def check_classifiers(samples: Sequence[Path], models: str, *, workers: int = 1, n_bins: int = 10,
+def check_classifiers(samples: Sequence[Path], models: str, *, workers: Workers = 1, n_bins: int = 10,
                       report: Report | None = None) -> list[ChannelCheck]:
     """Check the channels of a model set on event files with truth that were not trained on.
 

@@ -18,24 +18,24 @@ from fei_lite.particles import pdg_code
 Array = NDArray[np.float64]
 
 _CHARGED, _LEPTONS, _PHOTON, _KAON, _PROTON, _K_L, _K_S = (11, 13, 211, 321, 2212), (11, 13), 22, 321, 2212, 130, 310
-_NEUTRINOS, _NEUTRONS, _B_MESONS = (12, 14, 16), (2112,), (511, 521)
+_NEUTRINOS, _NEUTRONS, _B_MESONS, _NEUTRAL_B = (12, 14, 16), (2112,), (511, 521), 511
 #: Momentum (GeV, centre-of-mass frame) above which a lepton counts as fast, and the slowest tracks' pT (GeV).
 _FAST, _SLOW = 1.0, 0.2
-#: Energy of a B in the centre-of-mass frame, GeV: what all of a tag's particles have together.
-_B_ENERGY = 5.29
 
 #: Features of a side, in their order; energies and momenta in GeV, centre-of-mass frame, "seen" is in the acceptance.
 SIDE = (
     "energy", "px", "py", "pz", "charge", "nCharged", "nKaons", "nLeptons", "nFastLeptons", "nProtons", "nPhotons",
     "photonEnergy", "nSlowTracks", "nKS", "nKL", "KLEnergy", "nNeutrons", "nNeutrinos", "neutrinoEnergy",
     "nLostCharged", "lostEnergy", "hardestKaon", "softestKaon", "hardestLepton", "hardestTrack", "nCoveredD",
-    "nCoveredB", "coveredMode", "nCompleteB", "completeMode",
+    "nCoveredB", "coveredMode", "nCompleteB", "completeMode", "neutralB",
 )
 #: What is added for both sides of a pair together.
 BOTH = ("energy", "charge", "nCharged", "nKaons", "nLeptons", "nPhotons", "photonEnergy", "nKL", "nNeutrinos",
         "nLostCharged", "lostEnergy", "nCoveredD", "missingEnergy", "missingMomentum", "missingMass2")
-#: Features of pairs: the side that looks more like a tag, the other one, both.
-PAIR = (*(f"tag_{name}" for name in SIDE), *(f"other_{name}" for name in SIDE), *BOTH)
+#: What the sides promise by themselves (:mod:`fei_lite.production.sides`), natural logarithms: pair, tag, other side.
+PROMISES = ("promise", "tagPromise", "otherPromise")
+#: Features of pairs: the side that promises to be the tag, the other one, both, promises.
+PAIR = (*(f"tag_{name}" for name in SIDE), *(f"other_{name}" for name in SIDE), *BOTH, *PROMISES)
 #: What events of continuum have besides.
 SHAPE = ("sphericity", "aplanarity", "missingEnergy", "missingMomentum", "missingMass2", "isrEnergy", "quark")
 #: Features of an event of continuum.
@@ -82,6 +82,7 @@ def side_features(generated: Jagged, beam_p4: Array, side: NDArray[np.int64], n:
     softest = np.full(n, np.inf)
     np.minimum.at(softest, side[tracks & (code == _KAON)], energy[tracks & (code == _KAON)])
     out[:, _AT["softestKaon"]] = np.where(np.isfinite(softest), softest, 0.0)
+    fill("neutralB", mine & (code == _NEUTRAL_B))
     _fill_covered(out, generated, side, channel_set)
     return out
 
@@ -109,23 +110,20 @@ def _cms(p4: Array, beam_p4: Array, event: NDArray[np.int64]) -> Array:
     return boost(p4, beam_p4[event] * np.array([-1.0, -1.0, -1.0, 1.0]))
 
 
-def tag_likeness(side: Array) -> Array:
-    """How much a side (n, len(SIDE)) looks like a tag: covered by its channels, with a B's energy in sight."""
-    return np.asarray(8.0 * side[:, _AT["nCoveredB"]] + 2.0 * side[:, _AT["nCompleteB"]]
-                      - np.abs(side[:, _AT["energy"]] - _B_ENERGY))
+def pair_features(first: Array, second: Array, promises: Array, *, swap: NDArray[np.bool_], sqrt_s: float) -> Array:
+    """Features (n, len(PAIR)) of pairs of sides (n, len(SIDE)), of which the second is the tag where ``swap`` says so.
 
-
-def pair_features(first: Array, second: Array, *, sqrt_s: float) -> Array:
-    """Features (n, len(PAIR)) of pairs of sides (n, len(SIDE)), whichever is the first."""
-    swap = (tag_likeness(second) > tag_likeness(first))[:, None]
+    ``promises`` are the logarithms (n, len(PROMISES)).
+    """
     out = np.empty((len(first), len(PAIR)))
-    k = len(SIDE)
-    out[:, :k] = np.where(swap, second, first)
-    out[:, k:2 * k] = np.where(swap, first, second)
+    k, n_both, turned = len(SIDE), len(BOTH), swap[:, None]
+    out[:, :k] = np.where(turned, second, first)
+    out[:, k:2 * k] = np.where(turned, first, second)
     both = first + second
     for i, name in enumerate(BOTH[:-3]):
         out[:, 2 * k + i] = both[:, _AT[name]]
-    out[:, -3:] = _missing(both, sqrt_s)
+    out[:, 2 * k + n_both - 3:2 * k + n_both] = _missing(both, sqrt_s)
+    out[:, 2 * k + n_both:] = promises
     return out
 
 

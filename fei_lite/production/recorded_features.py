@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.events import EventBatch, Jagged
+from fei_lite.events.batch import offsets_of
+from fei_lite.generator.beams import boost
+from fei_lite.kernels import closure as kernels
+from fei_lite.kernels.closure import SIDES
 
 Array = NDArray[np.float64]
 
@@ -17,14 +21,25 @@ _ELECTRON, _MUON, _PION, _KAON, _PROTON = range(5)
 _IDENTIFIED = 0.6
 _MASSES = np.array([0.000511, 0.105658, 0.13957, 0.49368, 0.93827])
 
+#: Of the ways to part an event into a tag and a signal side of one to four tracks, with a kaon among these or without:
+#: the least energy left over (GeV), and the logarithm of one more than the ways that close.
+CLOSURES = tuple(f"r{what}{kaon}{size}" for kaon in ("", "Kaon") for size in range(1, SIDES + 1)
+                 for what in ("Left", "Ways"))
+#: A tag closes within this of the B's energy, and with this momentum at most (GeV): about Mbc > 5.27, |deltaE| < 0.2.
+_DELTA_E, _MOMENTUM = 0.2, 0.46
+
 #: Features of a recorded event, energies in the centre-of-mass frame (GeV).
 RECORDED = ("rTracks", "rNearTracks", "rCharge", "rNearCharge", "rKaons", "rLeptons", "rProtons", "rPhotons",
             "rSoftPhotons", "rPhotonEnergy", "rSoftEnergy", "rKS", "rLambda", "rKLM", "rEnergy", "rMissingMomentum",
-            "rMissingMass2", "rHardestTrack", "rSides")
+            "rMissingMass2", "rHardestTrack", "rImbalance", *CLOSURES)
+#: Those that a look before the tag learns from: few, since candidates are; with more of ``FALLING`` less is promised.
+FALLING = ("rImbalance", *(name for name in CLOSURES if "Left" in name))
+TELLING = (*FALLING, *(name for name in CLOSURES if "Ways" in name), "rTracks", "rNearTracks", "rKaons", "rLeptons",
+           "rPhotons", "rPhotonEnergy", "rKS", "rKLM", "rEnergy", "rMissingMomentum", "rMissingMass2")
 
 
-def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
-    """Features (n_events, len(RECORDED)) of a batch; ``sides`` (n_events,) counts analyses with a signal side."""
+def recorded_features(batch: EventBatch) -> Array:
+    """Features (n_events, len(RECORDED)) of a batch."""
     n, tracks, clusters = batch.n_events, batch.tracks, batch.clusters
     out = np.zeros((n, len(RECORDED)))
     at = {name: i for i, name in enumerate(RECORDED)}
@@ -45,7 +60,8 @@ def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
         fill(name, event[rows])
     fill("rCharge", event, charge)
     fill("rNearCharge", event[near], charge[near])
-    photon = clusters["is_photon"] != 0
+    out[:, at["rImbalance"]] = np.abs(out[:, at["rNearCharge"]])
+    photon = (clusters["is_photon"] != 0) & (clusters["is_track"] == 0)
     energy, where = clusters["E"].astype(np.float64), clusters.event_index
     hard, soft = photon & (energy > _LEAST_ENERGY), photon & (energy > _SOFT_ENERGY)
     fill("rPhotons", where[hard])
@@ -58,9 +74,37 @@ def recorded_features(batch: EventBatch, sides: NDArray[np.integer]) -> Array:
     mass = _MASSES[np.argmax(likely, axis=1)] if len(likely) else np.zeros(0)
     total = _total(momentum[near], mass[near], event[near], clusters, hard, n)
     out[:, [at["rEnergy"], at["rMissingMomentum"], at["rMissingMass2"]]] = _missing(total, batch.events["beam_p4"])
+    out[:, at[CLOSURES[0]]:] = _closures(batch, near, momentum, mass, charge, _is(likely, _KAON), hard)
     np.maximum.at(out[:, at["rHardestTrack"]], event[near], np.linalg.norm(momentum[near], axis=1))
-    out[:, at["rSides"]] = sides
     return out
+
+
+def _closures(batch: EventBatch, near: NDArray[np.bool_], momentum: Array, mass: Array, charge: Array,
+              kaon: NDArray[np.bool_], hard: NDArray[np.bool_]) -> Array:
+    """Features (n_events, len(CLOSURES)) of the ways to part tracks (``near``) and photons (``hard``)."""
+    beam = batch.events["beam_p4"]
+    where = batch.tracks.event_index[near]
+    tracks = np.column_stack([momentum[near], np.sqrt(np.sum(momentum[near] ** 2, axis=1) + mass[near] ** 2)])
+    photons, event = _photons(batch.clusters, hard)
+    order = np.lexsort((-photons[:, 3], event))
+    photons, event = photons[order], event[order]
+    turned = beam * np.array([-1.0, -1.0, -1.0, 1.0])
+    half = 0.5 * np.sqrt(beam[0, 3] ** 2 - np.sum(beam[0, :3] ** 2))
+    out = np.empty((batch.n_events, 2, SIDES, 2))
+    kernels.closures(offsets_of(np.bincount(where, minlength=batch.n_events)), boost(tracks, turned[where]),
+                     charge[near], kaon[near].astype(np.int64),
+                     offsets_of(np.bincount(event, minlength=batch.n_events)), boost(photons, turned[event]), half,
+                     _DELTA_E, _MOMENTUM, out)
+    return out.reshape(batch.n_events, len(CLOSURES))
+
+
+def _photons(clusters: Jagged, hard: NDArray[np.bool_]) -> tuple[Array, NDArray[np.int64]]:
+    """Four-momenta (n, 4) in the laboratory of photons from the origin, and their events."""
+    theta, phi, energy, where = (np.asarray(values, dtype=np.float64)[hard] for values in (
+        clusters["theta"], clusters["phi"], clusters["E"], clusters.event_index))
+    p4 = energy[:, None] * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta),
+                                     np.ones(len(theta))], axis=1)
+    return p4, where.astype(np.int64)
 
 
 def _is(likely: Array, species: int) -> NDArray[np.bool_]:
@@ -76,13 +120,10 @@ def _momenta(helix: Array, bz: Array) -> Array:
 def _total(momentum: Array, mass: Array, event: NDArray[np.int64], clusters: Jagged, hard: NDArray[np.bool_],
            n: int) -> Array:
     """Four-momentum (n, 4) in the laboratory of tracks and photons."""
-    theta, phi, energy, where = (np.asarray(values, dtype=np.float64)[hard] for values in (
-        clusters["theta"], clusters["phi"], clusters["E"], clusters.event_index))
-    photons = energy[:, None] * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta),
-                                          np.ones(len(theta))], axis=1)
+    photons, where = _photons(clusters, hard)
     own = np.column_stack([momentum, np.sqrt(np.sum(momentum**2, axis=1) + mass**2)])
     return np.stack([np.bincount(event, own[:, k], minlength=n)
-                     + np.bincount(where.astype(np.int64), photons[:, k], minlength=n) for k in range(4)], axis=1)
+                     + np.bincount(where, photons[:, k], minlength=n) for k in range(4)], axis=1)
 
 
 def _missing(total: Array, beam: Array) -> Array:

@@ -1,9 +1,10 @@
 """Generated events in, as many of each as a learned selection wants out, with weights.
 
-Of B pairs, combinations of their decays are offered (:mod:`fei_lite.generator.recombination`) and each is taken once
-or not at all. Events of continuum are taken several times if they promise much: the detector then sees the same
-particles again with other random numbers. Copies of one event are a family, as combinations of one decay are: their
-number in the file, divided by ``reuse``, is that of the event (of the first B decay's).
+Of B pairs, combinations of their decays are drawn by what both promise (:mod:`fei_lite.production.sides`), thinned by
+what they promise together, and built (:mod:`fei_lite.generator.recombination`). Events of continuum are taken several
+times if they promise much: the detector then sees the same particles again with other random numbers. Copies of one
+event are a family, as combinations of one decay are: their number in the file, divided by :data:`FAMILY`, is that of
+the event (of the first B decay's).
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from fei_lite.channels import ChannelSet
 from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.generator.generate import GeneratedBatch, joined
 from fei_lite.generator.recombination import recombined, sides_of
-from fei_lite.production.generated_features import event_features, pair_features, side_features
+from fei_lite.production.generated_features import event_features, side_features
 from fei_lite.production.learned import LearnedSelection
+from fei_lite.production.sides import draw_pairs, features_of_pairs
 
 Array = NDArray[np.float64]
 
-#: Of the offered events the features of so many per batch are kept, to learn from.
-_REMEMBERED = 200
+#: Times this the number of an event or first B decay are the numbers of its copies and combinations.
+FAMILY = 1_000_000
+#: Combinations whose features are calculated at a time.
+_AT_A_TIME = 20_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class Taken:
     wanted: Array
     partner: NDArray[np.int64]
     n_offered: int
-    offered: Array
 
 
 @dataclass
@@ -51,7 +54,6 @@ class Sampler:
     selection: LearnedSelection
     channel_set: ChannelSet
     rng: np.random.Generator
-    reuse: int = 1
 
     def __call__(self, batch: GeneratedBatch) -> Taken:
         """What is taken of a batch."""
@@ -66,38 +68,47 @@ class Sampler:
         copies = (whole + (self.rng.uniform(size=len(X)) < wanted - whole)).astype(np.int64)
         rows = np.repeat(np.arange(len(X)), copies)
         copy = np.arange(len(rows)) - np.repeat(offsets_of(copies)[:-1], copies)
-        number = batch.events["event"][rows] * self.selection.most + copy
+        number = batch.events["event"][rows] * FAMILY + copy
         made = repeated(batch, rows)
         events = made.events | {"weight": made.events["weight"] / wanted[rows], "event": number}
         return Taken(replace(made, events=events, n_generated=batch.n_generated), X[rows], wanted[rows],
-                     batch.events["event"][rows].astype(np.int64), len(X), self._some(X, len(X)))
+                     batch.events["event"][rows].astype(np.int64), len(X))
 
     def _of_pairs(self, batch: GeneratedBatch) -> Taken:
         sides, n, sqrt_s = sides_of(batch), batch.n_events, _sqrt_s(batch)
         side = np.where(sides.side >= 0, 2 * sides.event + sides.side, -1)
         of_sides = side_features(batch.generated, batch.events["beam_p4"], side, 2 * n, channel_set=self.channel_set)
-        first, second = of_sides[0::2], of_sides[1::2]
-        rows, partners, numbers, wanted, features, sample = [], [], [], [], [], []
-        for k, partner in enumerate(sides.partners(self.reuse, self.rng)):
-            X = pair_features(first, second[partner], sqrt_s=sqrt_s)
-            found = self.selection.wanted(X)
-            mask = np.flatnonzero(self.rng.uniform(size=n) < found)
-            rows.append(mask)
-            partners.append(partner[mask])
-            numbers.append(batch.events["event"][mask] * self.reuse + k)
+        models = self.selection.sides
+        assert models is not None
+        promises = models.promises(of_sides)
+        first, second = promises.of(np.arange(0, 2 * n, 2)), promises.of(np.arange(1, 2 * n, 2))
+        drawn = draw_pairs(first, second, sides.code[:, 1], models, self.rng)
+        rows, partners, wanted, features = [], [], [], []
+        for start in range(0, len(drawn.first), _AT_A_TIME):
+            i, j = (part[start:start + _AT_A_TIME] for part in (drawn.first, drawn.second))
+            X = features_of_pairs(of_sides[2 * i], of_sides[2 * j + 1], (first.of(i), second.of(j)), models,
+                                  sqrt_s=sqrt_s)
+            before = drawn.wanted[start:start + _AT_A_TIME]
+            found = np.minimum(self.selection.wanted(X), before)
+            mask = np.flatnonzero(self.rng.uniform(size=len(i)) * before < found)
+            rows.append(i[mask])
+            partners.append(j[mask])
             wanted.append(found[mask])
             features.append(X[mask])
-            sample.append(self._some(X, n * self.reuse))
-        row, partner = np.concatenate(rows), np.concatenate(partners)
+        row, partner, times = np.concatenate(rows), np.concatenate(partners), np.concatenate(wanted)
         made = recombined(batch, sides, row, partner)
-        events = made.events | {"weight": 1.0 / np.concatenate(wanted), "event": np.concatenate(numbers)}
-        return Taken(replace(made, events=events, n_generated=batch.n_generated * self.reuse),
-                     np.concatenate(features), np.concatenate(wanted),
-                     batch.events["event"][partner].astype(np.int64), n * self.reuse, np.concatenate(sample))
+        events = made.events | {"weight": 1.0 / times, "event": _numbers(batch.events["event"][row])}
+        return Taken(replace(made, events=events, n_generated=batch.n_generated), np.concatenate(features), times,
+                     batch.events["event"][partner].astype(np.int64), len(drawn.first))
 
-    def _some(self, X: Array, n: int) -> Array:
-        """A random part of ``X``, of ``n`` in all some hundred."""
-        return X[self.rng.uniform(size=len(X)) < _REMEMBERED / n]
+
+def _numbers(event: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers (n,) of combinations of first decays of ``event``: that times :data:`FAMILY`, and counted from there."""
+    order = np.argsort(event, kind="stable")
+    first = np.searchsorted(event[order], event[order])
+    count = np.empty(len(event), dtype=np.int64)
+    count[order] = np.arange(len(event)) - first
+    return np.asarray(event * FAMILY + count, dtype=np.int64)
 
 
 def _sqrt_s(batch: GeneratedBatch) -> float:
@@ -138,13 +149,11 @@ def _together(parts: list[Taken]) -> Taken:
     """All of several."""
     return Taken(joined([part.batch for part in parts]), np.concatenate([part.X for part in parts]),
                  np.concatenate([part.wanted for part in parts]), np.concatenate([part.partner for part in parts]),
-                 sum(part.n_offered for part in parts),
-                 np.concatenate([part.offered for part in parts]))
+                 sum(part.n_offered for part in parts))
 
 
 def _part(taken: Taken, start: int, stop: int) -> Taken:
     """Events ``start`` to ``stop``; what was offered for all of them counts for the first."""
     first = start == 0
     return Taken(taken.batch.slice(start, stop), taken.X[start:stop], taken.wanted[start:stop],
-                 taken.partner[start:stop], taken.n_offered if first else 0,
-                 taken.offered if first else taken.offered[:0])
+                 taken.partner[start:stop], taken.n_offered if first else 0)

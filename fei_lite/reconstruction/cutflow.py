@@ -15,6 +15,13 @@ class CutFlow:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], int] = {}
 
+    def __repr__(self) -> str:
+        rows = "".join(f"\n  {stage:9s} {name}: {step} {count}" for stage, name, step, count in self)
+        return f"CutFlow({len(self._counts)} rows){rows}"
+
+    def _ipython_key_completions_(self) -> list[tuple[str, str, str]]:
+        return list(self._counts)
+
     def add(self, stage: str, name: str, step: str, count: int) -> None:
         """Add ``count`` to a row."""
         key = (stage, name, step)

@@ -13,6 +13,7 @@ from fei_lite.classifiers.independence import check_independent
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import BATCH_SIZE
 from fei_lite.outputs import atomic_output, check_suffix
+from fei_lite.parallel import Workers
 from fei_lite.performance.reconstructible import generated_coverage
 from fei_lite.report.channels import reliability_of
 from fei_lite.report.figures import draw_channels
@@ -41,7 +42,7 @@ class Request:
     baseline_channels: str | None = None
     max_events: int | None = None
     batch_size: int = BATCH_SIZE
-    workers: int = 1
+    workers: Workers = 1
     generate: int = 5000
     seed: int = 1
     date: str = ""

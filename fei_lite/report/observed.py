@@ -19,7 +19,7 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.events.reading import count_events, origin_of
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.parallel import Context, Workers, map_in_context
 from fei_lite.performance.best_tags import BestTags, TagPieces
 from fei_lite.performance.reconstructible import Coverage
 from fei_lite.reconstruction.cutflow import CutFlow
@@ -124,7 +124,7 @@ class Observed:
 
 def observe_files(
     paths: Sequence[Path], sets: Sets, *, batch_size: int = BATCH_SIZE, max_events: int | None = None,
-    workers: int = 1, seed: int = 1, report: Report | None = None,
+    workers: Workers = 1, seed: int = 1, report: Report | None = None,
 ) -> Observed:
     """Reconstruct event files with a set (and a baseline) and collect what the report needs.
 

@@ -32,6 +32,9 @@ class Side:
     def __repr__(self) -> str:
         return f"Side({len(self)} candidates: {', '.join(table.particle for table in self.tables)})"
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return [name for name in self.tables[0].columns if all(name in table.columns for table in self.tables)]
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A column that all tables have, (n, ...). Raises :class:`UnknownNameError`."""
         columns = [table[name] for table in self.tables]

@@ -98,14 +98,47 @@ def upper_limit(likelihood: Likelihood, data: Floats | None = None, *, level: fl
     check_limit_options(level, toys)
     if toys and rng is None:
         raise FeiLiteError("limits with toys draw random numbers: give rng=numpy.random.default_rng(seed).")
-    observed = TestStatistic(likelihood, likelihood.observed if data is None else data)
-    nuisances = observed.without.parameters
-    without = likelihood.expected(nuisances)
-    asimov = TestStatistic(likelihood, without, best=point_at(likelihood, without, nuisances))
+    observed, asimov = test_statistics(likelihood, data)
     limit = _asymptotic(observed, asimov, level)
     if rng is None or toys == 0:
         return limit
     return _toy_limit(likelihood, observed, limit, toys=toys, rng=rng)
+
+
+def test_statistics(likelihood: Likelihood, data: Floats | None = None) -> tuple[TestStatistic, TestStatistic]:
+    """q-tilde of the data (default: observed), and of the Asimov data without signal, nuisances as in the data."""
+    observed = TestStatistic(likelihood, likelihood.observed if data is None else data)
+    nuisances = observed.without.parameters
+    without = likelihood.expected(nuisances)
+    return observed, TestStatistic(likelihood, without, best=point_at(likelihood, without, nuisances))
+
+
+test_statistics.__test__ = False  # type: ignore[attr-defined]  # pytest: the name is the field's
+
+
+@dataclass(frozen=True)
+class Band:
+    """Asymptotic CLs at ``strengths`` (n,): ``observed`` (n,), ``expected`` (5, n) in the order of QUANTILES."""
+
+    strengths: Floats
+    observed: Floats
+    expected: Floats
+
+
+def cls_band(likelihood: Likelihood, strengths: Floats, *, data: Floats | None = None) -> Band:
+    """CLs of the data and its five quantiles without signal; NaN where the likelihood is zero."""
+    from scipy.stats import norm
+
+    observed, asimov = test_statistics(likelihood, data)
+    found = np.full((6, len(strengths)), np.nan)
+    for i, mu in enumerate(strengths):
+        try:
+            q, q_asimov = observed(float(mu)), asimov(float(mu))
+        except FitError:
+            continue
+        found[0, i] = asymptotic_cls(q, q_asimov)
+        found[1:, i] = [float(norm.sf(np.sqrt(q_asimov) - n) / norm.cdf(n)) for n in QUANTILES]
+    return Band(np.asarray(strengths, dtype=np.float64), found[0], found[1:])
 
 
 def check_limit_options(level: float, toys: int) -> None:

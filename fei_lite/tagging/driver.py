@@ -16,12 +16,13 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
 from fei_lite.events.inputs import EventInput
-from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_ranges, read_range
+from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_ranges, name_of, read_range
 from fei_lite.events.reading import has_truth
 from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
 from fei_lite.outputs import PathLike
-from fei_lite.parallel import checked_workers, map_in_context
+from fei_lite.parallel import Journal, Workers, executor_of, map_in_context
+from fei_lite.parallel.worker import identity
 from fei_lite.provenance import provenance
 from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
@@ -133,9 +134,9 @@ def kernels_are_cached() -> bool:
 
 def tag_files(
     inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
-    workers: int = 1, batch_size: int = BATCH_SIZE, max_events: int | None = None, distinct: bool = True,
-    variables: Mapping[str, str] | None = None, speed: int = 0, progress: Callable[[int, int], None] | None = None,
-    notice: Callable[[str], None] | None = None,
+    workers: Workers = 1, journal: bool = False, batch_size: int = BATCH_SIZE, max_events: int | None = None,
+    distinct: bool = True, variables: Mapping[str, str] | None = None, speed: int = 0,
+    progress: Callable[[int, int], None] | None = None, notice: Callable[[str], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
 
@@ -146,14 +147,16 @@ def tag_files(
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
     columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none and
-    the largest the fastest. Returns the sums over the events read.
+    the largest the fastest. ``workers`` are processes, or an executor (:mod:`fei_lite.parallel`).
+    With ``journal`` what is done stands in ``output``.journal until all is: after a kill, the same call goes on
+    there. Returns the sums over the events read.
     """
     asked = dict(variables or {})
     for name, text in asked.items():
         check(text, f"column '{name}'")
     context = tagger_of_run(models, channel_set)
     channels, model_set = context.value
-    checked_workers(workers)
+    executor = executor_of(workers)
     first_look_of(model_set, speed)  # complain before any work
     ranges = entry_ranges(inputs, batch_size=batch_size, max_events=max_events, distinct=distinct)
     b_channels = count_b_channels(channels, model_set)
@@ -161,10 +164,17 @@ def tag_files(
         notice(NO_B_CHANNEL.format(name=model_set.name))
     # Btags of events without truth among others have the columns of truth as well: -1, not known
     mixed = len(inputs) > 1 and any(has_truth(path) for path in inputs[:COUNTED_FIRST])
+    origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
+              "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
+    if speed:
+        origin["speed"] = speed
+    if asked:
+        origin["variables"] = json.dumps(asked)
+    written = _journal(output, origin | {"batch_size": batch_size}, notice) if journal else None
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force, inputs=[*inputs, model_set.source, channels.path]) as writer:
         work = partial(_tag_range, variables=asked, speed=speed)
-        for parts in map_in_context(work, ranges, context, workers=workers):
+        for parts in map_in_context(work, ranges, context, workers=executor, journal=written):
             for part in parts:
                 writer.write(with_truth_columns(part.tags.columns) if mixed else part.tags.columns)
                 totals.merge(part.totals)
@@ -172,14 +182,16 @@ def tag_files(
             if progress is not None:
                 progress(totals.n_events, ranges.expected_events)
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
-        origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
-                  "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
-        if speed:
-            origin["speed"] = speed
-        if asked:
-            origin["variables"] = json.dumps(asked)
         writer.finish(rows, metadata(inputs, totals, origin))
+    if written is not None:
+        written.remove()
     return totals
+
+
+def _journal(output: PathLike, options: Mapping[str, Any], notice: Callable[[str], None] | None) -> Journal:
+    """The journal of a run: for these options, models, channels and versions."""
+    return Journal(Journal.beside(output), {"run": "tag_files", "options": options, "identity": identity()}, name_of,
+                   classes=(TaggedBatch, Btags, CutFlow, Totals), notice=notice)
 
 
 def with_truth_columns(columns: Mapping[str, Column]) -> dict[str, Column]:

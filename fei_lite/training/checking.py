@@ -14,7 +14,7 @@ from fei_lite.channels import Channel
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.errors import EventFileError
 from fei_lite.events.ranges import EntryRange, entry_ranges, read_range
-from fei_lite.parallel import map_in_context
+from fei_lite.parallel import Workers, map_in_context
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.training.driver import Report, thin
 
@@ -25,7 +25,7 @@ _SHARE = 3000
 
 
 def classified_candidates(
-    samples: Sequence[Path], models: str, *, batch_size: int = 1000, workers: int = 1, seed: int = 1,
+    samples: Sequence[Path], models: str, *, batch_size: int = 1000, workers: Workers = 1, seed: int = 1,
     report: Report | None = None,
 ) -> dict[str, tuple[NDArray[np.bool_], Floats, Floats]]:
     """Truth (n,), signal probability (n,) and weight (n,) of candidates of every channel with a model.

@@ -30,8 +30,9 @@ from fei_lite.errors import FeiLiteError
 from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.outputs import refuse_inputs
-from fei_lite.parallel import Context, checked_workers, map_in_context
+from fei_lite.parallel import Context, Workers, executor_of, map_in_context, threads_of
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
+from fei_lite.training.journals import journal_of
 from fei_lite.training.mixture import Factors, luminosity_factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Rows, held_out
 from fei_lite.training.search import search
@@ -59,7 +60,8 @@ class Settings:
     max_entries: int = 150_000
     min_entries: int = MIN_ENTRIES
     batch_size: int = 2000
-    workers: int = 1
+    workers: Workers = 1
+    journal: bool = False
     max_events: int | None = None
     early_fraction: float = 1.0
     parameters: Mapping[str, Any] | None = None
@@ -70,7 +72,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.search and self.parameters:
             raise FeiLiteError("parameters: settings are searched for; give either the search or the settings.")
-        checked_workers(self.workers)
+        executor_of(self.workers)
         for name in ("max_entries", "min_entries"):
             if getattr(self, name) < 1:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
@@ -130,7 +132,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             training, validation = collected[channel.identifier].arrays()
             fitted = fit_channel(
                 *training, names=channel.features, seed=seed_of(settings.seed, channel.identifier),
-                validation=validation, min_entries=settings.min_entries, num_threads=settings.workers,
+                validation=validation, min_entries=settings.min_entries, num_threads=threads_of(settings.workers),
                 parameters=chosen or FEI_DEFAULT)
             writer.add(channel.identifier, fitted, stage=stage)
             del collected[channel.identifier]
@@ -140,7 +142,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         writer.add_tag_classifier(*fit_tag_classifier(
             ranges, entry_ranges(tag_classifier_samples, batch_size=settings.batch_size), folder,
             channel_set=settings.channel_set, seed=seed_of(settings.seed, "tag_classifier"),
-            factors=factors.get("tag_classifier", {}), workers=settings.workers, min_entries=settings.min_entries,
+            factors=factors.get("tag_classifier", {}), workers=settings.workers, journal=settings.journal,
+            min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
 
@@ -160,7 +163,7 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
     found = writer.searched(stage)
     if found is None:
         found = search(collected, seed=seed_of(settings.seed, f"search {stage}"), min_entries=settings.min_entries,
-                       num_threads=settings.workers,
+                       num_threads=threads_of(settings.workers),
                        report=None if report is None else partial(report, f"stage {stage}: search"))
         writer.add_search(stage, found)
     parameters: Mapping[str, Any] = found["parameters"]
@@ -229,15 +232,18 @@ def _collect(ranges: Sequence[EntryRange], factors: Factors, folder: Path, setti
     share = max(200, 3 * settings.max_entries // max(1, len(ranges)))
     context = Context(partial(_grown, settings.channel_set, str(folder)))
     work = partial(_candidates, factors=factors, stage=stage, share=share, seed=settings.seed)
+    journal = journal_of(folder, f"stage {stage}", work, context.value[1]) if settings.journal else None
     done, total = 0, sum(r.stop - r.start for r in ranges)
-    for entries, found in zip(ranges, map_in_context(work, ranges, context, workers=settings.workers),
-                              strict=True):
+    for entries, found in zip(ranges, map_in_context(work, ranges, context, workers=settings.workers,
+                                                     journal=journal), strict=True):
         for identifier, parts in found.items():
             for rows in parts:
                 collected[identifier].add(*rows)
         done += entries.stop - entries.start
         if report is not None:
             report(f"stage {stage}: reconstruct", done, total)
+    if journal is not None:
+        journal.remove()
     return collected
 
 

@@ -23,12 +23,12 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, load_tagger
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import EntryRange
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.parallel import Context, Workers, map_in_context, threads_of
 from fei_lite.reconstruction.competing import compare
 from fei_lite.reconstruction.engine import Hooks, Reconstruction, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.first_look import FEATURES
 from fei_lite.training.mixture import Factors, read_weighted
-from fei_lite.training.sampling import ChannelSample, Floats, held_out
+from fei_lite.training.sampling import ChannelSample, Floats
 
 #: Settings of the forests: they have to be cheap.
 FIRST_LOOK: Mapping[str, Any] = {**FEI_DEFAULT, "n_trees": 80, "learning_rate": 0.2, "early_stopping_rounds": 30,
@@ -39,6 +39,8 @@ ENTRIES = 300_000
 LOSSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 #: Part of the losses that combinations which are not even made may have.
 _UNMADE = 0.5
+#: Every other event fits no forest: the levels are measured on as many right tags as the forests learn from.
+_EVERY = 2
 _LOG_PRODUCT = FEATURES.index("logProduct")
 
 
@@ -60,10 +62,8 @@ class _Tree(NamedTuple):
 
 
 class _Looked(NamedTuple):
-    """Combinations of a stage: particle, channel, logarithm of the daughters' product, weight, forest's answer."""
+    """Combinations of a channel: logarithm of the daughters' product (rising), weight, forest's answer."""
 
-    particle: Floats
-    channel: Floats
     log_product: Floats
     weight: Floats
     probability: Floats
@@ -85,7 +85,7 @@ class Level:
 
 def fit_first_look(
     ranges: Sequence[EntryRange], models: str, *, channel_set: str, seed: int, factors: Factors, min_entries: int,
-    workers: int = 1, report: Callable[[int, int], None] | None = None,
+    workers: Workers = 1, report: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[int, FittedChannel], list[Level]]:
     """Forests by stage, and the levels, of a finished model set. ``report(done, total)`` counts events."""
     context = Context(partial(load_tagger, models, channel_set))
@@ -104,60 +104,91 @@ def fit_first_look(
     for stage, sample in sorted(samples.items()):
         training, validation = sample.arrays()
         fitted[stage] = fit_channel(*training, names=FEATURES, seed=seed, validation=validation,
-                                    parameters=FIRST_LOOK, min_entries=min_entries, num_threads=workers)
-    return fitted, _levels(fitted, samples, trees, context.value[0])
+                                    parameters=FIRST_LOOK, min_entries=min_entries, num_threads=threads_of(workers))
+    return fitted, _Levels(fitted, samples, trees, context.value[0]).all()
 
 
-def _levels(fitted: Mapping[int, FittedChannel], samples: Mapping[int, ChannelSample], trees: Sequence[_Tree],
-            channel_set: ChannelSet) -> list[Level]:
-    """The bounds that lose :data:`LOSSES` of the right best tags."""
-    models = {stage: forest.model() for stage, forest in fitted.items() if forest.trained}
-    least = np.array([tree.probability for tree in trees])
-    for stage, model in models.items():
-        looks = [tree.looks.get(stage, np.empty((0, len(FEATURES)))) for tree in trees]
-        of = np.repeat(np.arange(len(trees)), [len(look) for look in looks])
-        np.minimum.at(least, of, model.probability(np.concatenate(looks)) if len(of) else np.empty(0))
-    order = np.argsort(least)
-    below = np.cumsum(np.array([tree.weight for tree in trees])[order])
-    looked = {}
-    for stage, model in models.items():
-        X, _, weight = (np.concatenate(column) for column in zip(*samples[stage].arrays(), strict=True))
-        looked[stage] = _Looked(X[:, 0], X[:, 1], X[:, _LOG_PRODUCT], weight, model.probability(X))
-    levels = []
-    for lost in LOSSES if len(trees) else ():
-        first = int(np.searchsorted(below, lost * below[-1], side="right"))
-        bound = float(f"{least[order[min(first, len(order) - 1)]] * (1.0 - 1e-6):.6g}")
-        levels.append(Level(lost, bound, _least_products(channel_set, looked, bound, lost)))
-    return levels
+class _Levels:
+    """Bounds by what they lose of the right best tags of events that fitted nothing."""
+
+    def __init__(self, fitted: Mapping[int, FittedChannel], samples: Mapping[int, ChannelSample],
+                 trees: Sequence[_Tree], channel_set: ChannelSet) -> None:
+        self.set, self.numbers = channel_set, list(channel_set.particles)
+        self.weight = np.array([tree.weight for tree in trees])
+        self.least = np.array([tree.probability for tree in trees])
+        self.looked: dict[int, dict[tuple[int, int], _Looked]] = {}
+        self.inside: dict[int, tuple[NDArray[np.intp], Floats]] = {}  # looks of the trees: whose, features
+        for stage, forest in fitted.items():
+            if not forest.trained:
+                continue
+            model = forest.model()
+            X, _, weight = (np.concatenate(column) for column in zip(*samples[stage].arrays(), strict=True))
+            self.looked[stage] = _by_channel(X, weight, model.probability(X))
+            looks = [tree.looks.get(stage, np.empty((0, len(FEATURES)))) for tree in trees]
+            whose = np.repeat(np.arange(len(trees)), [len(look) for look in looks])
+            self.inside[stage] = whose, np.concatenate([np.empty((0, len(FEATURES))), *looks])
+            np.minimum.at(self.least, whose, model.probability(self.inside[stage][1]))
+
+    def all(self) -> list[Level]:
+        """One level for each of :data:`LOSSES`."""
+        order = np.argsort(self.least)
+        below = np.cumsum(self.weight[order])
+        levels: list[Level] = []
+        low = 0  # a faster level has no smaller bound
+        for lost in LOSSES if len(order) and self.looked else ():
+            high = max(low, int(np.searchsorted(below, lost * below[-1], side="right")))
+            while low < high:  # the largest bound that loses no more than this, with what is not made
+                middle = (low + high + 1) // 2
+                low, high = ((middle, high) if self.lost(*self.bounds(self._bound(order, middle), lost)) <= lost
+                             else (low, middle - 1))
+            levels.append(Level(lost, *self.bounds(self._bound(order, low), lost)))
+        return levels
+
+    def _bound(self, order: NDArray[np.intp], i: int) -> float:
+        return float(f"{self.least[order[min(i, len(order) - 1)]] * (1.0 - 1e-6):.6g}")
+
+    def lost(self, bound: float, min_product: Mapping[str, float]) -> float:
+        """The fraction of the right best tags that are lost."""
+        dead = self.least <= bound
+        for stage, (whose, X) in self.inside.items():
+            least = {(self.numbers.index(channel.particle), channel.index): min_product.get(channel.identifier, -1.0)
+                     for name in self.set.stages[stage] for channel in self.set.particles[name].channels}
+            needed = np.array([least[int(row[0]), int(row[1])] for row in X])
+            dead[whose[np.exp(X[:, _LOG_PRODUCT]) <= needed]] = True
+        return float(self.weight[dead].sum() / self.weight.sum())
+
+    def bounds(self, bound: float, lost: float) -> tuple[float, dict[str, float]]:
+        """The bound, and by channel what the product of the daughters' probabilities has to exceed.
+
+        Below it stands a small fraction of what the forests promise of the combinations that they would keep: of a
+        stage :data:`_UNMADE` of ``lost`` over the number of stages, half of it in proportion, half by channel.
+        """
+        found = {}
+        for stage, channels in self.looked.items():
+            promise = {key: np.cumsum(np.where(of.probability > bound, of.probability * of.weight, 0.0))
+                       for key, of in channels.items()}
+            half = 0.5 * _UNMADE * lost / len(self.looked)
+            spare = half * sum(total[-1] for total in promise.values()) / max(1, len(promise))
+            for name in self.set.stages[stage]:
+                for channel in self.set.particles[name].channels:
+                    key = self.numbers.index(name), channel.index
+                    if channel.leaf is not None or not channel.features or key not in channels:
+                        continue
+                    total = promise[key]
+                    first = int(np.searchsorted(total, half * total[-1] + spare, side="right"))  # has to be made
+                    found[channel.identifier] = (float(np.exp(channels[key].log_product[first]) * (1.0 - 1e-6))
+                                                 if first < len(total) else 1.0)
+        return bound, found
 
 
-def _least_products(channel_set: ChannelSet, looked: Mapping[int, _Looked], bound: float,
-                    lost: float) -> dict[str, float]:
-    """By channel, what the product of the daughters' probabilities has to exceed.
-
-    Below it stands a small fraction of what the forests promise of the combinations that they would keep: in
-    each channel :data:`_UNMADE` of ``lost``, and besides, over the channels of a stage, as much again.
-    """
-    found = {}
-    for number, config in enumerate(channel_set.particles.values()):
-        if config.stage not in looked:
-            continue
-        of = looked[config.stage]
-        kept = of.probability > bound
-        promise = np.where(kept, of.probability * of.weight, 0.0)
-        channels = [channel for channel in config.channels if channel.leaf is None and channel.features]
-        n_in_stage = sum(len(other.channels) for other in channel_set.particles.values()
-                         if other.stage == config.stage)
-        spare = _UNMADE * lost * promise.sum() / n_in_stage
-        for channel in channels:
-            rows = np.flatnonzero((of.particle == number) & (of.channel == channel.index))
-            rows = rows[np.argsort(of.log_product[rows])]
-            total = np.cumsum(promise[rows])
-            allowed = _UNMADE * lost * total[-1] + spare if len(rows) else 0.0
-            first = int(np.searchsorted(total, allowed, side="right"))  # the first that has to be made
-            found[channel.identifier] = (float(np.exp(of.log_product[rows[first]]) * (1.0 - 1e-6))
-                                         if first < len(rows) else 1.0)
-    return found
+def _by_channel(X: Floats, weight: Floats, probability: Floats) -> dict[tuple[int, int], _Looked]:
+    """Combinations of a stage by (number of the particle, channel), in the order of the daughters' product."""
+    order = np.lexsort((X[:, _LOG_PRODUCT], X[:, 1], X[:, 0]))
+    key = X[order, :2].astype(np.int64)
+    first = np.flatnonzero(np.concatenate([[True], np.any(np.diff(key, axis=0) != 0, axis=1)]))
+    return {(int(key[rows[0], 0]), int(key[rows[0], 1])):
+            _Looked(X[order[rows], _LOG_PRODUCT], weight[order[rows]], probability[order[rows]])
+            for rows in np.split(np.arange(len(order)), first[1:]) if len(rows)}
 
 
 def _looked_at(entries: EntryRange, sets: Tagger, *, factors: Factors, seed: int,
@@ -166,7 +197,7 @@ def _looked_at(entries: EntryRange, sets: Tagger, *, factors: Factors, seed: int
     parts: dict[int, list[_Rows]] = {}
     trees: list[_Tree] = []
     for batch in read_weighted(entries, factors):
-        held = held_out(np.arange(batch.n_events) + entries.first_entry)
+        held = (np.arange(batch.n_events) + entries.first_entry) % _EVERY == 0
         rng = np.random.default_rng([seed, entries.first_entry])
         seen = _looks(batch, sets)
         for stage, event, X, right in seen.combinations():

@@ -39,7 +39,7 @@ def renew_tag_classifier(models: str, samples: Sequence[Path], folder: Path, *, 
     ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
     fitted, given_bb = fit_tag_classifier(
         (), ranges, Path(old.source), channel_set=settings.channel_set, seed=seed_of(settings.seed, "tag_classifier"),
-        factors=factors, workers=settings.workers, min_entries=settings.min_entries,
+        factors=factors, workers=settings.workers, journal=settings.journal, min_entries=settings.min_entries,
         report=None if report is None else lambda done, total: report("reconstruct", done, total))
     return _written(partial(write_with_tag_classifier, old, folder, fitted, given_bb, name=settings.name,
                             origin=_origin(command, date, description, factors)), folder)

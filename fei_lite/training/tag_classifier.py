@@ -29,11 +29,12 @@ from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.text import rescaled
 from fei_lite.events.ranges import EntryRange
 from fei_lite.events.types import event_types
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.parallel import Context, Workers, map_in_context, threads_of
 from fei_lite.reconstruction.competing import compare
 from fei_lite.reconstruction.engine import ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.tag_classifier import FEATURES, tag_features
 from fei_lite.training.calibration import fit_calibration
+from fei_lite.training.journals import journal_of
 from fei_lite.training.mixture import Factors, read_weighted
 from fei_lite.training.sampling import VALIDATION_EVERY, ChannelSample, Floats, held_out
 
@@ -67,7 +68,8 @@ class _Rows(NamedTuple):
 
 def fit_tag_classifier(
     ranges: Sequence[EntryRange], more: Sequence[EntryRange], folder: Path, *, channel_set: str, seed: int,
-    factors: Factors, min_entries: int, workers: int = 1, report: Callable[[int, int], None] | None = None,
+    factors: Factors, min_entries: int, workers: Workers = 1, journal: bool = False,
+    report: Callable[[int, int], None] | None = None,
 ) -> tuple[FittedChannel, FittedChannel | None]:
     """The tag classifier, from the held-out events of ``ranges`` and from all events of ``more``.
 
@@ -84,7 +86,9 @@ def fit_tag_classifier(
     measured: list[_Rows] = []
     for some, only_held_out in ((ranges, True), (more, False)):
         work = partial(_tag_candidates, factors=factors, only_held_out=only_held_out)
-        for entries, parts in zip(some, map_in_context(work, some, context, workers=workers), strict=True):
+        written = journal_of(folder, "tag classifier", work, context.value[1], (_Rows,)) if journal else None
+        for entries, parts in zip(some, map_in_context(work, some, context, workers=workers, journal=written),
+                                  strict=True):
             for part in parts:
                 for sample, rows in ((everything, part), (given_bb, part.select(part.is_bb))):
                     sample.add(rows.X, rows.truth, rows.weight, rows.measures, rows.relevance)
@@ -93,11 +97,13 @@ def fit_tag_classifier(
             done += entries.stop - entries.start
             if report is not None:
                 report(done, total)
+        if written is not None:
+            written.remove()
 
     def fit(sample: ChannelSample, *, of_bb: bool) -> FittedChannel:
         training, validation = sample.arrays()
         fitted = fit_channel(*training, names=FEATURES, seed=seed, validation=validation, parameters=TAG_CLASSIFIER,
-                             min_entries=min_entries, num_threads=workers)
+                             min_entries=min_entries, num_threads=threads_of(workers))
         return _calibrated(fitted, [part.select(part.is_bb) for part in measured] if of_bb else measured)
 
     return fit(everything, of_bb=False), None if only_bb else fit(given_bb, of_bb=True)

@@ -18,8 +18,9 @@ from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventBatch
 from fei_lite.events.inputs import as_input
-from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
-from fei_lite.parallel import Context, map_in_context
+from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, name_of, read_range
+from fei_lite.parallel import Context, Journal, Workers, map_in_context
+from fei_lite.parallel.worker import identity
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import NoClassifiers, Reconstruction, reconstruct
 from fei_lite.reconstruction.options import ReconstructionOptions
@@ -49,8 +50,9 @@ def ntuple(
     inputs: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], *,
     variables: str | os.PathLike[str] | Sequence[str] | Mapping[str, str], models: str = DEFAULT_MODELS,
     channel_set: str | None = None, signal_set: str | None = None, cut: str = "", best: bool = False,
-    masks: str | os.PathLike[str] | None = None, force: bool = False, workers: int = 1, batch_size: int = BATCH_SIZE,
-    max_events: int | None = None, progress: Callable[[int, int], None] | None = None,
+    masks: str | os.PathLike[str] | None = None, force: bool = False, workers: Workers = 1,
+    journal: bool = False, batch_size: int = BATCH_SIZE, max_events: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write candidates with the variables asked for.
 
@@ -62,8 +64,8 @@ def ntuple(
 
     Columns beside the variables: experiment, run, event, weight, candidate (its number in the event, from 0, the most
     probable first), nCandidates, and file and file_entry (number of the input, and of the event in it, from 0).
-    Returns the sums over all events read. Raises :class:`UnknownNameError` and
-    :class:`ExpressionError` for variables that do not exist before anything is read.
+    ``workers`` and ``journal`` are as in :func:`fei_lite.tag_files`. Returns the sums over all events read. Raises
+    :class:`UnknownNameError` and :class:`ExpressionError` for variables that do not exist before anything is read.
     """
     asked = request(variables, cut=cut)
     taken = [name for name in asked.columns if name in ("experiment", "run", "event", "weight", "candidate",
@@ -78,9 +80,10 @@ def ntuple(
     read: list[str | os.PathLike[str]] = [*paths, run.tagger[1].source, run.tagger[0].path,
             *(Path(path) for path in (variables, masks) if isinstance(path, str | os.PathLike)),
             *([] if run.signal is None else [run.signal.path])]
+    work = partial(_of_range, asked=asked, best=best)
+    written = _journal(output, work, run, batch_size) if journal else None
     with TagWriter(output, force=force, tree=TREE, inputs=read) as writer:
-        work = partial(_of_range, asked=asked, best=best)
-        for parts in map_in_context(work, ranges, context, workers=workers):
+        for parts in map_in_context(work, ranges, context, workers=workers, journal=written):
             for columns, flow, sums in parts:
                 writer.write(columns)
                 cutflow.merge(flow)
@@ -94,7 +97,18 @@ def ntuple(
             origin |= {"signal_set": str(signal_set), "signal_set_hash": run.signal.hash}
         rows = [(stage, f"{name}: {step}", count) for stage, name, step, count in cutflow]
         writer.finish(rows, metadata(paths, totals, origin) | {"variables": dict(asked.columns)})
+    if written is not None:
+        written.remove()
     return totals
+
+
+def _journal(output: str | os.PathLike[str], work: partial[Any], run: _Run, batch_size: int) -> Journal:
+    """The journal of a run, for these options, models, channels and masks."""
+    options = {name: str(value) for name, value in work.keywords.items()}
+    key = {"run": "ntuple", "options": options, "batch_size": batch_size, "models": run.tagger[1].digest,
+           "channels": run.tagger[0].hash, "signal": None if run.signal is None else run.signal.hash,
+           "masks": str(run.masks), "identity": identity()}
+    return Journal(Journal.beside(output), key, name_of, classes=(CutFlow, Totals))
 
 
 def _prepare(models: str, channel_set: str | None, signal_set: str | None,

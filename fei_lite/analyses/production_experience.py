@@ -1,0 +1,52 @@
+"""What a production remembers in order to learn: arrays beside its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.selected import likeness
+from fei_lite.outputs import atomic_output, make_folder
+from fei_lite.production.learned import Experience
+
+Arrays = TypeVar("Arrays")
+
+
+def experience_file(folder: Path, name: str) -> Path:
+    """Where the experience of a piece is."""
+    return folder / "experience" / f"{name}.npz"
+
+
+def save_arrays(path: Path, arrays: Any) -> None:
+    """Write a dataclass of arrays, whole or not at all."""
+    make_folder(path.parent)
+    with atomic_output(path, force=True) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{item.name: getattr(arrays, item.name)
+                                                         for item in fields(arrays)})
+
+
+def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:
+    """What :func:`save_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return kind(**{item.name: file[item.name] for item in fields(kind)})  # type: ignore[arg-type]
+
+
+def read_experience(folder: Path, record: Mapping[str, Any], analyses: Sequence[Analysis]) -> Experience:
+    """The experience of a piece, with the likeness of its candidates as the analyses calculate it now."""
+    name = f"{record['process']}_{record['seed']}"
+    found = read_arrays(experience_file(folder, name), Experience)
+    for i, analysis in enumerate(analyses):
+        columns, _ = read_ntuple(folder / analysis.name / f"{name}.parquet")
+        rows = np.flatnonzero(found.like[:, i] > 0.0)  # in the order of the candidates' events
+        if len(rows):
+            event = np.cumsum(np.diff(columns["event"], prepend=columns["event"][0]) != 0)
+            nearest = np.zeros(len(rows))
+            np.maximum.at(nearest, event, likeness(analysis.recipe, columns))
+            found.like[rows, i] = nearest
+    return found

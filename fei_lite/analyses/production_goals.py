@@ -1,0 +1,86 @@
+"""How much of each process a production is to make, and which process lacks most of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fei_lite.analyses.production_learning import kind_of
+from fei_lite.analyses.production_records import counted
+from fei_lite.generator.processes import events_in
+
+Records = Sequence[dict[str, Any]]
+
+#: Selected candidates of an analysis without which its effective luminosity is not known yet.
+_KNOWN = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How much of each process: an integrated luminosity (1/fb), or generated events (signal); seconds to spend.
+
+    ``effective`` (1/fb) is the effective luminosity of B pairs and of each process of continuum to be reached, on
+    (geometric) average over the analyses that have candidates of the process.
+    """
+
+    luminosity: float | None = None
+    events: int | None = None
+    seconds: float | None = None
+    effective: tuple[float, float] | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no end was named."""
+        return self.luminosity is None and self.events is None and self.seconds is None and self.effective is None
+
+
+def fraction_done(process: str, records: Records, planned: int, wanted: Wanted) -> float | None:
+    """Fraction of what is wanted of a process that is there (``planned`` events included), or None: that is enough.
+
+    Where only the time is bounded it is the luminosity, 1/fb; where an effective luminosity is wanted the events
+    that are planned count as those that are there.
+    """
+    kind = kind_of(process)
+    done = sum(record["n_generated"] for record in records if record["process"] == process)
+    if kind != "signal" and wanted.effective is not None:
+        goal = wanted.effective[0 if kind == "pairs" else 1]
+        reached = effective_of(process, records) * (1.0 + planned / max(done, 1)) / goal
+        return reached if reached < 1.0 else None
+    if kind == "signal":
+        goal_events, scale = wanted.events, 1
+    else:
+        goal_events = None if wanted.luminosity is None else events_in(process, wanted.luminosity)
+        scale = events_in(process, 1.0)
+    if goal_events is not None and done + planned >= goal_events:
+        return None
+    return float((done + planned) / (goal_events or scale))
+
+
+def most_lacking(processes: Sequence[str], records: Records, planned: Mapping[str, int], wanted: Wanted) -> str | None:
+    """The process that lacks most of what is wanted (of equal ones that with least time spent); None if none does."""
+    best: tuple[float, float, str] | None = None
+    for process in processes:
+        fraction = fraction_done(process, records, planned.get(process, 0), wanted)
+        if fraction is None:
+            continue
+        spent = sum(sum(record["seconds"].values()) for record in records if record["process"] == process)
+        if best is None or (fraction, spent + planned.get(process, 0)) < best[:2]:
+            best = fraction, spent + planned.get(process, 0), process
+    return None if best is None else best[2]
+
+
+def effective_of(process: str, records: Records) -> float:
+    """Effective luminosity (1/fb) of selected candidates of a process, the geometric mean over analyses with some."""
+    own = counted([record for record in records if record["process"] == process])
+    names = dict.fromkeys(name for record in own for name in record["analyses"])
+    found = []
+    for name in names:
+        parts = [record["analyses"][name] for record in own if name in record["analyses"]]
+        number, weight, variance = (sum(part[key] for part in parts)
+                                    for key in ("selected", "sum_of_weights", "variance"))
+        if number >= _KNOWN and variance > 0.0:
+            found.append(sum(record["luminosity_fb"] for record in own) * weight / variance)
+    return float(np.exp(np.mean(np.log(found)))) if found else 0.0

@@ -1,0 +1,124 @@
+"""What a production learns on the way: sides from trials, then selections from what its pieces tagged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fei_lite.analyses.production_experience import experience_file, read_arrays, read_experience, save_arrays
+from fei_lite.analyses.production_pieces import Times, Workshop
+from fei_lite.analyses.side_trials import try_sides
+from fei_lite.generator.generate import generate
+from fei_lite.generator.processes import PROCESSES, SEEDS
+from fei_lite.generator.settings import load_settings
+from fei_lite.outputs import atomic_output, make_folder
+from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
+from fei_lite.production.sides import SideModels, Trials, learn_sides
+
+#: Copies of an event of continuum, and of one combination of B decays, at most.
+SPLIT = {"events": 20, "pairs": 1_000_000}
+#: Candidates after which a selection is learned first, and by what factor more it is learned anew.
+CANDIDATES, MORE = 100, 2.0
+#: Events that a selection is learned from, at most; the latest count.
+_ROWS = 400_000
+#: Events of each process whose B's are tried: all of them, then the promising ones of more.
+TRIALS = (4_000, 24_000)
+#: Events that are tried at a time.
+_BATCH = 4_000
+#: The trials' seeds are those of the pieces and this.
+_SEED = SEEDS // 2
+
+
+def kind_of(process: str) -> str:
+    """``pairs`` of B, ``events`` of continuum, or ``signal``."""
+    if process not in PROCESSES:
+        return "signal"
+    return "pairs" if PROCESSES[process].kind == "bb" else "events"
+
+
+def present_selection(kind: str, processes: Sequence[str], folder: Path, records: Sequence[dict[str, Any]],
+                      workshop: Workshop, *, seed: int) -> tuple[LearnedSelection, Path]:
+    """The present selection of pairs or events: learned anew if there is enough more to learn from."""
+    where = folder / "selections"
+    make_folder(where)
+    numbers = sorted(int(path.stem.split("_")[1]) for path in where.glob(f"{kind}_*.json"))
+    if not numbers:
+        sides = _sides(processes, folder, workshop, seed=seed) if kind == "pairs" else None
+        found = first_selection(kind, SPLIT[kind], sides)
+        return found, found.save(where)
+    path = where / f"{kind}_{numbers[-1]}.json"
+    present = load_selection(path)
+    of_kind = [record for record in records if kind_of(record["process"]) == kind and record["selection"]]
+    candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
+    if not {*processes} <= {record["process"] for record in of_kind}:
+        return present, path  # what one process has nothing of is not rare in all
+    if candidates < max(CANDIDATES, MORE * present.learned_from.get("all_candidates", 0)):
+        return present, path
+    new = learn(_experience(folder, of_kind, workshop), before=present, costs=costs_of(of_kind))
+    new.learned_from["all_candidates"] = candidates
+    return new, new.save(where)
+
+
+def _sides(processes: Sequence[str], folder: Path, workshop: Workshop, *, seed: int) -> SideModels:
+    """Models of single B's, from trials: first of all sides, then of those that promise something."""
+    models: SideModels | None = None
+    done: list[Trials] = []
+    for number, n in enumerate(TRIALS):
+        for process in processes:
+            done.append(_trials(process, n, number, folder, workshop, seed=seed, models=models))
+        models = learn_sides(Trials.joined(done), seed=number)
+    assert models is not None
+    return models
+
+
+def _trials(process: str, n: int, number: int, folder: Path, workshop: Workshop, *, seed: int,
+            models: SideModels | None) -> Trials:
+    """The trials of a process in a round, made unless they are there; one column for each analysis of the plan."""
+    path = folder / "trials" / f"{process}_{number}.npz"
+    if not path.exists():
+        times, mine = Times(), workshop.of(process)
+        at = [workshop.all.index(one) for one in mine]
+        rng = np.random.default_rng([seed, 13, number, processes_number(process)])
+        parts = []
+        with times("trials"):
+            for batch in generate(process, n, seed=(seed + _SEED + number) % SEEDS, batch_size=_BATCH,
+                                  settings=load_settings(workshop.plan.settings)):
+                part = try_sides(batch, mine, process=process, at=at, models=models, rng=rng, k=len(workshop.all))
+                parts.append(part)
+        save_arrays(path, Trials.joined(parts))
+        with atomic_output(path.with_suffix(".json"), force=True) as temporary:
+            temporary.write_text(json.dumps({"process": process, "n_generated": n, "seconds": times.seconds}),
+                                 encoding="utf-8")
+    return read_arrays(path, Trials)
+
+
+def processes_number(process: str) -> int:
+    """A number of each process, for seeds."""
+    return list(PROCESSES).index(process)
+
+
+def costs_of(records: Sequence[dict[str, Any]]) -> Costs:
+    """Seconds per event, of each step the least that a piece of the latest selection took: the first one compiles."""
+    latest = max(int(record["selection"]["name"].split("_")[1]) for record in records)
+    records = [record for record in records if record["selection"]["name"].endswith(f"_{latest}")]
+
+    def per(steps: Sequence[str], events: str) -> float:
+        return float(min(sum(record["seconds"].get(step, 0.0) for step in steps) / max(record[events], 1)
+                         for record in records))
+
+    return Costs(per(["generate", "select"], "n_generated"), per(["detect", "look"], "taken"),
+                 per(["side", "tag", "analyse", "write"], "chosen"))
+
+
+def _experience(folder: Path, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
+    """The experience of the latest pieces, up to some hundred thousand events; every piece is of the same analyses."""
+    parts: list[Experience] = []
+    for record in sorted(records, key=lambda record: -int(record["selection"]["name"].split("_")[1])):
+        there = experience_file(folder, f"{record['process']}_{record['seed']}").exists()
+        if there and sum(len(part.X) for part in parts) < _ROWS:
+            parts.append(read_experience(folder, record, [one.analysis for one in workshop.of(record["process"])]))
+    return Experience.joined(parts)
