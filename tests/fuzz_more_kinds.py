@@ -19,6 +19,8 @@ from fei_lite.analyses.analysis import analyse
 from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.classifier import FlatTransform, FoldClassifier, load_classifier, save_classifier
 from fei_lite.analyses.output import read_classifiers, write_results
+from fei_lite.analyses.production_yields import learning_seconds
+from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import find_model_set, load_model_set
 from fei_lite.classifiers.text import unpack
@@ -30,6 +32,7 @@ from fei_lite.generator.decay_table import belle2_table, require_modes
 from fei_lite.generator.settings import load_settings
 from fei_lite.production.enrichment_rates.boosts import read_counts
 from fei_lite.production.enrichment_rates.counting import ENRICHED, Channels, Lines
+from fei_lite.production.learned import first_selection, load_selection
 from fei_lite.training.sampling import ChannelSample
 from fei_lite.variables.request import request
 
@@ -327,6 +330,41 @@ class Workspace(Text):
         command(["fit", str(path)])
 
 
+class PieceRecord(Text):
+    """What a piece of a production says of itself; the analyses look their files up by it."""
+
+    suffix = ".json"
+
+    def make(self, path):
+        path.write_text(json.dumps({
+            "process": "charged", "seed": 1, "n_generated": 100, "luminosity_fb": 1.8e-4,
+            "selection": {"name": "pairs_1", "digest": "0123456789abcdef"}, "seconds": {"tag": 1.0},
+            "analyses": {"hta": {"candidates": 3, "selected": 1, "identity": toy_candidates.HTA.identity}}}))
+        return path
+
+    def read(self, path):
+        said = {"fei_lite_version": "1", "settings": "belle2", "settings_digest": "0"}
+        for name in ("pieces", "trials"):
+            (self.folder / "production" / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "production" / "manifest.json").write_text(json.dumps(said))
+        moved(path, self.folder / "production" / "pieces" / path.name)
+        with_productions([self.folder / "production"], toy_candidates.HTA)
+        learning_seconds(self.folder / "production")
+
+
+class Selection(Text):
+    """A learned selection of a production."""
+
+    suffix = ".json"
+
+    def make(self, path):
+        shutil.move(first_selection("events", 3).save(self.folder), path)
+        return path
+
+    def read(self, path):
+        load_selection(path)
+
+
 ALL = (*KINDS, MappingFile, ConditionsFile, FileList,
        EventColumns, BtagColumns, Candidates, SettingsFile, VariablesFile, AnalysisClassifier, Checkpoint,
-       Counts, ResumedTraining, Workspace)
+       Counts, ResumedTraining, Workspace, PieceRecord, Selection)

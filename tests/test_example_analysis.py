@@ -53,7 +53,7 @@ def test_candidates_are_tau_decays(made):
     assert np.all(columns["Eextra"] <= of + 1e-6)
     signal = columns["isSignal"] == 1
     if signal.any():  # true tags with the right tau mode: nothing real is left
-        assert np.median(columns["Eextra"][signal]) < 0.3
+        assert np.median(columns["Eextra"][signal]) < 0.5
 
 
 def test_templates_are_the_candidates(made):

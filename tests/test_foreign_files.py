@@ -200,7 +200,7 @@ def test_the_classifier_of_an_analysis(said, message, tmp_path):
     ("enrich count charged -n 0 --seed 1 -o c", "1 or more"),
     ("enrich check charged -n 5 --seed 1 --enrich hadronic --keep-uncovered nan", "expected above 0"),
     ("channels draw -o a.xyz", "the suffix"), ("enrich boost c -o a.txt", "the suffix"),
-    ("simulate charged -n 1 --seed 1 --workers 2 -o a.root", "unrecognized")])
+    ("simulate charged -n 1 --seed 1 --workers 2 -o a.root", "several workers make several files")])
 def test_options_that_cannot_be(line, message, tmp_path, monkeypatch, capsys):
     """Would catch a traceback, or a result that means nothing, for a number out of range."""
     monkeypatch.chdir(tmp_path)

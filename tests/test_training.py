@@ -191,7 +191,7 @@ def test_early_stages_use_a_fraction_of_the_events(trained, channels, folder, sa
     assert last
     found = [(few.manifest["channels"].get(name) or few.manifest["untrained"][name])["training"]["n_signal"]
              for name in last]  # the early classifiers differ a little, and so do the candidates
-    assert sum(found) == pytest.approx(sum(every[name]["training"]["n_signal"] for name in last), rel=0.2)
+    assert sum(found) == pytest.approx(sum(every[name]["training"]["n_signal"] for name in last), rel=0.35)
     assert "--early-fraction 0.5" in few.manifest["command"] and few.manifest["parameters"]["early_fraction"] == 0.5
     with pytest.raises(FeiLiteError, match=r"early_fraction: got 1\.5"):
         replace(settings, early_fraction=1.5)

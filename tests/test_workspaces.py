@@ -129,8 +129,8 @@ def test_example_of_the_help(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_workspace(shapes(), "workspace.json")
     examples = re.findall(r"^    fei-lite (fit .+)$", fit_command.__doc__, flags=re.MULTILINE)
-    assert len(examples) == 2
-    assert [main(example.split()) for example in examples] == [0, 0] and "significance" in capsys.readouterr().out
+    assert len(examples) == 3
+    assert [main(example.split()) for example in examples] == [0, 0, 0] and "significance" in capsys.readouterr().out
 
 
 def test_command_line(tmp_path, capsys):

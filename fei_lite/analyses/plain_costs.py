@@ -10,6 +10,7 @@ import numpy as np
 
 from fei_lite.analyses.candidates import first_look, tagged_candidates
 from fei_lite.analyses.production_pieces import Times, Workshop
+from fei_lite.analyses.production_records import read_costs
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
 from fei_lite.generator.generate import generate
@@ -23,7 +24,7 @@ _EVENTS, _BEFORE = 1000, 200
 def plain_seconds(processes: Sequence[str], folder: Path, workshop: Workshop) -> dict[str, float]:
     """Processor seconds per event of each process, measured once for a production (FOLDER/plain.json)."""
     path = folder / "plain.json"
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = read_costs(path)
     missing = [process for process in processes if process not in found]
     for process in missing:
         found[process] = _measured(process, workshop)

@@ -1,17 +1,89 @@
-"""What the pieces of a production say of themselves, and which of them count."""
+"""What a production and its pieces say of themselves, and which of them count."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fei_lite.data_files import json_content, read_text, validated
+from fei_lite.errors import AnalysisError
+
+_Seconds = Annotated[float, Field(ge=0.0)]
+
+
+class _Loose(BaseModel):
+    """What has to be there; more may be."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class _Selection(_Loose):
+    name: str = Field(pattern=r"^[a-z]+_[0-9]{1,6}$")
+    digest: str
+
+
+class _Record(_Loose):
+    """The record of a piece."""
+
+    process: str = Field(pattern=r"^\w+$")
+    seed: int = Field(ge=0)
+    n_generated: int = Field(gt=0)
+    luminosity_fb: Annotated[float, Field(gt=0.0)] | None
+    selection: _Selection | None
+    seconds: dict[str, _Seconds]
+    analyses: dict[str, dict[str, Any]]
+
+
+class _Manifest(_Loose):
+    """What all pieces have in common."""
+
+    fei_lite_version: str
+    settings: str
+    settings_digest: str
+
+
+class _Trials(_Loose):
+    """The record of trials of single B's."""
+
+    seconds: dict[str, _Seconds]
+
+
+class _Costs(_Loose):
+    """Processor seconds per event."""
+
+    seconds: dict[str, Annotated[float, Field(gt=0.0)]]
+
+
+def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    content = json_content(read_text(path, error=AnalysisError), where=str(path), error=AnalysisError)
+    validated(content, model, where=str(path), error=AnalysisError)
+    return dict(content)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """What a piece says of itself."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """What a piece says of itself; raises :class:`AnalysisError` for a file that no piece wrote."""
+    return _read(path, _Record)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What all pieces of a production have in common; raises :class:`AnalysisError`."""
+    return _read(folder / "manifest.json", _Manifest)
+
+
+def read_trials(folder: Path) -> list[dict[str, Any]]:
+    """What the trials of single B's say of themselves; raises :class:`AnalysisError`."""
+    return [_read(path, _Trials) for path in sorted((folder / "trials").glob("*.json"))]
+
+
+def read_costs(path: Path) -> dict[str, float]:
+    """Processor seconds per event by process; none where there is no file. Raises :class:`AnalysisError`."""
+    if not path.exists():
+        return {}
+    content = json_content(read_text(path, error=AnalysisError), where=str(path), error=AnalysisError)
+    return dict(validated({"seconds": content}, _Costs, where=str(path), error=AnalysisError).seconds)
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.production_records import counted, records_of
+from fei_lite.analyses.production_records import counted, read_trials, records_of
 from fei_lite.analyses.selected import likeness, selected
 
 Floats = NDArray[np.float64]
@@ -138,5 +137,4 @@ def learning_seconds(folder: Path) -> float:
     records = records_of(folder)
     kept = [id(record) for record in counted(records)]
     first = sum(sum(record["seconds"].values()) for record in records if id(record) not in kept)
-    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "trials").glob("*.json"))]
-    return float(first + sum(trial["seconds"]["trials"] for trial in trials))
+    return float(first + sum(trial["seconds"].get("trials", 0.0) for trial in read_trials(folder)))

@@ -19,7 +19,7 @@ from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production_goals import Wanted, most_lacking
 from fei_lite.analyses.production_learning import kind_of, present_selection
 from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece
-from fei_lite.analyses.production_records import counted, read_record, records_of
+from fei_lite.analyses.production_records import counted, read_manifest, read_record, records_of
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.outputs import atomic_output, make_folder
@@ -121,7 +121,7 @@ def with_productions(inputs: Sequence[Path], analysis: Analysis) -> list[Path]:
             found.append(path)
             continue
         found += production_files(path, analysis)
-        said = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        said = read_manifest(path)
         first = first or (path, said)
         other = [key for key in ("fei_lite_version", "settings", "settings_digest") if said[key] != first[1][key]]
         if other:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.classifiers.trees import TreeModel, parse_trees
+from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import SimulationError
 from fei_lite.outputs import atomic_output
 from fei_lite.production.forests import LEAST, expected, fit_forest, importances
@@ -141,12 +142,17 @@ class LearnedSelection:
 
 def load_selection(path: Path) -> LearnedSelection:
     """A selection as it was saved. Raises :class:`SimulationError` if this version would decide otherwise."""
-    said = json.loads(path.read_text(encoding="utf-8"))
-    first, second = (None if part is None else Stage(**part) for part in (said["first"], said["second"]))
-    assert first is not None
-    sides = None if said["sides"] is None else side_models(said["sides"])
-    found = LearnedSelection(said["of"], said["number"], first, second, sides, said["learned_from"])
-    if found.digest != said["digest"]:
+    said = json_content(read_text(path, error=SimulationError), where=str(path), error=SimulationError)
+    try:
+        second = None if said["second"] is None else Stage(**said["second"])
+        sides = None if said["sides"] is None else side_models(said["sides"])
+        found = LearnedSelection(said["of"], said["number"], Stage(**said["first"]), second, sides,
+                                 dict(said["learned_from"]))
+        same = found.digest == said["digest"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SimulationError(f"{path}: no learned selection ({type(error).__name__}: {str(error)[:80]}). Start a new "
+                              "folder.") from None
+    if not same:
         raise SimulationError(f"{path}: a learned selection of another version (features or content differ). Start a "
                               "new folder.")
     return found
