@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import toy_candidates
-from fuzz_damage import structured
+from fuzz_damage import structured, toml_text
 from fuzz_kinds import BTAG, KINDS, BtagsParquet, EventsParquet, Kind, Manifest, Ntuple, Text, command, moved
+from other_layouts import basf2_columns, write_trees
 from toy_events import toy_batch
 
 from fei_lite.analyses.analysis import analyse
@@ -23,7 +24,10 @@ from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import find_model_set, load_model_set
 from fei_lite.classifiers.text import unpack
-from fei_lite.events import EventWriter
+from fei_lite.data_files import toml_content
+from fei_lite.events import EventWriter, open_events
+from fei_lite.events.conditions import load_conditions
+from fei_lite.events.inputs import event_inputs
 from fei_lite.generator.decay_table import belle2_table, require_modes
 from fei_lite.generator.settings import load_settings
 from fei_lite.production.enrichment_rates.boosts import read_counts
@@ -259,6 +263,53 @@ class ResumedTraining(Manifest):
                  str(self.folder / "report.html")])
 
 
+class MappingFile(Text):
+    """A mapping of an ntuple that is there; defects come up when it is loaded, or when the ntuple is read by it."""
+
+    suffix = ".toml"
+
+    def make(self, path):
+        batch = toy_batch(4, truth=False)
+        batch.events["event"][:] = np.arange(4)
+        self.ntuple = path.with_name("theirs.root")
+        write_trees(self.ntuple, basf2_columns(batch)[0])
+        path.write_text(toml_text(toml_content(files("fei_lite.events") / "mappings" / "basf2_ntuple.toml")))
+        return path
+
+    def read(self, path):
+        for batch in open_events(self.ntuple, mapping=path):
+            assert batch.tracks["helix"].shape[1] == 5
+
+
+class ConditionsFile(Text):
+    suffix = ".toml"
+
+    def make(self, path):
+        path.write_text('bz = 1.5\n[beams]\nher = 7.0\nler = 4.0\ncrossing_angle = 0.083\n[interaction_point]\n'
+                        'position = [0.0, 0.0, 0.0]\nsize = [0.001, 0.001, 0.03]\n[[period]]\nexperiment = 7\n'
+                        'runs = [1, 5]\nbz = 1.4\n')
+        return path
+
+    def read(self, path):
+        found = load_conditions(path).applied(toy_batch(3).events)
+        assert np.isfinite(found["bz"]).all() and (found["bz"] != 0).all()
+
+
+class FileList(Kind):
+    suffix = ".txt"
+
+    def make(self, path):
+        events = path.with_name("listed.root")
+        with EventWriter(events, force=True) as writer:
+            writer.write(toy_batch(2))
+        path.write_text(f"# events\n{events}\n{events.with_name('listed*.root')}\n")
+        return path
+
+    def read(self, path):
+        for name in event_inputs([], files_from=[path])[:3]:
+            next(iter(open_events(name)))
+
+
 class Workspace(Text):
     """A workspace that is fitted to the end."""
 
@@ -314,5 +365,6 @@ class Selection(Text):
         load_selection(path)
 
 
-ALL = (*KINDS, EventColumns, BtagColumns, Candidates, SettingsFile, VariablesFile, AnalysisClassifier, Checkpoint,
+ALL = (*KINDS, MappingFile, ConditionsFile, FileList,
+       EventColumns, BtagColumns, Candidates, SettingsFile, VariablesFile, AnalysisClassifier, Checkpoint,
        Counts, ResumedTraining, Workspace, PieceRecord, Selection)

@@ -43,6 +43,9 @@ COMMANDS = {
                             ["a.parquet"], 0),
     "ntuple": ("ntuple events.root --models set --tag-set small --variable Mbc --quiet -o OUT/a.parquet",
                ["a.parquet"], 0),
+    "skim": ("skim tagged.root -o OUT/a.root", ["a.root"], 0),
+    "skim list": ("skim tagged.root -o OUT/a.json", ["a.json"], 0),
+    "merge": ("evaluate tagged.root --merge OUT/a.root", ["a.root"], 0),
     "evaluate": ("evaluate btag.root -o OUT/a.txt", ["a.txt"], 0),
     "evaluate figure": ("evaluate btag.root --purities 0.3 --replicas 5 --figure OUT/a.svg", ["a.svg"], 0),
     "analyse": ("analyse hta signal.parquet charged.parquet mixed.parquet ccbar.parquet uubar.parquet ddbar.parquet "
@@ -109,6 +112,8 @@ def place(tmp_path_factory):
         assert main(["simulate", "signal", "--dec", "k_nunu", "-n", "4", "--seed", str(seed), "--quiet", "-o",
                      str(folder / name)]) == 0
     Btags.make(None, folder / "btag.root")
+    assert main(["reconstruct", str(folder / "events.root"), "--models", "fei_default", "--quiet", "-o",
+                 str(folder / "tagged.root")]) == 0
     (folder / "workspace.json").write_text(json.dumps(WORKSPACE))
     toy_candidates.write_toys(folder, [toy_candidates.toy(process, 2500, seed=i, shift=float(process == "signal"))
                                        for i, process in enumerate(["signal", "charged", "mixed", "ccbar", "uubar",

@@ -16,14 +16,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: A module imports only modules that stand before it. A name ending in a dot
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
-    "errors", "data_files", "array_files", "constants", "renamed", "particles", "outputs", "templates", "fractions",
+    "errors", "data_files", "array_files", "constants", "renamed", "particles", "outputs", "provenance",
+    "templates", "fractions",
     "parallel.",
     "variables.tree", "variables.grammar", "variables.registry", "variables.names", "variables.evaluation",
     "variables.cuts", "kernels.", "event_shape.", "events.", "channels.", "generator.", "detector.", "used_objects",
     "candidates", "classifiers.", "reconstruction.frames", "reconstruction.kinematics", "variables.tracks",
     "variables.subject", "reconstruction.", "training.", "tagging.", "production.", "roe.", "variables.",
     "analyses.", "performance.", "corrections.",
-    "benchmarks.", "statistics.", "plots.", "report.", "cli.",
+    "benchmarks.", "statistics.", "inspection", "plots.", "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.

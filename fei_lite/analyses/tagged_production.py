@@ -8,6 +8,7 @@ candidates per analysis, the learned ``selections``, the ``experience`` they lea
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def with_productions(inputs: Sequence[Path], analysis: Analysis) -> list[Path]:
     found: list[Path] = []
     first: tuple[Path, dict[str, Any]] | None = None
     for path in inputs:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             found.append(path)
             continue
         found += production_files(path, analysis)

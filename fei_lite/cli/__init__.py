@@ -19,18 +19,21 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
 
+import fei_lite
+from fei_lite.provenance import running
 from fei_lite.renamed import renamed
 
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
-COMMANDS = ("channels", "variables", "simulate", "enrich", "produce", "train", "reconstruct", "ntuple", "evaluate",
-            "analyse", "fit", "report", "benchmark")
+COMMANDS = ("channels", "variables", "simulate", "enrich", "produce", "train", "reconstruct", "skim", "ntuple",
+            "evaluate", "inspect", "analyse", "fit", "report", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``fei-lite`` with every subcommand."""
     parser = argparse.ArgumentParser(
         prog="fei-lite", description="Hadronic B tagging for e+e- -> Upsilon(4S) -> B Bbar.")
+    parser.add_argument("--version", action="version", version=f"fei-lite {fei_lite.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"fei_lite.cli.{name}")
@@ -93,13 +96,18 @@ def _warning_text(message: Warning | str, category: type[Warning], filename: str
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``fei-lite``; returns the exit code."""
     warnings.formatwarning = _warning_text
-    parser = build_parser()
+    parser, words = build_parser(), _current_options(sys.argv[1:] if arguments is None else arguments)
     with suppress(ImportError):  # completion by the shell, where that package is (fei-lite[shell])
         from argcomplete import autocomplete
 
         autocomplete(parser)
-    options = parser.parse_args(_current_options(sys.argv[1:] if arguments is None else arguments))
-    return guarded(f"fei-lite {options.command}", lambda: int(options.run(options)))
+    options = parser.parse_args(words)
+
+    def work() -> int:
+        with running(words):
+            return int(options.run(options))
+
+    return guarded(f"fei-lite {options.command}", work)
 
 
 def guarded(name: str, work: Callable[[], int]) -> int:

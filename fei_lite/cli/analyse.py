@@ -33,8 +33,9 @@ HELP = "run an analysis from the Btag to a workspace"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite analyse``."""
     parser.add_argument("analysis", metavar="ANALYSIS", help="a shipped analysis, or the folder of one")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
-                        help="event files, candidates (.parquet), or folders of productions")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT",
+                        help="event files of fei-lite, candidates (.parquet), or folders of productions: names, "
+                             "patterns, URLs or @list.txt")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--luminosity", type=float, default=None, metavar="FB",
                         help="integrated luminosity to scale to in 1/fb (default: the recipe's)")
@@ -65,12 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.output import read_classifiers, write_results
     from fei_lite.analyses.tagged_production import with_productions
+    from fei_lite.events.inputs import event_inputs
     from fei_lite.outputs import check_free, make_folder, refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
     from fei_lite.statistics.workspaces import published_templates, save_workspace
 
     analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
-    arguments.inputs = with_productions(arguments.inputs, analysis)
+    arguments.inputs = with_productions(event_inputs(arguments.inputs), analysis)
     for name in (*_RESULTS, *(f"candidates/{path.stem}.parquet" for path in arguments.inputs if not is_ntuple(path))):
         refuse_inputs(arguments.output / name, [*arguments.inputs, arguments.recipe, arguments.systematics,
                                                 arguments.compare])

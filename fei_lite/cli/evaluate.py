@@ -14,6 +14,10 @@ and what each step loses to which particles and channels:
 
     fei-lite evaluate btag.root --lost
 
+With --merge: Btag files of different events as one sample, written to a file of its own and evaluated:
+
+    fei-lite evaluate btag.root --merge all.root
+
 With several Btag files of the same events (baseline first): tag-side efficiency
 at fixed purity, the maximum, and ratios to the baseline on the same events. With
 --simulation: correction factors per decay mode, data over simulation, from fits
@@ -27,7 +31,7 @@ import json
 import sys
 from pathlib import Path
 
-from fei_lite.cli.options import natural, positive
+from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read, natural, positive
 
 HELP = "efficiencies and purity of a Btag file"
 
@@ -43,8 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="write there instead of printing")
     parser.add_argument("--figure", type=Path, help="draw there: efficiency against purity, or the fits of Mbc")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
+    parser.add_argument("--merge", type=Path, metavar="FILE",
+                        help="write the Btags of all files, of different events and the same models, there, and "
+                             "evaluate them as one")
     lost = parser.add_argument_group("truth cut-flow")
-    lost.add_argument("--lost", type=Path, nargs="*", metavar="EVENTS",
+    lost.add_argument("--lost", nargs="*", metavar="EVENTS",
                       help="reconstruct these event files (default: those the Btag file names) again with its models, "
                            "and tell after which step right tags are lost")
     lost.add_argument("--max-events", type=positive, help="stop after so many events")
@@ -56,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     several.add_argument("--given-bb", action="store_true",
                          help="the events hold no continuum: order the Btags by SignalProbabilityGivenBB where "
                               "a set has it")
-    several.add_argument("--reconstructible", type=Path, nargs="*", metavar="EVENTS",
+    several.add_argument("--reconstructible", nargs="*", metavar="EVENTS",
                          help="count, in these event files (default: those the Btag files name), the events in which "
                               "a B of the channel list is generated")
     several.add_argument("--replicas", type=positive, default=400, help="of the bootstrap (default: %(default)s)")
@@ -64,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     factors = parser.add_argument_group("correction factors")
     factors.add_argument("--simulation", type=Path, metavar="BTAG",
                          help="simulated Btags of the same control sample; BTAG is the data")
-    factors.add_argument("--events", type=Path, nargs="+", metavar="EVENTS",
+    factors.add_argument("--events", nargs="+", metavar="EVENTS",
                          help="the simulated Btags' event files: those with little energy from elsewhere peak, too")
     factors.add_argument("--scale", type=float, help="events in data over those in simulation (default: the files')")
     factors.add_argument("--scale-error", type=float, default=0.0, help="its relative error (default: %(default)s)")
@@ -72,18 +79,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
                          help="of the Btags (default: %(default)s)")
     factors.add_argument("--min-expected", type=float, default=50.0, metavar="N",
                          help="signal events that a mode needs to have a factor of its own (default: %(default)s)")
+    add_event_inputs(parser, None)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite evaluate``."""
     from fei_lite.errors import FeiLiteError
     from fei_lite.outputs import atomic_output, refuse_inputs
+    from fei_lite.tagging.merging import merge_tags
 
-    inputs = [*arguments.btags, arguments.simulation, *(arguments.events or ()), *(arguments.reconstructible or ()),
-              *(arguments.lost or ())]
-    for output in (arguments.output, arguments.figure):
+    for name in ("lost", "reconstructible", "events"):
+        if getattr(arguments, name) is not None:
+            setattr(arguments, name, event_inputs_of(arguments, getattr(arguments, name)))
+    inputs = [*arguments.btags, *files_read(arguments), arguments.simulation, *(arguments.events or ()),
+              *(arguments.reconstructible or ()), *(arguments.lost or ())]
+    for output in (arguments.output, arguments.figure, arguments.merge):
         if output is not None:
             refuse_inputs(output, inputs)
+    if arguments.merge is not None:
+        merge_tags(arguments.btags, arguments.merge, force=arguments.force)
+        arguments.btags = [arguments.merge]
     accounted = True
     if arguments.lost is not None:
         if len(arguments.btags) > 1 or arguments.simulation is not None:
@@ -131,7 +146,7 @@ def _lost(arguments: argparse.Namespace) -> str:
 
     path = arguments.btags[0]
     _, _, metadata = read_tags(path, columns=())
-    events = arguments.lost or [Path(name) for name in said(metadata, "inputs", path)]
+    events = arguments.lost or event_inputs_of(arguments, said(metadata, "inputs", path))
     with tqdm(unit=" events", file=sys.stderr, disable=None, leave=False) as bar:
         found = find_lost(events, str(said(metadata, "models", path)),
                           channel_set=str(said(metadata, "channel_set", path)), workers=arguments.workers,

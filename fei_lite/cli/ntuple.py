@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read
 from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 from fei_lite.constants import DEFAULT_MODELS
 
@@ -22,7 +23,7 @@ HELP = "write candidates with any variables"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite ntuple``."""
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="event files (ROOT, Parquet or mDST)")
+    add_event_inputs(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="ntuple, .root or .parquet")
     parser.add_argument("--set", dest="signal_set", default=None, metavar="SIGNALSET",
                         help="channel set of the signal side: a shipped name or a folder (default: Btags alone)")
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.errors import FeiLiteError
     from fei_lite.events.ranges import BATCH_SIZE
+    from fei_lite.outputs import refuse_inputs
     from fei_lite.variables.ntuples import ntuple
     from fei_lite.variables.request import request
 
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         asked = type(asked)({**of_file.columns, **asked.columns}, of_file.cut)
     if not asked.columns:
         raise FeiLiteError("no variables. Give --variables FILE or --variable EXPRESSION.")
+    inputs = event_inputs_of(arguments, arguments.inputs, listed=True)
+    refuse_inputs(arguments.output, files_read(arguments))
     with workers_of(arguments) as workers, \
             tqdm(unit="event", desc="ntuple", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
@@ -63,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         totals = ntuple(
-            arguments.inputs, arguments.output, variables=asked.columns, cut=asked.cut, best=arguments.best,
+            inputs, arguments.output, variables=asked.columns, cut=asked.cut, best=arguments.best,
             models=arguments.models, channel_set=arguments.tag_set, signal_set=arguments.signal_set,
             masks=arguments.masks, force=arguments.force, workers=workers, max_events=arguments.max_events,
             journal=wants_journal(arguments),

@@ -6,6 +6,8 @@ event flagged. Example:
     fei-lite simulate charged -n 1000 --seed 1 -o events.root
     fei-lite reconstruct events.root --models fei_default -o btag.root
 
+Many files: --files-from list.txt; other layouts: --mapping FILE; field and beams: --conditions FILE.
+
 More columns: --variables FILE.toml with variables = ["daughter(0, daughter(0, kaonID))", ...] or a table [names].
 """
 
@@ -15,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fei_lite.cli.options import natural
+from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read, natural
 from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 from fei_lite.constants import DEFAULT_MODELS
 
@@ -24,7 +26,7 @@ HELP = "reconstruct Btags in event files"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite reconstruct``."""
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="event files (ROOT, Parquet or mDST)")
+    add_event_inputs(parser)
     parser.add_argument("--models", default=DEFAULT_MODELS,
                         help="model set: a shipped name or a folder (default: %(default)s)")
     parser.add_argument("--set", dest="channel_set", default=None,
@@ -47,12 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from fei_lite.events.ranges import BATCH_SIZE
+    from fei_lite.outputs import refuse_inputs
     from fei_lite.tagging.driver import kernels_are_cached, tag_files
     from fei_lite.variables.request import columns_of
 
     variables = {} if arguments.variables is None else columns_of(arguments.variables)
     if not kernels_are_cached():
         print("compiling the reconstruction, once on this machine: about half a minute ...", file=sys.stderr)
+    inputs = event_inputs_of(arguments, arguments.inputs, listed=True)
+    refuse_inputs(arguments.output, files_read(arguments))
     with workers_of(arguments) as workers, \
             tqdm(unit="event", desc="reconstruct", file=sys.stderr, disable=arguments.quiet) as bar:
         def advance(done: int, total: int) -> None:
@@ -60,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         totals = tag_files(
-            arguments.inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
+            inputs, arguments.output, models=arguments.models, channel_set=arguments.channel_set,
             variables=variables, speed=arguments.speed, force=arguments.force, workers=workers,
             journal=wants_journal(arguments),
             max_events=arguments.max_events,

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fei_lite.cli.options import day, natural, positive
+from fei_lite.cli.options import add_event_inputs, day, event_inputs_of, natural, positive
 from fei_lite.cli.workers import add_workers, workers_of
 
 HELP = "one page about a trained model set"
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite report``."""
     parser.add_argument("training", metavar="TRAINING", help="model set: a shipped name or a folder of fei-lite train")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the page, .html")
-    parser.add_argument("--events", type=Path, nargs="+", default=[], metavar="FILE",
+    parser.add_argument("--events", nargs="+", default=[], metavar="FILE",
                         help="independent event files with truth")
     parser.add_argument("--set", dest="channel_set", metavar="SET",
                         help="channel set of the training (default: the one that its manifest names)")
@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="on stdout: the table of AUC on training and other events, or all numbers of the page")
     parser.add_argument("--force", action="store_true", help="overwrite the output")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_event_inputs(parser, None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,9 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
         if done >= total:
             bars[what].close()
 
+    events = event_inputs_of(arguments, arguments.events)
     with workers_of(arguments) as workers:
         numbers = make_report(Request(
-            arguments.training, channels=arguments.channel_set, events=arguments.events, baseline=arguments.baseline,
+            arguments.training, channels=arguments.channel_set, events=events, baseline=arguments.baseline,
             baseline_channels=arguments.baseline_set, max_events=arguments.max_events,
             batch_size=BATCH_SIZE if arguments.batch_size is None else arguments.batch_size,
             workers=workers, generate=arguments.generate, seed=arguments.seed,

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fei_lite.cli.options import day, natural
+from fei_lite.cli.options import add_event_inputs, day, event_inputs_of, natural
 from fei_lite.cli.workers import add_workers, wants_journal, workers_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ HELP = "train the classifiers of a channel set"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite train``."""
-    parser.add_argument("samples", nargs="+", type=Path, metavar="EVENTS", help="event files with truth")
+    add_event_inputs(parser, "samples", metavar="EVENTS")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the model set; resumed if begun")
     parser.add_argument("--name", help="name of the model set (default: the folder's)")
     parser.add_argument("--set", dest="channel_set", default=None,
@@ -46,10 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-tag-classifier", action="store_true",
                         help="no tag classifier, which judges all tag candidates of an event against each other: "
                              "the channels' own probabilities choose, as in the FEI")
-    parser.add_argument("--last-stage-events", nargs="+", type=Path, metavar="EVENTS", default=[],
+    parser.add_argument("--last-stage-events", nargs="+", metavar="EVENTS", default=[],
                         help="more events with truth for the channels of the last stage, the B's, whose candidates are "
                              "rare")
-    parser.add_argument("--tag-classifier-events", nargs="+", type=Path, metavar="EVENTS", default=[],
+    parser.add_argument("--tag-classifier-events", nargs="+", metavar="EVENTS", default=[],
                         help="more events with truth for the tag classifier, which otherwise has the fifth of the "
                              "samples that no channel is fitted on")
     parser.add_argument("--renew", metavar="SET", default=None,
@@ -93,6 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         if done >= total:
             bars[what].close()
 
+    arguments.samples = event_inputs_of(arguments, arguments.samples, listed=True)
+    for name in ("last_stage_events", "tag_classifier_events"):
+        setattr(arguments, name, event_inputs_of(arguments, getattr(arguments, name)))
     date = arguments.date or datetime.date.today().isoformat()
     given = {name: value for name in ("max_entries", "early_fraction")
              if (value := getattr(arguments, name)) is not None}  # otherwise the defaults of Settings

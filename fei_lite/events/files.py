@@ -26,8 +26,10 @@ from fei_lite.events.batch import EventBatch, Jagged, concatenate
 from fei_lite.events.checks import clean
 from fei_lite.events.layout import Branch, branches, join, split
 from fei_lite.events.parquetio import ParquetSink, ParquetSource
+from fei_lite.events.remote import is_url, open_remote
 from fei_lite.events.rootio import RootSink, RootSource
 from fei_lite.outputs import atomic_output, check_suffix
+from fei_lite.provenance import provenance
 
 PathLike = str | os.PathLike[str]
 
@@ -59,7 +61,8 @@ class EventWriter:
         self.path = path
         self.n_events = 0
         self._force, self._inputs = force, tuple(inputs)
-        self._metadata = json.dumps({"schema_version": schema.VERSION, "metadata": dict(metadata or {})})
+        self._metadata = json.dumps({"schema_version": schema.VERSION, "metadata": dict(metadata or {}),
+                                     "provenance": provenance()})
         self._session = self._writing()
         self._sink: RootSink | ParquetSink | None = None
         self._lists: tuple[str, ...] = tuple(schema.LISTS)
@@ -142,6 +145,9 @@ class EventFile:
 
 def is_parquet(path: PathLike) -> bool:
     """Whether the file begins like Parquet (False if it cannot be read, or is no regular file)."""
+    if is_url(path):
+        with open_remote(os.fspath(path)) as file:
+            return bool(file.read(4) == b"PAR1")
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
             return False

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events.batch import offsets_of
 from fei_lite.events.layout import Branch, branches
+from fei_lite.events.remote import is_url, open_remote
 
 METADATA = b"fei_lite_metadata"
 Kind = tuple[bool, np.dtype]
@@ -37,6 +38,16 @@ def damage_reported(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
         detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise EventFileError(f"{path}: damaged, truncated or not Parquet: {doing} failed ({detail}). "
                              "Copy or make the file again.") from error
+
+
+def open_parquet(path: str | os.PathLike[str]) -> Any:
+    """pyarrow's handle of a file or URL, pages checked on reading."""
+    import pyarrow.parquet as pq
+
+    with damage_reported(path, "opening it"):
+        # a path that is handed over is closed with the handle; an open file must be told so
+        source = open_remote(os.fspath(path)) if is_url(path) else os.fspath(path)
+        return pq.ParquetFile(source, page_checksum_verification=True)
 
 
 class ParquetSink:
@@ -92,11 +103,9 @@ class ParquetSource:
     """An open Parquet file of events: kinds of columns and entry ranges of them."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        import pyarrow.parquet as pq
-
         self.path = path
+        self._file = open_parquet(path)
         with damage_reported(path, "opening it"):
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
             arrow = self._file.schema_arrow
             check_unique(path, arrow.names)
             self.n_events = self._file.metadata.num_rows
@@ -111,7 +120,7 @@ class ParquetSource:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._file.close(force=True)
 
     def read(self, wanted: tuple[Branch, ...], start: int, stop: int
              ) -> dict[str, tuple[NDArray[np.int64] | None, NDArray[Any]]]:

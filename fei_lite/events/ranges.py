@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import overload
 
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import EventBatch
 from fei_lite.events.files import PathLike, is_parquet
+from fei_lite.events.inputs import EventInput, as_input
 from fei_lite.events.reading import describe, open_events
+from fei_lite.events.remote import is_url
 from fei_lite.events.rootio import check_root_bytes
 from fei_lite.events.same_events import DistinctFiles, digest_of
 
@@ -24,12 +25,13 @@ COUNTED_FIRST = 64
 
 @dataclass(frozen=True)
 class EntryRange:
-    """Entries ``start`` to ``stop`` (excluded) of a file; ``first_entry`` counts over all files."""
+    """Entries ``start`` to ``stop`` (excluded) of the file number ``file``; ``first_entry`` counts over all files."""
 
-    path: Path
+    path: PathLike
     start: int
     stop: int
     first_entry: int
+    file: int = 0
 
 
 class EntryRanges(Sequence[EntryRange]):
@@ -38,8 +40,8 @@ class EntryRanges(Sequence[EntryRange]):
     ``len()``, and an index from the end, count all files. See :func:`entry_ranges`.
     """
 
-    def __init__(self, paths: Sequence[Path], *, batch_size: int, max_events: int | None, distinct: bool) -> None:
-        self._paths = [Path(path) for path in paths]
+    def __init__(self, paths: Sequence[PathLike], *, batch_size: int, max_events: int | None, distinct: bool) -> None:
+        self._paths = [as_input(path) for path in paths]
         self._batch_size, self._max_events = batch_size, max_events
         self._ranges: list[EntryRange] = []
         self._counted, self._n_events = 0, 0
@@ -56,7 +58,8 @@ class EntryRanges(Sequence[EntryRange]):
             self._distinct.add(path, origin, n_events=n, ends=_digest_of_ends)
         if self._max_events is not None:
             n = min(n, self._max_events - self._n_events)
-        self._ranges += [EntryRange(path, start, min(start + self._batch_size, n), self._n_events + start)
+        self._ranges += [EntryRange(path, start, min(start + self._batch_size, n), self._n_events + start,
+                                    self._counted)
                          for start in range(0, n, self._batch_size)]
         self._counted += 1
         self._n_events += n
@@ -71,10 +74,10 @@ class EntryRanges(Sequence[EntryRange]):
     @property
     def expected_events(self) -> int:
         """Events of all files; while some are not counted, in proportion to the bytes of those that are."""
+        n, total = self._n_events, sum(self._bytes)
         read = sum(self._bytes[:self._counted])
-        n = self._n_events
-        if self._counted < len(self._paths) and read:
-            n = round(n * sum(self._bytes) / read)
+        if self._counted < len(self._paths) and self._counted:  # files of other places do not say their size
+            n = round(n * (total / read if read and all(self._bytes) else len(self._paths) / self._counted))
         return n if self._max_events is None else min(n, self._max_events)
 
     def __iter__(self) -> Iterator[EntryRange]:
@@ -106,8 +109,12 @@ def _digest_of_ends(path: PathLike, n_events: int) -> int:
                for batch in open_events(path, entry_range=(start, start + some)))
 
 
-def _first_look(path: Path, distinct: DistinctFiles | None) -> int:
-    """The size of a file that is there, begins like an event file, and was not given before."""
+def _first_look(path: PathLike, distinct: DistinctFiles | None) -> int:
+    """The size of a file that is there, begins like an event file, and was not given before; 0 of a remote one."""
+    if is_url(path):
+        if distinct is not None:
+            distinct.add_path(path)
+        return 0
     if not is_parquet(path):
         check_root_bytes(path)
     if distinct is not None:
@@ -115,7 +122,7 @@ def _first_look(path: Path, distinct: DistinctFiles | None) -> int:
     return os.stat(path).st_size
 
 
-def entry_ranges(paths: Sequence[Path], *, batch_size: int = BATCH_SIZE,
+def entry_ranges(paths: Sequence[PathLike], *, batch_size: int = BATCH_SIZE,
                  max_events: int | None = None, distinct: bool = True) -> EntryRanges:
     """Cut event files into ranges of at most ``batch_size`` entries; the first ``max_events`` of all.
 
@@ -139,13 +146,21 @@ _ENDS = 1 << 15
 
 def name_of(entries: EntryRange) -> str:
     """A text that says what a range reads, for the journal of a run: another file of the same name has another one.
+    So has another mapping, or other conditions.
 
     Of a file its size and its ends count, so that long lists of large files are quickly gone through. A ROOT file's
     header has a UUID of its own, a Parquet file's footer the places and statistics of all its content.
     """
-    status = os.stat(entries.path)
-    print_ = _print_of(str(entries.path), status.st_mtime_ns, status.st_size)
-    return f"{print_} {entries.start} {entries.stop} {entries.first_entry}"
+    if is_url(entries.path):
+        print_ = str(entries.path)  # what is at another place is taken at its name
+    else:
+        status = os.stat(entries.path)
+        print_ = _print_of(str(entries.path), status.st_mtime_ns, status.st_size)
+    by = ""
+    if isinstance(entries.path, EventInput):
+        known = entries.path.conditions
+        by = " ".join([*(mapping.digest for mapping in entries.path.mappings), "" if known is None else known.digest])
+    return f"{print_} {by} {entries.file} {entries.start} {entries.stop} {entries.first_entry}"
 
 
 @lru_cache(maxsize=64)

@@ -8,8 +8,11 @@ from functools import cached_property
 
 from fei_lite.events import files
 from fei_lite.events.batch import EventBatch
+from fei_lite.events.conditions import Conditions
 from fei_lite.events.files import PathLike
-from fei_lite.events.formats import EventFormat, FeiLiteFormat, format_of
+from fei_lite.events.formats import EventFormat, FeiLiteFormat, MappedFormat, format_of
+from fei_lite.events.inputs import event_inputs
+from fei_lite.events.mapping import Mapping
 
 
 def count_events(path: PathLike) -> int:
@@ -20,6 +23,17 @@ def count_events(path: PathLike) -> int:
 def origin_of(path: PathLike) -> dict[str, str | int | float]:
     """What an event file says about how it was made (process, seed ...); empty for mDST files."""
     return format_of(path).origin(path)
+
+
+def has_truth(path: PathLike) -> bool:
+    """Whether a file of any format says what was generated; raises :class:`EventFileError` for what is none."""
+    known = format_of(path)
+    if isinstance(known, FeiLiteFormat):
+        return files.inspect_events(path).has_truth
+    if isinstance(known, MappedFormat):
+        return known.mapping.generated is not None
+    first = next(iter(known.iterate(path, batch_size=1, entry_start=0, entry_stop=min(known.count(path), 1))), None)
+    return first is not None and first.generated is not None
 
 
 def describe(path: PathLike) -> tuple[int, dict[str, str | int | float]]:
@@ -83,10 +97,15 @@ class EventFiles:
 
 
 def open_events(paths: PathLike | Sequence[PathLike], *, batch_size: int = files.BASKET,
-                entry_range: tuple[int, int] | None = None) -> EventFiles:
+                entry_range: tuple[int, int] | None = None,
+                mapping: PathLike | Mapping | Sequence[PathLike | Mapping] = (),
+                conditions: PathLike | Conditions | None = None) -> EventFiles:
     """Batches of at most ``batch_size`` events from one file or from several, in the order given.
 
-    Event files of fei-lite (ROOT, Parquet) and Belle II mDST files may be mixed.
+    Event files of fei-lite (ROOT, Parquet), Belle II mDST files, and what ``mapping`` (TOML files, or names of shipped
+    ones) describes may be mixed; a name may be a pattern, ``@list.txt`` or a URL
+    (:mod:`fei_lite.events.inputs`). ``conditions`` is a TOML file with field, beams and luminous region for files
+    that lack them.
     ``entry_range`` = (first, last + 1) selects entries of a single file. Nothing is opened before
     the first batch, or its length, is asked for. Raises :class:`TypeError` for what is no path,
     :class:`ValueError` for a batch size below 1 or an entry range of several files.
@@ -106,4 +125,5 @@ def open_events(paths: PathLike | Sequence[PathLike], *, batch_size: int = files
     for path in given:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fei_lite.open takes paths of event files; got {path!r} among them.")
-    return EventFiles(given, batch_size=batch_size, entry_range=entry_range)
+    return EventFiles(event_inputs(given, mapping=mapping, conditions=conditions), batch_size=batch_size,
+                      entry_range=entry_range)

@@ -17,6 +17,7 @@ from fei_lite.errors import EventFileError, FeiLiteError, nearest
 from fei_lite.events import schema
 from fei_lite.events.checksums import CHECKSUMS, Checksums, Values, part
 from fei_lite.events.layout import Branch, branches
+from fei_lite.events.remote import is_url
 
 TREE = "events"
 METADATA = "fei_lite_metadata"  # name of the TObjString with the JSON metadata
@@ -67,10 +68,13 @@ def damage_reported(path: str | os.PathLike[str], doing: str) -> Iterator[None]:
 def open_root(path: str | os.PathLike[str]) -> Any:
     """uproot's handle of a checked file, read through a plain file, not a memory map.
 
-    Mapped pages would count as memory of the process, however long the file.
+    Mapped pages would count as memory of the process, however long the file. URLs go by uproot's own ways.
     """
     import uproot
 
+    if is_url(path):
+        with damage_reported(path, "opening it"):
+            return uproot.open({str(path): None}, array_cache=None)
     check_root_bytes(path)
     with damage_reported(path, "opening it"):
         return uproot.open({str(path): None}, handler=uproot.source.file.MultithreadedFileSource, num_workers=1,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError
 from fei_lite.events.batch import EventBatch
+from fei_lite.events.remote import is_url
 from fei_lite.outputs import PathLike
 
 #: Seeds that files of earlier versions may have share a sequence of Pythia if they differ by this.
@@ -65,17 +66,20 @@ class DistinctFiles:
     """Event files of one job, one after the other: refuses a file whose events were there before."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[int, int], PathLike] = {}
+        self._places: dict[tuple[int, int] | str, PathLike] = {}
         self._seeds: dict[tuple[str, int], list[tuple[PathLike, Mapping[str, Any]]]] = {}
         self._sizes: dict[int, list[tuple[PathLike, bool, int | None]]] = {}
 
     def add_path(self, path: PathLike) -> None:
         """A file that is to come, unread; raises :class:`EventFileError` for one that was named before."""
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            return  # whoever opens it says why
-        other = self._places.setdefault((status.st_dev, status.st_ino), path)
+        place: tuple[int, int] | str = os.fspath(path)
+        if not is_url(path):
+            try:
+                status = os.stat(path)
+            except (OSError, ValueError):
+                return  # whoever opens it says why
+            place = (status.st_dev, status.st_ino)
+        other = self._places.setdefault(place, path)
         if other is not path:
             raise EventFileError(f"{path}: given twice{'' if str(other) == str(path) else f' (also as {other})'}: its "
                                  "events would count twice. Leave one out.")

@@ -89,7 +89,12 @@ def read_best_tags(path: PathLike, *, choose: Choice = "event", truth: bool = Tr
     """
     _, _, metadata = read_tags(path, columns=())
     found = TagPieces(choose, given_bb)
-    for piece in iterate_tags(path, [*_COLUMNS.values(), "best"], optional=[*_TRUTH.values(), _GIVEN_BB], rows=rows):
+    some = metadata.get("event_types") or {}
+    if "unknown" in some and len(some) > 1 and truth:
+        raise EventFileError(f"{path}: {some['unknown']['n_events']} of its events have no truth: only simulated "
+                             "events tell correct Btags. Reconstruct them apart.")
+    optional = [*(() if "unknown" in some else _TRUTH.values()), _GIVEN_BB]
+    for piece in iterate_tags(path, [*_COLUMNS.values(), "best"], optional=optional, rows=rows):
         if truth and not all(name in piece for name in _TRUTH.values()):
             raise EventFileError(f"{path}: no truth (isSignal, mcPDG): only simulated events tell correct Btags.")
         found.add(piece)

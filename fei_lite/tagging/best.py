@@ -68,11 +68,12 @@ def rank_tags(event: NDArray, probability: NDArray, chi_prob: NDArray,
 
 
 def select_tags(result: Reconstruction, *, first_entry: int = 0,
-                variables: Mapping[str, str] | None = None) -> Btags:
+                variables: Mapping[str, str] | None = None, file: int = 0) -> Btags:
     """Merge the B+ and B0 lists of a reconstructed batch and flag the best Btag.
 
     ``first_entry`` is the number of the batch's first event in the whole
-    input: column ``entry`` counts from there. ``variables`` are further columns: name -> variable or
+    input: column ``entry`` counts from there. Columns ``file`` (the number of the input, from 0) and ``file_entry``
+    (of the event in that file, from 0) lead back to it. ``variables`` are further columns: name -> variable or
     expression (:mod:`fei_lite.variables`), such as ``daughter(0, daughter(0, kaonID))``. Raises
     :class:`ArgumentTypeError` for what is no reconstruction.
     """
@@ -96,6 +97,8 @@ def select_tags(result: Reconstruction, *, first_entry: int = 0,
     columns["decayChain"] = np.concatenate([chains.texts(name) for name in present])
     columns = {name: values[order] for name, values in columns.items()}
     columns["rank"] = rank.astype(np.int16)
+    columns["file"] = np.full(len(order), file, dtype=np.int32)
+    columns["file_entry"] = (event[order] + result.batch.start).astype(np.int64)
     columns["best"] = ((rank == 1) & defined[order]).astype(np.int8)
     used = join("used")[order]
     lists: dict[str, Column] = {f"{kind[:-1]}_index": object_indices(result.batch, used, event[order], kind)

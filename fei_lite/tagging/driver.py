@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,15 @@ from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
-from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, name_of, read_range
+from fei_lite.events.inputs import EventInput
+from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_ranges, name_of, read_range
+from fei_lite.events.reading import has_truth
 from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
+from fei_lite.outputs import PathLike
 from fei_lite.parallel import Journal, Workers, executor_of, map_in_context
 from fei_lite.parallel.worker import identity
+from fei_lite.provenance import provenance
 from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
@@ -28,6 +31,7 @@ from fei_lite.reconstruction.first_look import first_look_of
 from fei_lite.reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
 from fei_lite.tagging.best import TAG_PARTICLES, Btags, select_tags
 from fei_lite.tagging.output import TagWriter
+from fei_lite.tagging.table import Column
 from fei_lite.variables.names import check
 
 #: Said of a model set with which no event can get a Btag.
@@ -96,14 +100,16 @@ class TaggedBatch:
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
-              first_entry: int = 0, variables: Mapping[str, str] | None = None, speed: int = 0) -> TaggedBatch:
+              first_entry: int = 0, variables: Mapping[str, str] | None = None, speed: int = 0,
+              file: int = 0) -> TaggedBatch:
     """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression).
 
-    ``speed``: level of the models' first look (:func:`fei_lite.reconstruction.first_look.first_look_of`).
+    ``first_entry`` is the number of the batch's first event among all, ``file`` that of its file. ``speed``: level of
+    the models' first look (:func:`fei_lite.reconstruction.first_look.first_look_of`).
     """
     options = ReconstructionOptions(first_look=first_look_of(models, speed)) if speed else DEFAULT_OPTIONS
     result = reconstruct(batch, channel_set, models, options=options)
-    tags = select_tags(result, first_entry=first_entry, variables=variables)
+    tags = select_tags(result, first_entry=first_entry, variables=variables, file=file)
     tagged = int(np.count_nonzero(tags.columns["best"]))
     result.cutflow.add("events", "all", "tagged", tagged)
     result.cutflow.add("events", "all", "untagged", batch.n_events - tagged)
@@ -113,7 +119,8 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
 
 
 def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str], speed: int) -> list[TaggedBatch]:
-    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, speed=speed)
+    return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, speed=speed,
+                      file=entries.file)
             for batch in read_range(entries)]
 
 
@@ -126,7 +133,7 @@ def kernels_are_cached() -> bool:
 
 
 def tag_files(
-    inputs: Sequence[Path], output: Path, *, models: str, channel_set: str | None = None, force: bool = False,
+    inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: Workers = 1, journal: bool = False, batch_size: int = BATCH_SIZE, max_events: int | None = None,
     distinct: bool = True, variables: Mapping[str, str] | None = None, speed: int = 0,
     progress: Callable[[int, int], None] | None = None, notice: Callable[[str], None] | None = None,
@@ -134,7 +141,8 @@ def tag_files(
     """Reconstruct event files and write all B candidates to ``output``.
 
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
-    suffix; written whole or not at all. The same events twice are refused (unless ``distinct`` is False).
+    suffix; written whole or not at all. In a list of files with and without truth, isSignal is -1 where there
+    is none. The same events twice are refused (unless ``distinct`` is False).
     ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
     events in all). Memory depends on ``batch_size`` and ``workers``, not on the
     files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
@@ -154,6 +162,8 @@ def tag_files(
     b_channels = count_b_channels(channels, model_set)
     if notice is not None and b_channels["all"] and not b_channels["trained"]:
         notice(NO_B_CHANNEL.format(name=model_set.name))
+    # Btags of events without truth among others have the columns of truth as well: -1, not known
+    mixed = len(inputs) > 1 and any(has_truth(path) for path in inputs[:COUNTED_FIRST])
     origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
               "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
     if speed:
@@ -166,7 +176,7 @@ def tag_files(
         work = partial(_tag_range, variables=asked, speed=speed)
         for parts in map_in_context(work, ranges, context, workers=executor, journal=written):
             for part in parts:
-                writer.write(part.tags.columns)
+                writer.write(with_truth_columns(part.tags.columns) if mixed else part.tags.columns)
                 totals.merge(part.totals)
                 cutflow.merge(part.cutflow)
             if progress is not None:
@@ -178,17 +188,39 @@ def tag_files(
     return totals
 
 
-def _journal(output: Path, options: Mapping[str, Any], notice: Callable[[str], None] | None) -> Journal:
+def _journal(output: PathLike, options: Mapping[str, Any], notice: Callable[[str], None] | None) -> Journal:
     """The journal of a run: for these options, models, channels and versions."""
     return Journal(Journal.beside(output), {"run": "tag_files", "options": options, "identity": identity()}, name_of,
                    classes=(TaggedBatch, Btags, CutFlow, Totals), notice=notice)
 
 
-def metadata(inputs: Sequence[Path], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
+def with_truth_columns(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Columns of Btags with those of truth, which are -1 (mcPDG: 0) where nothing is known."""
+    if "isSignal" in columns:
+        return dict(columns)
+    n = len(columns["event"])
+    unknown: dict[str, Column] = {"isSignal": np.full(n, -1, np.int8), "mcErrors": np.full(n, -1, np.int32),
+                                  "mcPDG": np.zeros(n, np.int32)}
+    return {**columns, **unknown}
+
+
+def metadata(inputs: Sequence[PathLike], totals: Totals, origin: Mapping[str, Any]) -> dict[str, Any]:
     """What a Btag file says about itself; ``origin`` names channels and models, with the hashes of their content."""
     return {
-        "fei_lite": fei_lite.__version__, **origin,
+        "fei_lite": fei_lite.__version__, **origin, "provenance": provenance(), **read_by(inputs),
         "inputs": [str(path) for path in inputs], "n_events": totals.n_events,
         "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
         "event_types": totals.event_types, "events_digest": f"{totals.digest:016x}",
     }
+
+
+def read_by(inputs: Sequence[PathLike]) -> dict[str, Any]:
+    """The mappings and conditions that event files were read by, if any."""
+    mappings: dict[str, str] = {}
+    conditions: dict[str, Any] = {}
+    for path in inputs:
+        if isinstance(path, EventInput):
+            mappings |= {mapping.name: mapping.digest for mapping in path.mappings}
+            if path.conditions is not None and not conditions:
+                conditions = {"digest": path.conditions.digest, "content": json.loads(path.conditions.text)}
+    return ({"mappings": mappings} if mappings else {}) | ({"conditions": conditions} if conditions else {})

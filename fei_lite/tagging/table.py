@@ -17,7 +17,7 @@ CutFlowRows = list[tuple[str, str, int]]
 
 
 class TagTable:
-    """Columns of Btags: ``tags["Mbc"]``, ``len(tags)``, ``tags.to_pandas()``, ``tags.to_awkward()``."""
+    """Columns of Btags: ``tags["Mbc"]``, ``len(tags)``, ``tags.to_pandas()``, ``to_awkward()``, ``to_arrow()``."""
 
     columns: Mapping[str, Column]
 
@@ -42,8 +42,8 @@ class TagTable:
     def to_awkward(self) -> Any:
         """The Btags as an awkward array: one list per event, best first, fields by basf2 name.
 
-        Records are named ``Momentum4D``: after ``vector.register_awkward()`` they
-        are four-vectors (px, py, pz, E; laboratory, GeV).
+        Field ``p4`` has records named ``Momentum4D``: after ``vector.register_awkward()`` they are four-vectors (px,
+        py, pz, E; laboratory, GeV). (The Btags themselves cannot be: vector takes their ``M`` for another energy.)
         """
         import awkward as ak
 
@@ -54,8 +54,24 @@ class TagTable:
                 fields[name] = ak.unflatten(content, np.diff(offsets))
             else:
                 fields[name] = ak.Array(values.tolist()) if values.dtype.kind in "UO" else values
-        records = ak.zip(fields, depth_limit=1, with_name="Momentum4D")
+        if {"px", "py", "pz", "E"} <= fields.keys():
+            fields["p4"] = ak.zip({name: fields[name] for name in ("px", "py", "pz", "E")}, with_name="Momentum4D")
+        records = ak.zip(fields, depth_limit=1)
         return ak.unflatten(records, self._per_event())
+
+    def to_arrow(self) -> Any:
+        """The Btags as a table of pyarrow, one row each, in memory; columns with a list per Btag are lists."""
+        import pyarrow as pa
+
+        arrays = {}
+        for name, values in self.columns.items():
+            if isinstance(values, tuple):
+                arrays[name] = pa.LargeListArray.from_arrays(pa.array(np.asarray(values[0], np.int64)),
+                                                             pa.array(values[1]))
+            else:
+                arrays[name] = pa.array([str(text) for text in values], pa.string()) if values.dtype.kind in "UOT" \
+                    else pa.array(values)
+        return pa.table(arrays)
 
     def to_pandas(self) -> Any:
         """The Btags as a pandas DataFrame, one row each; columns with a list per Btag hold arrays.

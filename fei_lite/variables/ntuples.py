@@ -17,6 +17,7 @@ from fei_lite.classifiers.tagger import Tagger, load_tagger
 from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import EventBatch
+from fei_lite.events.inputs import as_input
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, name_of, read_range
 from fei_lite.parallel import Context, Journal, Workers, map_in_context
 from fei_lite.parallel.worker import identity
@@ -62,18 +63,18 @@ def ntuple(
     makes them ROOT compatible) or Parquet by the suffix; whole or not at all.
 
     Columns beside the variables: experiment, run, event, weight, candidate (its number in the event, from 0, the most
-    probable first) and nCandidates. ``workers`` and ``journal`` are as in :func:`fei_lite.tag_files`. Returns the
-    sums over all events read. Raises :class:`UnknownNameError` and :class:`ExpressionError` for variables that do not
-    exist before anything is read.
+    probable first), nCandidates, and file and file_entry (number of the input, and of the event in it, from 0).
+    ``workers`` and ``journal`` are as in :func:`fei_lite.tag_files`. Returns the sums over all events read. Raises
+    :class:`UnknownNameError` and :class:`ExpressionError` for variables that do not exist before anything is read.
     """
     asked = request(variables, cut=cut)
     taken = [name for name in asked.columns if name in ("experiment", "run", "event", "weight", "candidate",
-                                                        "nCandidates")]
+                                                        "nCandidates", "file", "file_entry")]
     if taken:
         raise FeiLiteError(f"ntuple: column '{taken[0]}' is always written. Give yours another name.")
     context = Context(partial(_prepare, models, channel_set, signal_set, masks))
     run = context.value
-    paths = [Path(path) for path in inputs]
+    paths = [as_input(path) for path in inputs]
     ranges = entry_ranges(paths, batch_size=batch_size, max_events=max_events)
     totals, cutflow = Totals(), CutFlow()
     read: list[str | os.PathLike[str]] = [*paths, run.tagger[1].source, run.tagger[0].path,
@@ -120,12 +121,12 @@ def _prepare(models: str, channel_set: str | None, signal_set: str | None,
 
 
 def _of_range(entries: EntryRange, run: _Run, *, asked: Request, best: bool) -> list[tuple[Columns, CutFlow, Totals]]:
-    return [_of_batch(batch, run, asked=asked, best=best, first_entry=entries.first_entry)
+    return [_of_batch(batch, run, asked=asked, best=best, first_entry=entries.first_entry, file=entries.file)
             for batch in read_range(entries)]
 
 
 def _of_batch(batch: EventBatch, run: _Run, *, asked: Request, best: bool,
-              first_entry: int) -> tuple[Columns, CutFlow, Totals]:
+              first_entry: int, file: int) -> tuple[Columns, CutFlow, Totals]:
     tags = reconstruct(batch, *run.tagger)
     totals, cutflow = Totals(), CutFlow()
     totals.add(batch, first_entry=first_entry)
@@ -137,7 +138,9 @@ def _of_batch(batch: EventBatch, run: _Run, *, asked: Request, best: bool,
     order, rank = rank_tags(event, probability, chi)
     counts = np.bincount(event, minlength=batch.n_events)
     columns: Columns = {name: batch.events[name][event[order]] for name in ("experiment", "run", "event", "weight")}
-    columns |= {"candidate": (rank - 1).astype(np.int32), "nCandidates": counts[event[order]].astype(np.int32)}
+    columns |= {"candidate": (rank - 1).astype(np.int32), "nCandidates": counts[event[order]].astype(np.int32),
+                "file": np.full(len(order), file, np.int32),
+                "file_entry": (event[order] + batch.start).astype(np.int64)}
     columns |= {name: values[order] for name, values in joined.items()}
     cutflow.add("events", "ntuple", "candidates", len(order))
     cutflow.add("events", "ntuple", "events with a candidate", int(np.count_nonzero(counts)))

@@ -1,0 +1,1 @@
+"""Mappings of well-known layouts, by name."""
