@@ -102,7 +102,7 @@ def test_htcondor(tmp_path, monkeypatch):
         submit["events"] = name
         program, *arguments = shlex.split(submit.expand("arguments").strip('"'))
         options = build_parser().parse_args(arguments)
-        assert program == "fei-lite" and options.inputs == [Path(name)] and options.journal
+        assert program == "fei-lite" and [str(path) for path in options.inputs] == [name] and options.journal
         assert options.output == Path(f"btag/{stem}.root") and submit.expand("error") == f"logs/{stem}.err"
     with pytest.raises(ValueError, match="parse"):
         htcondor2.Submit(text.replace("= vanilla", "vanilla"))
