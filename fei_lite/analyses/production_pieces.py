@@ -101,13 +101,17 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Piece:
-    """What makes a piece: ``n`` events generated of a process from a seed, and a selection."""
+    """What makes a piece: ``n`` events generated of a process from a seed, and a selection.
+
+    A ``guide`` says how much else is made, and does not count itself.
+    """
 
     process: str
     seed: int
     n: int
     folder: Path
     selection: Path | None = None
+    guide: bool = False
 
     @property
     def name(self) -> str:
@@ -170,12 +174,13 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         output = piece.folder / name / f"{piece.name}.parquet"
         make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
-        said[name] = _summary(one, made.candidates[name], bool(options.get("recombined")))
+        said[name] = summary_of(one, made.candidates[name], options)
     if selection is not None and made.experience:
         save_arrays(experience_file(piece.folder, piece.name), Experience.joined(made.experience))
     record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,
               "luminosity_fb": _luminosity(piece.process, piece.n),
               "selection": None if selection is None else {"name": selection.name, "digest": selection.digest},
+              "guide": piece.guide,
               "offered": made.n_offered, "taken": made.n_taken, "chosen": made.n_chosen,
               "tagged": made.n_tagged,
               "sum_of_weights": made.weight, "seconds": times.seconds, "analyses": said,
@@ -307,12 +312,13 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     return sided.select(np.flatnonzero(tagged))
 
 
-def _summary(one: Loaded, parts: list[Columns], recombined: bool) -> dict[str, Any]:
+def summary_of(one: Loaded, parts: list[Columns], options: dict[str, Any]) -> dict[str, Any]:
     """Numbers of candidates and of those selected, the sum of their weights and its variance."""
     columns = joined(parts)
     keep = selected(one.analysis.recipe, columns)
     weight, event, partner = (columns[name][keep] for name in ("weight", "event", "partner"))
-    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), event // FAMILY,
-                             np.array([-1.0, 1.0]), second=partner if recombined else event)[0]
+    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64),
+                             event // options.get("family", 1), np.array([-1.0, 1.0]),
+                             second=partner if options.get("recombined") else event)[0]
     return {"identity": one.identity["recipe"], "candidates": len(columns["weight"]), "selected": len(weight),
             "sum_of_weights": float(weight.sum()), "variance": float(variance)}
