@@ -52,7 +52,7 @@ class Step:
 
     >>> step = Step("Btag", Fraction(0.010, 0.0003, 1111), Fraction(0.0099, 0.0004, 900))
     >>> round(step.ratio, 2), round(step.error, 3), round(step.seen, 3)
-    (0.99, 0.05, 0.1)
+    (0.99, 0.05, 0.101)
     """
 
     name: str
@@ -143,7 +143,7 @@ def events_for(step: Step, generated: tuple[int, int], bias: float) -> tuple[int
 
     >>> step = Step("Btag", Fraction(0.010, 0.0003, 1111), Fraction(0.0099, 0.0004, 900))
     >>> events_for(step, (100_000, 50_000), 0.05)
-    (406488, 203244)
+    (405198, 202599)
     """
     more = (step.seen / bias) ** 2
     return int(np.ceil(more * generated[0])), int(np.ceil(more * generated[1]))

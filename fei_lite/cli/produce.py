@@ -31,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, metavar="N", help="of each signal decay N events")
     parser.add_argument("--effective", type=float, nargs=2, metavar=("B", "Q"),
                         help="until the effective luminosity (1/fb) of the selected candidates is B for B pairs, Q for "
-                             "each process of continuum: the time goes where most of it lacks. Every fifth piece decides "
-                             "that, and is not among the candidates")
+                             "each process of continuum: the time goes where most of it lacks. Every fifth piece "
+                             "decides that, and is not among the candidates")
     parser.add_argument("--minutes", type=float, metavar="T", help="start no piece after T minutes")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece of each process")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipes')")
