@@ -64,9 +64,10 @@ def test_pieces_of_unlike_size_scatter_as_one():
 
 
 def test_cuts_of_some_candidates():
-    """Would catch a cut that ignores its condition, one on a score that is not there yet, and counts that are lost."""
+    """Would catch a cut that ignores its condition, one on a score that is not there yet, and lost counts."""
     cuts = (CutLine(name="large", cut="x > 0.5", origin="test", where="event < 0"),
-            CutLine(name="score", cut="BDT_ks_e > 0.5", origin="test"), CutLine(name="none", cut="x > 2", origin="test"))
+            CutLine(name="score", cut="BDT_ks_e > 0.5", origin="test"),
+            CutLine(name="none", cut="x > 2", origin="test"))
     recipe = load_analysis("k_tau_l").recipe
     rng = np.random.default_rng(8)
     plain, selected = inputs_of(rng, 0.02, 1.0), inputs_of(rng, 0.02, 0.5, scale=1.01)
