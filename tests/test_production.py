@@ -14,9 +14,10 @@ from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.piece_summary import summary_of
 from fei_lite.analyses.production_goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
 from fei_lite.analyses.production_learning import costs_of
-from fei_lite.analyses.production_pieces import Piece, Plan, make_piece, summary_of
+from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
 from fei_lite.analyses.production_records import counted, read_record
 from fei_lite.analyses.production_yields import Families, effective_luminosity
 from fei_lite.analyses.selected import likeness, selected
@@ -298,6 +299,10 @@ def test_plain_events_are_no_family():
     one = SimpleNamespace(analysis=analysis, identity={"recipe": analysis.identity})
     said = summary_of(one, [columns], {})
     assert (said["selected"], said["sum_of_weights"], said["variance"]) == (3, 3.0, 3.0)
+    columns["nROE_Tracks"] = np.array([0.0, 0.0, 1.0])
+    some = summary_of(one, [columns], {})
+    assert (some["selected"], some["variance"], some["all_weights"], some["all_variance"]) == (2, 2.0, 3.0, 3.0)
+    columns["nROE_Tracks"] = np.zeros(3)
     assert summary_of(one, [columns], {"family": FAMILY, "recombined": 0})["variance"] == 9.0
     assert summary_of(one, [columns], {"family": FAMILY, "recombined": 1})["variance"] == 9.0 + 5.0 - 5.0
 
@@ -412,24 +417,41 @@ def test_time_goes_where_most_lacks():
     assert most_lacking(both, records, {}, Wanted(effective=(100.0, 80.0))) == "ccbar"
     assert most_lacking(both, records, {}, Wanted(effective=(19.0, 7.0))) is None
     assert most_lacking(["charged", "mixed"], records, {}, Wanted(effective=(30.0, 1.0))) == "mixed"
+    few = a_record("mixed", n=10, selected_of={"a": (4, 4.0, 4.0)}, guide=True)
+    few["analyses"]["a"] |= {"candidates": 50, "all_weights": 50.0, "all_variance": 100.0}
+    count = a_record("mixed", n=10, selected_of={}, luminosity=6.0)
+    assert effective_of("mixed", [few, count]) == pytest.approx(3.0)  # too few are selected: all candidates say it
 
 
-def test_stopping_by_weights_leaves_no_bias():
+def stopped(rng, wanted, guide):
+    """A toy production that ends by what was found: its sum of weights over what is expected.
+
+    Pieces of 1/fb with two candidates on average, uneven weights of mean 1. ``guide`` says which pieces decide.
+    """
+    records = []
+    while most_lacking(["charged"], records, {}, wanted) is not None:
+        weight = rng.lognormal(-0.72, 1.2, rng.poisson(2.0))
+        records.append(a_record("charged", n=1, guide=guide(records), selected_of={
+            "a": (len(weight), weight.sum(), np.sum(weight**2))}))
+    kept = counted(records)
+    return sum(record["analyses"]["a"]["sum_of_weights"] for record in kept) / (2.0 * len(kept))
+
+
+def test_stopping_by_weights_leaves_no_bias(monkeypatch):
     """Would catch a production that ends when its own weights are small and even: its sums are 7 % too small here.
 
-    250 productions to an effective luminosity: pieces of 1/fb with two candidates on average, uneven weights of mean 1.
+    250 productions to an effective luminosity of 20/fb, which is that of 40 unweighted candidates; then again with
+    pieces that decide and count.
     """
-    rng, wanted, found = np.random.default_rng(23), Wanted(effective=(20.0, 1.0)), []
-    for _ in range(250):
-        records = []
-        while most_lacking(["charged"], records, {}, wanted) is not None:
-            weight = rng.lognormal(-0.72, 1.2, rng.poisson(2.0))
-            records.append(a_record("charged", n=1, guide=next_is_guide("charged", records, 0, wanted), selected_of={
-                "a": (len(weight), weight.sum(), np.sum(weight**2))}))
-        kept = counted(records)
-        found.append(sum(record["analyses"]["a"]["sum_of_weights"] for record in kept) / (2.0 * len(kept)))
+    rng, wanted = np.random.default_rng(23), Wanted(effective=(20.0, 1.0))
+    found = [stopped(rng, wanted, lambda records: next_is_guide("charged", records, 0, wanted)) for _ in range(250)]
     assert np.mean(found) == pytest.approx(1.0, abs=3.5 * np.std(found) / np.sqrt(len(found)))
     assert np.std(found) < 0.4
+    monkeypatch.setattr("fei_lite.analyses.production_goals.counted", list)
+    monkeypatch.setitem(globals(), "counted", list)
+    biased = [stopped(rng, wanted, lambda records: True) for _ in range(250)]
+    assert np.mean(biased) == pytest.approx(0.93, abs=3.5 * np.std(biased) / np.sqrt(len(biased)))
+    assert np.mean(biased) < 1.0 - 4.0 * np.std(biased) / np.sqrt(len(biased))
 
 
 def test_guides_are_every_fifth_piece():

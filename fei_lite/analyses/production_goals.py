@@ -20,7 +20,7 @@ from fei_lite.generator.processes import events_in
 
 Records = Sequence[dict[str, Any]]
 
-#: Selected candidates of an analysis without which its effective luminosity is not known yet.
+#: Candidates of an analysis without which its effective luminosity is not known yet.
 _KNOWN = 5
 #: One of so many pieces is a guide.
 GUIDES = 5
@@ -84,7 +84,8 @@ def effective_of(process: str, records: Records) -> float:
     """Effective luminosity (1/fb) of selected candidates of a process, the geometric mean over analyses with some.
 
     The luminosity is that of the pieces that count; the candidates, and how uneven their weights are, those of the
-    guides (of plain pieces, whose weights are all equal, their own).
+    guides (of plain pieces, whose weights are all equal, their own). Where few are selected all candidates stand for
+    them: their weights are larger, so that the process gets rather more time than less.
     """
     own = [record for record in records if record["process"] == process]
     guides = [record for record in own if record.get("guide") or record["selection"] is None]
@@ -92,10 +93,11 @@ def effective_of(process: str, records: Records) -> float:
     found = []
     for name in names:
         parts = [record["analyses"][name] for record in guides if name in record["analyses"]]
-        number, weight, variance = (sum(part[key] for part in parts)
-                                    for key in ("selected", "sum_of_weights", "variance"))
-        if number >= _KNOWN and variance > 0.0:
-            found.append(weight / variance)
+        for keys in (("selected", "sum_of_weights", "variance"), ("candidates", "all_weights", "all_variance")):
+            number, weight, variance = (sum(part.get(key, 0.0) for part in parts) for key in keys)
+            if number >= _KNOWN and variance > 0.0:
+                found.append(weight / variance)
+                break
     luminosity = sum(record["luminosity_fb"] for record in counted(own))
     return luminosity * float(np.exp(np.mean(np.log(found)))) if found else 0.0
 
