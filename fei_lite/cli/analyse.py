@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
                                                 arguments.compare])
     for name in ("candidates.parquet",) if arguments.candidates_only else _RESULTS[:-2]:
         check_free(arguments.output / name, force=arguments.force)  # now, not after hours of work
-    setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
+    setup = Setup(analysis.reference, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output
     with workers_of(arguments) as workers, _Bars(quiet=arguments.quiet) as bars:
         files = candidate_files(arguments.inputs, folder / "candidates", setup, workers=workers, report=bars,
