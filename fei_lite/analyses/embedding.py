@@ -1,7 +1,8 @@
 """Control events: what a particle's candidates use is taken out of the event, as if it had not been seen.
 
 B -> Xs J/psi without the leptons of the J/psi looks like B -> Xs nu nubar (arXiv:2511.10980), B+ -> K+ J/psi like
-B+ -> K+ nu nubar (arXiv:2311.14647) once its kaon has the momentum of a signal kaon (:mod:`fei_lite.analyses.replacement`).
+B+ -> K+ nu nubar (arXiv:2311.14647) once its kaon has the momentum of a signal kaon
+(:mod:`fei_lite.analyses.replacement`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Found:
 
 def find_particle(batch: EventBatch, channel_set: ChannelSet, particle: str, *, by: str = "abs(dM)",
                   highest: bool = False) -> Found:
-    """The candidate of ``particle`` with the lowest (``highest``) value of the variable ``by``, of events that have one.
+    """Of events with a ``particle`` the candidate with the lowest (``highest``) value of the variable ``by``.
 
     The set needs no classifiers. Raises :class:`FeiLiteError` for a set that does not make the particle.
     """
@@ -79,7 +80,7 @@ def without_objects(batch: EventBatch, used: NDArray[np.uint64]) -> EventBatch:
 
 
 def with_track_distances(batch: EventBatch, response: Response | None = None) -> EventBatch:
-    """The batch with the distances of clusters to the nearest of the tracks that it has now, as the simulation has them.
+    """The batch with the distances of clusters to the nearest of the tracks that it has now, as simulation has them.
 
     Photons near a track that went are photons again for a mask that asks for a distance.
     """

@@ -107,7 +107,8 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
                   systematics: str | os.PathLike[str] | None = None) -> Analysis:
     """Read the folder of an analysis and check all of it; other files may stand for its recipe and systematics.
 
-    ``NAME:VARIANT`` is the analysis with the changes of ``[controls.variants.VARIANT]`` in its recipe. Raises :class:`AnalysisError` with every defect, each with its file and key path.
+    ``NAME:VARIANT`` is the analysis with the changes of ``[controls.variants.VARIANT]`` in its recipe. Raises
+    :class:`AnalysisError` with every defect, each with its file and key path.
 
     >>> load_analysis("hta").recipe
     <recipe 'B+ -> K+ nu nubar, hadronic tag': 31 variables, 8 cuts, 4 samples, regions hta>

@@ -125,8 +125,8 @@ def control_findings(controls: Controls, *, columns: Collection[str], cuts: Coll
         yield from (f"{at}.cuts.{cut}: {wrong}" for cut, text in variant.cuts.items()
                     if text and (wrong := _wrong(text)))
         if variant.signal_decays and len(variant.signal_decays) != len(decays):
-            yield (f"{at}.signal_decays: got {len(variant.signal_decays)}, expected {len(decays)}, one in place of each "
-                   "of the recipe's.")
+            yield (f"{at}.signal_decays: got {len(variant.signal_decays)}, expected {len(decays)}, one in place of "
+                   "each of the recipe's.")
         yield from (f"{at}.signal_decays.{decay}: the name is that of a process of the simulation."
                     for decay in variant.signal_decays if decay in PROCESSES)
     for name, line in controls.embedding.items():

@@ -67,11 +67,11 @@ def check_distinct(sources: Sequence[Source]) -> None:
 
 
 def check_no_control(sources: Sequence[Source]) -> None:
-    """Raise :class:`AnalysisError` if a source is of a control: events with something taken out stand for no process."""
+    """Raise :class:`AnalysisError` for a source of a control: events with something taken out stand for no process."""
     for source in sources:
         if "control" in source.options:
-            raise AnalysisError(f"{source.file}: candidates of the control '{source.options['control']}', in whose events "
-                                "something was replaced. Leave it out; scripts/check_controls.py takes it.")
+            raise AnalysisError(f"{source.file}: candidates of the control '{source.options['control']}', in whose "
+                                "events something was replaced. Leave it out; scripts/check_controls.py takes it.")
 
 
 def process_of(source: Source, decays: Mapping[str, SignalDecay]) -> str:

@@ -134,9 +134,9 @@ def _with_cluster(subject: Subject, pdg: float) -> NDArray[Any]:
     return np.bincount(generated.event_index[chosen], minlength=subject.batch.n_events)[subject.event]
 
 
-@register("nGeneratedDecays", unit="", of="truth", parameters=("pdg:number", "first:number", "second:number"), nan="never",
-          source="ours", meaning="generated particles of a PDG code, and of its negative, in the event whose two daughters "
-          "have these PDG codes, signs aside; radiated photons do not count as daughters")
+@register("nGeneratedDecays", unit="", of="truth", parameters=("pdg:number", "first:number", "second:number"),
+          nan="never", source="ours", meaning="generated particles of a PDG code, and of its negative, in the event "
+          "whose two daughters have these PDG codes, signs aside; radiated photons do not count")
 def _decays(subject: Subject, pdg: float, first: float, second: float) -> NDArray[Any]:
     generated, n = _generated(subject), len(_generated(subject))
     mother = np.where(generated["mother"] >= 0, generated["mother"] + generated.offsets[:-1][generated.event_index], n)

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 class Observed:
     """What the stand-in for data has in the bins of every region: ``place`` (n,) counts the bins of all regions.
 
-    ``weight`` (n,) are events expected; ``family`` (n,) numbers the generated decays, of which several may be. ``bins``:
+    ``weight`` (n,) are events expected; ``family`` (n,) numbers the generated decays that candidates share. ``bins``:
     number of bins of each region by its name.
     """
 
@@ -38,7 +38,8 @@ class Observed:
     bins: dict[str, int]
 
     def counts(self, rng: np.random.Generator | None = None) -> dict[str, Floats]:
-        """Events in the bins of each region; with ``rng`` of a bootstrap sample, families drawn with Poisson numbers."""
+        """Events in the bins of each region; with ``rng`` those of a bootstrap sample, each family a Poisson number of
+        times."""
         weight = self.weight
         if rng is not None and len(weight):
             weight = weight * rng.poisson(1.0, int(self.family.max()) + 1)[self.family]

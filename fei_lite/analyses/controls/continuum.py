@@ -45,8 +45,8 @@ class ContinuumResult:
         out = [f"in place of data: {data}; simulation: {simulation}; normalisation "
                f"{data.expected / simulation.expected:.3f}",
                f"area under the ROC curve {found.auc_before[0]:.3f} +- {found.auc_before[1]:.3f} before, "
-               f"{found.auc_after[0]:.3f} +- {found.auc_after[1]:.3f} after; {100 * found.clipped:.1f} % of the weights "
-               "are clipped", f"{'input':28s} {'chi2 before':>12s} {'after':>8s}  bins"]
+               f"{found.auc_after[0]:.3f} +- {found.auc_after[1]:.3f} after; {100 * found.clipped:.1f} % of the "
+               "weights are clipped", f"{'input':28s} {'chi2 before':>12s} {'after':>8s}  bins"]
         return out + [f"{name:28s} {one.chi2:12.1f} {self.after[name].chi2:8.1f} {one.ndf:5d}"
                       for name, one in self.before.items()]
 

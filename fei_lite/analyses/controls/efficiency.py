@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ from numpy.typing import NDArray
 from fei_lite.analyses.columns import passes
 from fei_lite.analyses.comparison import compare
 from fei_lite.analyses.controls.judged import Judged, judged
+from fei_lite.analyses.controls.ratios import (
+    DATA,
+    SIGNAL,
+    SIMULATION,
+    Efficiency,
+    Table,
+    of_total,
+    of_weights,
+    short,
+)
 from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.inputs import Inputs
@@ -25,94 +36,12 @@ from fei_lite.analyses.samples import process_of
 
 Floats = NDArray[np.float64]
 
-#: Names of the three samples in tables and files.
-DATA, SIMULATION, SIGNAL = "embedded data", "embedded simulation", "signal"
 #: The last step.
 FIT = "in the bins of the fit"
 #: How far from 1 the ratio of data and simulation may be without a reason.
 TOLERANCE = 0.05
-
-
-@dataclass(frozen=True)
-class Efficiency:
-    """A fraction of weights with its binomial error, and the candidates that passed. NaN where nothing can pass."""
-
-    value: float
-    error: float
-    passed: int
-
-    def over(self, other: Efficiency) -> tuple[float, float]:
-        """Ratio of two efficiencies of different events, and its error.
-
-        >>> one, other = Efficiency(0.5, 0.03, 100), Efficiency(0.25, 0.02, 50)
-        >>> [round(x, 4) for x in one.over(other)]
-        [2.0, 0.2]
-        """
-        if not (self.value > 0.0 and other.value > 0.0):
-            return float("nan"), float("nan")
-        value = self.value / other.value
-        return value, value * float(np.hypot(self.error / self.value, other.error / other.value))
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields; null where undefined."""
-        return {"value": _number(self.value), "error": _number(self.error), "passed": self.passed}
-
-
-def of_weights(passed: NDArray[np.bool_], weight: Floats) -> Efficiency:
-    """The weighted fraction of some candidates that passed.
-
-    Its error is that of the ratio of two sums of weights of which one is a part of the other; where none or all
-    passed, that of half an entry.
-
-    >>> of_weights(np.array([True] * 25 + [False] * 75), np.ones(100)).error.__round__(4)
-    0.0433
-    """
-    total, squares = float(weight.sum()), float((weight**2).sum())
-    if not total > 0.0:
-        return Efficiency(float("nan"), float("nan"), 0)
-    p = float(weight[passed].sum()) / total
-    variance = (float((weight[passed] ** 2).sum()) * (1.0 - 2.0 * p) + p**2 * squares) / total**2
-    least = 0.5 * squares / total**2
-    return Efficiency(p, float(max(variance, least**2) ** 0.5), int(passed.sum()))
-
-
-@dataclass(frozen=True)
-class Table:
-    """Efficiencies by step, or by bin, of each sample (:data:`DATA` may be missing)."""
-
-    name: str
-    rows: tuple[str, ...]
-    of: Mapping[str, tuple[Efficiency, ...]]
-    edges: tuple[float, ...] = ()
-
-    def ratios(self, first: str, second: str) -> list[tuple[float, float]]:
-        """Ratio and error of two samples in every row; NaN without one of them."""
-        if first not in self.of or second not in self.of:
-            return [(float("nan"), float("nan"))] * len(self.rows)
-        return [a.over(b) for a, b in zip(self.of[first], self.of[second], strict=True)]
-
-    def lines(self) -> list[str]:
-        """The table as text."""
-        names = [name for name in (DATA, SIMULATION, SIGNAL) if name in self.of]
-        pairs = [(a, b) for a, b in ((DATA, SIMULATION), (SIMULATION, SIGNAL)) if a in names and b in names]
-        width = max(len(row) for row in (*self.rows, self.name))
-        out = [f"{self.name:{width}s} " + " ".join(f"{name + ', %':>25s}" for name in names)
-               + " ".join(f"{_short(a) + ' / ' + _short(b):>18s}" for a, b in pairs)]
-        for i, row in enumerate(self.rows):
-            cells = [f"{100 * e.value:9.4g} +- {100 * e.error:5.2g} ({e.passed:4d})" for e in
-                     (self.of[name][i] for name in names)]
-            ratios = [self.ratios(a, b)[i] for a, b in pairs]
-            out.append(f"{row:{width}s} " + " ".join(f"{cell:>25s}" for cell in cells)
-                       + " ".join(f"{value:10.3f} +- {error:5.3f}" for value, error in ratios))
-        return out
-
-    def to_json(self) -> dict[str, Any]:
-        """Rows, efficiencies of each sample, and ratios."""
-        pairs = {"data_over_simulation": (DATA, SIMULATION), "simulation_over_signal": (SIMULATION, SIGNAL)}
-        return {"rows": list(self.rows), "edges": list(self.edges),
-                "efficiencies": {name: [e.to_json() for e in found] for name, found in self.of.items()},
-                "ratios": {key: [[_number(x) for x in pair] for pair in self.ratios(*names)]
-                           for key, names in pairs.items()}}
+#: Probability of a chi2 below which an input is said to differ.
+DIFFERENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -138,24 +67,28 @@ class EmbeddingResult:
 
     @property
     def verdict(self) -> list[str]:
-        """Whether data over simulation is 1 within 5 %; if not, the step at which it leaves."""
-        found = self.steps.ratios(DATA, SIMULATION)
-        value, error = found[-1]
-        if not np.isfinite(value):
-            return ["no ratio of data and simulation: one of both is missing, or nothing of it is selected"]
-        away = abs(value - 1.0)
-        if away <= TOLERANCE and error <= TOLERANCE:
-            return [f"data / simulation {value:.3f} +- {error:.3f}: within {100 * TOLERANCE:.0f} % of 1"]
-        if away <= 2.0 * error:
-            return [f"data / simulation {value:.3f} +- {error:.3f}: compatible with 1 ({away / error:.1f} standard "
-                    f"deviations), but not known to {100 * TOLERANCE:.0f} %: more events are needed"]
-        before, changes = 1.0, []
-        for row, (here, _) in zip(self.steps.rows, found, strict=True):
-            changes.append((abs(here / before - 1.0) if np.isfinite(here) else 0.0, row, here / before))
-            before = here if np.isfinite(here) else before
-        _, row, change = max(changes)
-        return [f"data / simulation {value:.3f} +- {error:.3f}: {away / error:.1f} standard deviations from 1; the "
-                f"largest change, by a factor of {change:.3f}, is at '{row}'"]
+        """For each ratio whether it is 1 within 5 %; if not, the step at which it leaves, and inputs that differ."""
+        out = []
+        for first, second in self.steps.pairs:
+            found, name = self.steps.ratios(first, second), f"{short(first)} / {short(second)}"
+            value, error = found[-1]
+            away, said = abs(value - 1.0), f"{name} {value:.3f} +- {error:.3f}"
+            if not np.isfinite(value):
+                out.append(f"{name}: undefined, nothing of one of them is selected")
+            elif away <= TOLERANCE and error <= TOLERANCE:
+                out.append(f"{said}: within {100 * TOLERANCE:.0f} % of 1")
+            elif away <= 2.0 * error:
+                out.append(f"{said}: compatible with 1 ({away / error:.1f} standard deviations), but not known to "
+                           f"{100 * TOLERANCE:.0f} %: more events are needed")
+            else:
+                out.append(f"{said}: {away / error:.1f} standard deviations from 1; {_largest(self.steps.rows, found)}"
+                           f"{self._different() if second == SIGNAL else ''}")
+        return out
+
+    def _different(self) -> str:
+        """The inputs that are not the same in embedded simulation and signal."""
+        names = [c.name for c in self.inputs if c.p_value < DIFFERENT]
+        return f"; inputs that differ: {', '.join(names)}" if names else "; all inputs of the classifiers are alike"
 
     def lines(self) -> list[str]:
         """All of it as text."""
@@ -168,8 +101,8 @@ class EmbeddingResult:
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
-        return {"steps": self.steps.to_json(), "selected": self.selected.to_json(), "bins": {t.name: t.to_json() for t in self.bins},
-                "verdict": self.verdict,
+        return {"steps": self.steps.to_json(), "selected": self.selected.to_json(),
+                "bins": {t.name: t.to_json() for t in self.bins}, "verdict": self.verdict,
                 "inputs": {c.name: {"chi2": c.chi2, "ndf": c.ndf, "p_value": c.p_value} for c in self.inputs}}
 
     def panels(self) -> list[Panel]:
@@ -178,12 +111,20 @@ class EmbeddingResult:
         for table in self.bins:
             edges = np.array(table.edges)
             out.append(Panel(table.name, "efficiency [%]", steps=[
-                Steps(edges, *(100 * np.array(column) for column in zip(*((e.value, e.error) for e in found))), label=name)
+                Steps(edges, *(100 * np.array([(e.value, e.error) for e in found]).T), label=name)
                 for name, found in table.of.items()]))
             out.append(Panel(table.name, "ratio", steps=[
-                Steps(edges, *(np.array(column) for column in zip(*table.ratios(a, b))), label=f"{_short(a)} / {_short(b)}")
-                for a, b in ((DATA, SIMULATION), (SIMULATION, SIGNAL)) if a in table.of and b in table.of]))
+                Steps(edges, *np.array(table.ratios(a, b)).T, label=f"{short(a)} / {short(b)}")
+                for a, b in table.pairs]))
         return out
+
+
+def _largest(rows: Sequence[str], ratios: Sequence[tuple[float, float]]) -> str:
+    """The step at which a ratio changes most."""
+    values = np.array([value for value, _ in ratios])
+    change = values / np.concatenate([[1.0], values[:-1]])
+    k = int(np.nanargmax(np.abs(np.log(change))))
+    return f"the largest change, by a factor of {change[k]:.3f}, is at '{rows[k]}'"
 
 
 def embedding_efficiency(name: str, line: Embedding, analysis: Analysis, classifiers: Sequence[Any], *,
@@ -201,8 +142,8 @@ def embedding_efficiency(name: str, line: Embedding, analysis: Analysis, classif
                   {key: tuple(e for _, e in found) for key, found in steps.items()})
     kept = {key: (of_weights(ready[key].inside[rows], ready[key].weight[rows]),) for key in given
             for rows in [wanted[key][ready[key].kept]]}
-    bins = tuple(Table(column, tuple(f"{a:g} to {b:g}" for a, b in zip(edges, edges[1:], strict=False)),
-                       {key: tuple(_in_bins(ready[key], wanted[key], analysis, column, edges)) for key in given}, edges)
+    bins = tuple(Table(column, tuple(f"{a:g} to {b:g}" for a, b in pairwise(edges)),
+                       {key: tuple(_in_bins(ready[key], wanted[key], column, edges)) for key in given}, edges)
                  for column, edges in line.bins.items())
     closeness = _closeness(ready, wanted, analysis)
     return EmbeddingResult(name, table, Table("of the selected", (FIT,), kept), bins, closeness)
@@ -229,12 +170,12 @@ def _steps(ready: Judged, inputs: Inputs, wanted: NDArray[np.bool_], analysis: A
         counted = _counts(inputs, analysis, line)
         total = counted["events read"][1]
         for name, (n, passed) in list(counted.items())[1:]:
-            rows.append((name, _of_total(passed, spread * passed, total, int(n))))
+            rows.append((name, of_total(passed, spread * passed, total, int(n))))
     for name, mask in ready.passed.items():
         here = weight[mask & wanted]
-        rows.append((name, _of_total(float(here.sum()), float((here**2).sum()), total, len(here))))
+        rows.append((name, of_total(float(here.sum()), float((here**2).sum()), total, len(here))))
     here = ready.weight[wanted[ready.kept] & ready.inside]
-    rows.append((FIT, _of_total(float(here.sum()), float((here**2).sum()), total, len(here))))
+    rows.append((FIT, of_total(float(here.sum()), float((here**2).sum()), total, len(here))))
     return rows
 
 
@@ -254,22 +195,13 @@ def _counts(inputs: Inputs, analysis: Analysis, line: Embedding) -> dict[str, li
     return total
 
 
-def _of_total(passed: float, squares: float, total: float, n: int) -> Efficiency:
-    """What passed of a total weight; ``squares`` is the sum of its squared weights."""
-    if not total > 0.0:
-        return Efficiency(float("nan"), float("nan"), n)
-    p = passed / total
-    return Efficiency(p, float((squares * max(1.0 - p, 0.0)) ** 0.5 / total), n)
-
-
-def _in_bins(ready: Judged, wanted: NDArray[np.bool_], analysis: Analysis, column: str,
-             edges: Sequence[float]) -> list[Efficiency]:
+def _in_bins(ready: Judged, wanted: NDArray[np.bool_], column: str, edges: Sequence[float]) -> list[Efficiency]:
     """Fraction of the candidates in each bin that are selected and in the bins of the fit."""
     final = np.zeros(len(wanted), dtype=bool)
     final[np.flatnonzero(ready.kept)[ready.inside]] = True
     x, weight = np.asarray(ready.before[column], dtype=np.float64), ready.before["event_weight"]
     out = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         here = wanted & (x >= low) & (x < high)
         out.append(of_weights(final[here], weight[here]))
     return out
@@ -287,11 +219,3 @@ def _closeness(ready: Mapping[str, Judged], wanted: Mapping[str, NDArray[np.bool
         found = compare(*values, *(ready[key].weight[rows[key]] for key in rows), bins=5)
         out.append(Closeness(name, found.chi2, found.ndf, found.p_value))
     return tuple(sorted(out, key=lambda c: c.p_value))
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("embedded ")
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

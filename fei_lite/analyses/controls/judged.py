@@ -49,9 +49,13 @@ class Judged:
 
     def where(self, condition: str | None) -> Judged:
         """Those of the selected ones for which a condition on columns holds; what came before stays."""
-        if condition is None:
-            return self
-        rows = passes(condition, self.columns, "controls")
+        return self if condition is None else self._rows(passes(condition, self.columns, "controls"))
+
+    def inside_only(self) -> Judged:
+        """Those of the selected ones in the bins of some region."""
+        return self._rows(self.inside)
+
+    def _rows(self, rows: NDArray[np.bool_]) -> Judged:
         return Judged({name: values[rows] for name, values in self.columns.items()}, self.sample[rows],
                       self.process[rows], self.inside[rows], self.before, self.passed)
 

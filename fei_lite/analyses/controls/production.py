@@ -1,4 +1,4 @@
-"""Candidates of embedded events: control decays simulated, found, removed or replaced, tagged; in pieces that resume."""
+"""Candidates of embedded events: control decays simulated, found, removed or replaced, tagged; in pieces."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def embedding_of(analysis: Analysis, name: str) -> Embedding:
 
 
 def produce_embedded(name: str, setup: Setup, output: Path, *, seed: int, events: int, piece: int = 10_000,
-                     settings: str = DEFAULT_SETTINGS, workers: Workers = 1, report: Report | None = None) -> list[Path]:
+                     settings: str = DEFAULT_SETTINGS, workers: Workers = 1,
+                     report: Report | None = None) -> list[Path]:
     """Candidates of a control ``name`` of the recipe: OUTPUT/DECAY_FILE.parquet for each of its decay files.
 
     Of each at least ``events`` events are generated, in pieces of ``piece`` with seeds that follow ``seed``; pieces in
@@ -63,7 +64,8 @@ def produce_embedded(name: str, setup: Setup, output: Path, *, seed: int, events
     context = setup.of_run()
     analysis = context.value.analysis
     line, n = embedding_of(analysis, name), -(-events // piece)
-    jobs = [Job(decay, seed + n * k + i, min(piece, events)) for k, decay in enumerate(line.decay_files) for i in range(n)]
+    jobs = [Job(decay, seed + n * k + i, min(piece, events))
+            for k, decay in enumerate(line.decay_files) for i in range(n)]
     work = partial(make_embedded, name=name, folder=make_folder(output / "pieces"), settings=settings)
     files: dict[str, list[Path]] = {}
     for done, (job, path) in enumerate(zip(jobs, map_in_context(work, jobs, context, workers=workers), strict=True), 1):
@@ -105,9 +107,9 @@ def make_embedded(job: Job, sets: Loaded, *, name: str, folder: Path, settings: 
         counts.merge(steps.steps)
         n_events += batch.n_events
     if not parts:
-        raise AnalysisError(f"control '{name}': none of {job.n} events of {job.decay} holds a '{line.particle}' of channel "
-                            f"set '{line.channel_set}'. Generate more, or loosen its cuts.")
-    source = Source(f"{name}_{Path(job.decay).stem}_{job.seed}", str(said["process"]), job.seed, job.n, n_events, options)
+        raise AnalysisError(f"control '{name}': none of {job.n} events of {job.decay} holds a '{line.particle}' of "
+                            f"channel set '{line.channel_set}'. Generate more, or loosen its cuts.")
+    source = Source(output.stem, str(said["process"]), job.seed, job.n, n_events, options)
     write_candidates(output, parts, source, counts, sets.identity)
     return output
 
