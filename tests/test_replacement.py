@@ -130,7 +130,7 @@ def test_embedded_events(control):
             particle = new.tracks["mc_index"][i]
             assert particle >= before[e] or particle == -1
             row = new.generated.offsets[e] + particle
-            kaons += particle >= 0 and new.generated["pdg"][row] == 321 * found.sign[e]
+            kaons += particle >= 0 and new.generated["pdg"][row] == 321 * int(found.sign[e])
     assert kaons > 0.5 * new.n_events
     q2, drawn = generated_q2(new), generated_q2(concatenate(list(simulate("signal", 5, seed=1, dec_file="k_nunu"))))
     assert not np.isnan(q2).any() and not np.isnan(drawn).any()
@@ -138,17 +138,17 @@ def test_embedded_events(control):
     event = new.generated.event_index[rows]
     added = rows[rows - new.generated.offsets[event] >= before[event]]
     np.testing.assert_allclose(new.generated["p4"][added, :3], found.p4[:, :3], atol=1e-9)
-    assert np.all(new.generated["pdg"][added] == 521 * found.sign)
+    assert np.all(new.generated["pdg"][added] == 521 * found.sign.astype(np.int64))
 
 
 def test_lists_side_by_side(control):
     """Would catch objects in another event, and V0s or mothers that point into the wrong list."""
     batch, found, _ = control
-    first = without_found(batch, found).slice(0, 20)
-    second = concatenate(list(simulate("signal", 20, seed=31, dec_file="xs_jpsi_neutral")))
+    first = without_found(batch, found).slice(0, 40)
+    second = concatenate(list(simulate("signal", 40, seed=31, dec_file="xs_jpsi_neutral")))
     both = with_added(first, second)
     pairs = 0
-    for e in range(20):
+    for e in range(40):
         one, two, new = (x.slice(e, e + 1) for x in (first, second, both))
         for name in ("tracks", "clusters", "klm", "v0s", "generated"):
             assert len(getattr(new, name)) == len(getattr(one, name)) + len(getattr(two, name))
@@ -173,8 +173,9 @@ def test_distances_are_those_of_the_simulation(control):
     np.testing.assert_array_equal(with_track_distances(batch).clusters["min_track_distance"],
                                   batch.clusters["min_track_distance"])
     fewer = without_found(batch, control[1])
-    assert np.all(with_track_distances(fewer).clusters["min_track_distance"]
-                  >= fewer.clusters["min_track_distance"] - 1e-3)
+    now = with_track_distances(fewer).clusters["min_track_distance"]
+    assert np.all((now >= fewer.clusters["min_track_distance"] - 1e-3) | np.isnan(now))
+    assert np.count_nonzero(now > fewer.clusters["min_track_distance"] + 1.0) > 50
 
 
 def test_kaons_are_those_of_signal():
