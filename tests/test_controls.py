@@ -26,6 +26,8 @@ from fei_lite.statistics.closure import fit_closure
 
 LINE = RECIPE.controls.embedding["k_jpsi"]
 PION = load_analysis("hta:pion")
+#: Toys of a sample, of which one in 27 passes the cuts.
+MANY = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,8 @@ def test_variant_by_a_recipe_of_ones_own(tmp_path):
     """Would catch a dropped cut that stays, and a variant that only shipped analyses have."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    for name in ("recipe.toml", "systematics.toml"):
-        (folder / name).write_text((HTA.folder / name).read_text().replace("[physics]\nq2_edges", "[physics]\n#"))
+    for name in ("recipe.toml", "systematics.toml", "physics.py"):
+        (folder / name).write_text((HTA.folder / name).read_text())
     with (folder / "recipe.toml").open("a") as recipe:
         recipe.write('\n[controls.variants.open]\ntitle = "-"\norigin = "-"\ncuts = { "no pi0 left" = "" }\n')
     names = [line.name for line in load_analysis(f"{folder}:open").recipe.cut]
@@ -106,18 +108,24 @@ def signal_toy(n, *, seed):
     return columns, replace(source, options={"decay_file": "k_nunu"}), counts
 
 
+def background_toy(process, n, *, seed):
+    columns, source, counts = toy(process, n, seed=seed)
+    return columns | {"kaonMomentumCMS": np.ones(n)}, source, counts
+
+
 def test_efficiencies_of_toys(trained):
     """Would catch a fraction of other events, a cut that does not count, and ratios upside down: embedded events like
     signal's give 1, and data in which another 30 % fail one cut give 0.7, at that cut."""
-    data = control_toy(20000, seed=53)
-    lost = np.random.default_rng(1).uniform(size=20000) < 0.3
+    data = control_toy(MANY, seed=53)
+    lost = np.random.default_rng(1).uniform(size=MANY) < 0.3
     data[0]["nROE_pi0"] = np.where(lost, 1, data[0]["nROE_pi0"])
-    found = embedding_efficiency("k_jpsi", LINE, HTA, trained, simulation=inputs_of(control_toy(20000, seed=52)),
-                                 signal=inputs_of(signal_toy(20000, seed=51), *TOYS[1:3]), data=inputs_of(data))
+    found = embedding_efficiency("k_jpsi", LINE, HTA, trained, simulation=inputs_of(control_toy(MANY, seed=52)),
+                                 signal=inputs_of(signal_toy(MANY, seed=51), background_toy("charged", 500, seed=2)),
+                                 data=inputs_of(data))
     steps = dict(zip(found.steps.rows, found.steps.ratios(SIMULATION, SIGNAL), strict=True))
     value, error = steps["in the bins of the fit"]
     assert abs(value - 1.0) < 3.0 * error and error < 0.05
-    columns, source, counts = control_toy(20000, seed=52)
+    columns, _, counts = control_toy(MANY, seed=52)
     keep = (columns["nCleanedTracks"] >= 3) & (columns["nCleanedClusters"] >= 3)
     row = found.steps.rows.index("three cleaned clusters")
     one = found.steps.of[SIMULATION][row]
@@ -125,17 +133,16 @@ def test_efficiencies_of_toys(trained):
     assert one.value == pytest.approx(columns["weight"][keep].sum() / counts["signal"]["events read"][1])
     ratios = dict(zip(found.steps.rows, found.steps.ratios(DATA, SIMULATION), strict=True))
     assert abs(ratios["no K_S0 left"][0] - 1.0) < 3.0 * ratios["no K_S0 left"][1]
-    assert abs(ratios["no pi0 left"][0] - 0.7) < 3.0 * ratios["no pi0 left"][1] < 0.06
+    assert abs(ratios["no pi0 left"][0] - 0.7) < 3.0 * ratios["no pi0 left"][1] < 0.1
     assert "'no pi0 left'" in found.verdict[0] and "standard deviations from 1" in found.verdict[0]
-    assert source.n_generated == 20 * 20000
 
 
 def test_classifier_step_of_toys(trained):
     """Would catch scores that are not the trained classifier's: inputs of background in place of data lower the
     fraction in the bins of the fit, and nothing before."""
-    found = embedding_efficiency("k_jpsi", LINE, HTA, trained, simulation=inputs_of(control_toy(20000, seed=52)),
-                                 signal=inputs_of(signal_toy(20000, seed=51)),
-                                 data=inputs_of(control_toy(20000, seed=54, shift=0.3)))
+    found = embedding_efficiency("k_jpsi", LINE, HTA, trained, simulation=inputs_of(control_toy(MANY, seed=52)),
+                                 signal=inputs_of(signal_toy(MANY, seed=51)),
+                                 data=inputs_of(control_toy(MANY, seed=54, shift=0.3)))
     before, after = found.steps.ratios(DATA, SIMULATION)[-2:]
     assert abs(before[0] - 1.0) < 3.0 * before[1] and after[0] < 0.8
     kept = found.selected.of[SIGNAL][0]
@@ -171,23 +178,24 @@ def test_controls_are_no_signal(tmp_path):
 
 def test_sideband_of_toys(trained):
     """Would catch signal among the background, weights that do not count, and shapes that are always alike."""
-    first = judged(inputs_of(*TOYS), HTA, trained)
-    second = judged(inputs_of(TOYS[0], toy("charged", 9000, seed=72, shift=0.5), *TOYS[2:]), HTA, trained)
+    first = judged(inputs_of(TOYS[0], toy("charged", 30_000, seed=71), TOYS[3]), HTA, trained)
+    second = judged(inputs_of(TOYS[0], toy("charged", 30_000, seed=72, shift=0.5)), HTA, trained)
     alike = compare_shapes("-", ("a", first), ("b", first), ["roeEextra", "BDTh"], RECIPE)
     assert alike.normalisation[0] == 1.0 and alike.of["roeEextra"].chi2 == 0.0 and "signal" not in alike.parts
-    shapes = compare_shapes("-", ("a", first), ("b", second), ["roeEextra", "recoilMass"], RECIPE)
+    charged = judged(inputs_of(TOYS[0], toy("charged", 30_000, seed=71)), HTA, trained)
+    shapes = compare_shapes("-", ("a", charged), ("b", second), ["roeEextra", "recoilMass"], RECIPE)
     assert shapes.of["roeEextra"].p_value < 1e-6 < 1e-3 < shapes.of["recoilMass"].p_value
     of = first.sample == "bbbar"
-    assert shapes.parts["bbbar"][0].entries == of.sum()
-    assert shapes.parts["bbbar"][0].expected == pytest.approx(first.weight[of].sum())
+    assert alike.parts["bbbar"][0].entries == of.sum() and list(alike.parts) == ["bbbar", "ccbar"]
+    assert alike.parts["bbbar"][0].expected == pytest.approx(first.weight[of].sum())
     low = first.where("eta < 0.4")
     assert np.all(low.columns["eta"] < 0.4) and not low.inside.any() and first.inside_only().inside.all()
 
 
 def test_continuum_of_toys():
     """Would catch B pairs among the continuum, cuts that are kept though left out, and weights that do not help."""
-    data = inputs_of(toy("ccbar", 8000, seed=81, shift=0.4), toy("charged", 3000, seed=82))
-    simulation = inputs_of(toy("ccbar", 9000, seed=83), toy("mixed", 3000, seed=84))
+    data = inputs_of(toy("ccbar", MANY, seed=81, shift=0.4), toy("charged", 3000, seed=82))
+    simulation = inputs_of(toy("ccbar", MANY, seed=83), toy("mixed", 3000, seed=84))
     line = RECIPE.controls.continuum
     found = continuum_control(line, HTA, data=data, simulation=simulation)
     keep = judged(data, replace(HTA, recipe=RECIPE.model_copy(update={"classifier": (), "region": ()})), ())
