@@ -39,15 +39,20 @@ from fei_lite.statistics.closure import fit_closure
 
 
 def candidates_of(paths: Sequence[Path], analysis: Analysis, control: str | None = None) -> Inputs | None:
-    """Those of the files (and productions) that are candidates of the analysis, or of one of its controls."""
+    """Those of the files (and productions) that are candidates of the analysis, or of one of its controls.
+
+    Files of earlier versions call a control as they call its decay file.
+    """
     found = []
+    names = {None} if control is None else {control, *(
+        Path(name).stem for name in analysis.recipe.controls.embedding[control].decay_files)}
     for path in paths:
         for file in (production_files(path, analysis) if path.is_dir() and _made_for(path, analysis) else [path]):
             if not file.is_file() or not is_ntuple(file):
                 continue
             _, said = read_ntuple(file)
             of = {source["source"]["options"].get("control") for source in said["sources"]}
-            if said.get("recipe") == analysis.identity and of == {control}:
+            if said.get("recipe") == analysis.identity and of <= names:
                 found.append(file)
     return read_candidates(found, analysis) if found else None
 

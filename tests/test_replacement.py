@@ -10,6 +10,7 @@ from scipy.stats import ks_2samp
 
 from fei_lite.analyses.embedding import find_particle, with_track_distances, without_found
 from fei_lite.analyses.k_nunu.generated import generated_q2
+from fei_lite.analyses.pairs import without_tag
 from fei_lite.analyses.replacement import (
     Decays,
     decays_in,
@@ -27,6 +28,8 @@ from fei_lite.events.schema import STATUS
 from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.generate import generate
 from fei_lite.production.simulate import simulate
+from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
+from fei_lite.variables.subject import Subject
 
 SIGNAL = read_signal_decay(Path("k_nunu"), process="signal")
 N = 150
@@ -193,3 +196,22 @@ def test_kaons_are_those_of_signal():
         assert ks_2samp(quantity(old), quantity(new)).pvalue > 0.01
     at_rest = moved(decays, chosen, np.zeros_like(p3), np.zeros_like(p3))
     assert ks_2samp(old[:, 2], at_rest["p4"][at_rest["pdg"] == 321][:, 2]).pvalue < 1e-6
+
+
+@pytest.mark.parametrize("dec_file, decay", [("pi_k0", (521, 211, 311)), ("k_jpsi", (443, 13, 13)),
+                                             ("k_jpsi", (521, 321, 443))])
+def test_generated_decays_are_counted(dec_file, decay):
+    """Would catch radiated photons that hide a decay, a third daughter that does not, and decays of other events."""
+    batch = concatenate([*simulate("signal", 15, seed=51, dec_file=dec_file), *simulate("charged", 15, seed=52)])
+    result = reconstruct(batch, without_tag(load_channel_set("k_nunu_pion")), NoClassifiers())
+    name = result.channel_set.resolve("pi+:sig")
+    subject = Subject(result.tables[name], result=result)
+    wanted, generated = np.zeros(batch.n_events, dtype=int), batch.generated
+    for e in range(batch.n_events):
+        one = generated.slice(e, e + 1)
+        for i in np.flatnonzero(np.abs(one["pdg"]) == decay[0]):
+            of = (one["mother"] == i) & ((one["status"] & STATUS["photos_photon"]) == 0)
+            wanted[e] += sorted(np.abs(one["pdg"][of]).tolist()) == sorted(decay[1:])
+    assert np.all(wanted[:15] >= 1) and len(subject.event) > 20
+    found = subject.value(f"nGeneratedDecays({decay[0]}, {decay[1]}, {decay[2]})")
+    np.testing.assert_array_equal(found, wanted[subject.event])

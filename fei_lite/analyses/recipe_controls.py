@@ -148,10 +148,10 @@ def control_findings(controls: Controls, *, columns: Collection[str], cuts: Coll
                     for process in controls.continuum.processes if process not in PROCESSES)
     for name, closure in controls.closure.items():
         yield from _known(closure.variant, f"controls.closure.{name}", controls)
-        variant = controls.variants.get(closure.variant)
-        if variant is not None:
-            yield from _condition(closure.exclude, f"controls.closure.{name}.exclude", {*columns, *variant.truth})
-            if not variant.signal_decays:
+        measured_in = controls.variants.get(closure.variant)
+        if measured_in is not None:
+            yield from _condition(closure.exclude, f"controls.closure.{name}.exclude", {*columns, *measured_in.truth})
+            if not measured_in.signal_decays:
                 yield f"controls.closure.{name}.variant: '{closure.variant}' has no signal_decays of its own."
 
 
