@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -51,16 +51,21 @@ def plain_command(words: Sequence[str]) -> str:
     return shlex.join(kept)
 
 
-@cache
-def versions() -> dict[str, str]:
-    """Version of fei-lite, of Python and of the packages that are installed."""
-    found = {"fei_lite": fei_lite.__version__, "python": platform.python_version()}
-    for name in PACKAGES:
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those of the packages that are installed, fei_lite's from its own code."""
+    found = {}
+    for name in packages:
         try:
-            found[name] = version(name)
+            found[name] = fei_lite.__version__ if name == "fei_lite" else version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Version of fei-lite, of Python and of the packages that are installed."""
+    return {"fei_lite": fei_lite.__version__, "python": platform.python_version(), **versions_of(PACKAGES)}
 
 
 def provenance() -> dict[str, object]:

@@ -15,6 +15,7 @@ from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.piece_summary import summary_of
+from fei_lite.analyses.production_experience import joined_arrays
 from fei_lite.analyses.production_goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
 from fei_lite.analyses.production_learning import costs_of
 from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
@@ -143,7 +144,7 @@ def test_sides_teach_what_gives_a_tag():
     signal = (rng.uniform(size=(n, 1)) < np.where((X[:, 1:2] > 1.0) & (X[:, 2:3] > 0.0), 0.3, 0.001)).astype(float)
     kept = rng.uniform(size=n) < chance
     none = np.full((kept.sum(), 1), np.nan)
-    models = learn_sides(Trials.joined([Trials(X[kept], chance[kept], tag[kept], none),
+    models = learn_sides(joined_arrays([Trials(X[kept], chance[kept], tag[kept], none),
                                         Trials(X[kept], chance[kept], none, signal[kept])]), seed=1)
     assert models.mean_tag[0] == pytest.approx(tag.mean(), rel=0.15)
     assert models.mean_signal[0] == pytest.approx(signal.mean(), rel=0.15)

@@ -17,7 +17,7 @@ from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
 from fei_lite.analyses.folders import load_analysis, with_models
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.piece_summary import luminosity_of, summary_of
-from fei_lite.analyses.production_experience import experience_file, save_arrays
+from fei_lite.analyses.production_experience import experience_file, joined_arrays, save_arrays
 from fei_lite.analyses.samples import Source
 from fei_lite.analyses.selected import likeness
 from fei_lite.classifiers.tagger import load_tagger
@@ -175,7 +175,7 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
         said[name] = summary_of(one, made.candidates[name], options)
     if selection is not None and made.experience:
-        save_arrays(experience_file(piece.folder, piece.name), Experience.joined(made.experience))
+        save_arrays(experience_file(piece.folder, piece.name), joined_arrays(made.experience))
     record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,
               "luminosity_fb": luminosity_of(piece.process, piece.n),
               "selection": None if selection is None else {"name": selection.name, "digest": selection.digest},
