@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
+from toy_candidates import HTA, toy, write_toys
 
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.inputs import Inputs
@@ -76,3 +81,39 @@ def test_cuts_of_some_candidates():
     assert steps[0].ratio == pytest.approx(1.01) and steps[0].plain.entries == PIECES * N
     assert steps[2].plain == steps[1].plain and steps[1].plain.entries == len(plain)
     assert steps[3].plain.entries == 0 and np.isnan(steps[3].ratio)
+
+
+def toy_production(folder, seeds, n):
+    """A production of the HTA, pieces of toy candidates of B+B- with these seeds, each of 20 n events."""
+    (folder / "pieces").mkdir(parents=True)
+    (folder / "hta").mkdir()
+    for seed in seeds:
+        (written,) = write_toys(folder, [toy("charged", n, seed=seed)])
+        written.rename(folder / "hta" / f"charged_{seed}.parquet")
+        record = {"process": "charged", "seed": seed, "n_generated": 20 * n, "luminosity_fb": 1.0, "selection": None,
+                  "seconds": {}, "analyses": {"hta": {"identity": HTA.identity}}}
+        (folder / "pieces" / f"charged_{seed}.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_the_script_compares_and_promises(tmp_path, monkeypatch, capsys):
+    """Would catch a script that compares nothing, and events that are on both sides: their ratio would be 1 for sure.
+
+    Plain 3000 candidates of 60 000 events, as many in the other sample: two sigma are 2 sqrt(2 / 3000), or 5.2 %.
+    """
+    plain = toy_production(tmp_path / "plain", (1, 2, 3), 1000)
+    other = toy_production(tmp_path / "other", (11, 12, 13), 1000)
+    script = str(Path(__file__).resolve().parents[1] / "scripts/check_selection.py")
+    monkeypatch.setattr("sys.argv", [script, str(plain), str(other), "--bias", "2", "3"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(script, run_name="__main__")
+    said = capsys.readouterr().out
+    assert caught.value.code == 0, said
+    assert "hta, charged: 60000 plain events, 60000 with the selection" in said
+    (last,) = [line.split() for line in said.splitlines() if line.startswith("hta charged")]
+    assert last[2:] == ["1.0000", "+-", "0.0258", "5.2", "2.0", "400000", "400000"]
+    assert "no good track left" in said and "events read" in said
+    monkeypatch.setattr("sys.argv", [script, str(plain), str(plain)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(script, run_name="__main__")
+    assert caught.value.code != 0 and "seeds 1, 2, 3 are in both" in capsys.readouterr().err

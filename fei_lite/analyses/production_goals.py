@@ -103,7 +103,10 @@ def effective_of(process: str, records: Records) -> float:
 
 
 def next_is_guide(process: str, records: Records, planned: int, wanted: Wanted) -> bool:
-    """Whether the next piece of a process only decides: the first one that is made with something learned, and every
-    fifth after it, where an effective luminosity is wanted. ``planned`` are pieces that are not there yet."""
+    """Whether the next piece of a process only decides, ``planned`` pieces of it being on their way.
+
+    Where an effective luminosity is wanted it is the first one that is made with something learned, and every fifth
+    after it.
+    """
     done = sum(record["process"] == process and selection_number(record) > 0 for record in records)
     return wanted.effective is not None and (done + planned) % GUIDES == 0
