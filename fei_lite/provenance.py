@@ -31,7 +31,7 @@ RECORD = "provenance.json"
 PACKAGES = ("numpy", "numba", "lightgbm", "uproot", "awkward", "pyarrow", "pythia8mc")
 #: Options that leave the content of the output as it is, and how many words they have.
 _WITHOUT_EFFECT = {"-o": 2, "--output": 2, "--workers": 2, "--quiet": 1, "--force": 1, "--journal": 1,
-                   "--scheduler": 2, "--cluster": 2}
+                   "--scheduler": 2, "--cluster": 2, "--figures": 2}
 
 _command: ContextVar[str] = ContextVar("fei_lite_command", default="")
 

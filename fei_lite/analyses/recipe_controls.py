@@ -167,7 +167,12 @@ def _condition(text: str | None, at: str, columns: Collection[str]) -> Iterator[
     if wrong := _wrong(text):
         yield f"{at}: {wrong}"
         return
-    yield from (f"{at}: no column '{name}'.{nearest(name, columns)}" for name in needed(text, columns))
+    try:
+        unknown = needed(text, columns)
+    except ExpressionError as error:
+        yield f"{at}: {error}"
+        return
+    yield from (f"{at}: no column '{name}'.{nearest(name, columns)}" for name in unknown)
 
 
 def _wrong(text: str) -> str:

@@ -186,7 +186,8 @@ def with_added(batch: EventBatch, added: EventBatch) -> EventBatch:
     generated = None
     if batch.generated is not None and added.generated is not None:
         generated = _joined(batch.generated, _renumbered(added.generated, "mother", before))
-    return replace(batch, **joined, generated=generated)
+    return replace(batch, tracks=joined["tracks"], clusters=joined["clusters"], klm=joined["klm"], v0s=joined["v0s"],
+                   generated=generated)
 
 
 def _renumbered(objects: Jagged, name: str, before: NDArray[np.int64] | None) -> Jagged:

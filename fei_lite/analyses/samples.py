@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fei_lite.analyses.recipe import SignalDecay
+from fei_lite.analyses.recipe_parts import SignalDecay
 from fei_lite.analyses.simulated import SimulatedSample
 from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike

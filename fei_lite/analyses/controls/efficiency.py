@@ -109,14 +109,18 @@ class EmbeddingResult:
         """Efficiencies in bins, and the ratio of data and simulation (of simulation and signal without data)."""
         out = []
         for table in self.bins:
-            edges = np.array(table.edges)
             out.append(Panel(table.name, "efficiency [%]", steps=[
-                Steps(edges, *(100 * np.array([(e.value, e.error) for e in found]).T), label=name)
+                _steps_of(table.edges, [(100 * e.value, 100 * e.error) for e in found], name)
                 for name, found in table.of.items()]))
             out.append(Panel(table.name, "ratio", steps=[
-                Steps(edges, *np.array(table.ratios(a, b)).T, label=f"{short(a)} / {short(b)}")
-                for a, b in table.pairs]))
+                _steps_of(table.edges, table.ratios(a, b), f"{short(a)} / {short(b)}") for a, b in table.pairs]))
         return out
+
+
+def _steps_of(edges: Sequence[float], pairs: Sequence[tuple[float, float]], label: str) -> Steps:
+    """Values with their errors in bins."""
+    values, errors = np.array(pairs, dtype=np.float64).T
+    return Steps(np.array(edges), values, errors, label)
 
 
 def _largest(rows: Sequence[str], ratios: Sequence[tuple[float, float]]) -> str:
@@ -181,7 +185,8 @@ def _steps(ready: Judged, inputs: Inputs, wanted: NDArray[np.bool_], analysis: A
 
 def _counts(inputs: Inputs, analysis: Analysis, line: Embedding) -> dict[str, list[float]]:
     """Events and weights before the candidates, of all sources that count."""
-    decays, total = analysis.recipe.signal_decays, {}
+    decays = analysis.recipe.signal_decays
+    total: dict[str, list[float]] = {}
     names = (line.replace_by or line.process,) if line.replace_by or "control" in inputs.sources[0].options \
         else tuple(decays)
     for source, counts in zip(inputs.sources, inputs.counts, strict=True):
