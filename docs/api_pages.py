@@ -48,8 +48,9 @@ def index() -> str:
     rows = [(f":py:obj:`fei_lite.{name}`", first_line(getattr(fei_lite, name), name)) for name in names]
     modules = [(f":py:mod:`{name}`", first_line(import_module(name), name)) for name in MODULES]
     return "\n".join([
-        *title("API reference"), "Made from the docstrings of this version. Momenta are in GeV, lengths in cm, times in ns, ",
-        "the frame is in the name (``p4_lab``, ``p4_cms``); four-vectors are (px, py, pz, E), last axis.", "",
+        *title("API reference"),
+        "Made from the docstrings of this version. Momenta are in GeV, lengths in cm, times in ns, the frame is in",
+        "the name (``p4_lab``, ``p4_cms``); four-vectors are (px, py, pz, E), last axis.", "",
         *title("Names of ``fei_lite``", "-"), *table(rows), *title("Modules", "-"),
         "For variables, formats and analyses of your own, and for what the names above return.", "", *table(modules),
         *title("Commands", "-"), ":doc:`commands`: the help of every command.", "",
@@ -98,7 +99,8 @@ def commands() -> str:
     from fei_lite.cli import COMMANDS, build_parser
 
     parser = next(action for action in build_parser()._actions if action.choices)
-    lines = [*title("Commands"), "What ``fei-lite COMMAND --help`` prints. Exit status: 0 done, 1 findings, 2 wrong use.", ""]
+    about = "What ``fei-lite COMMAND --help`` prints. Exit status: 0 done, 1 findings, 2 wrong use."
+    lines = [*title("Commands"), about, ""]
     for name in COMMANDS:
         text = parser.choices[name].format_help()
         lines += [*title(f"fei-lite {name}", "-"), ".. code-block:: none", "",

@@ -56,7 +56,8 @@ def draw_mbc(btags: Path, path: Path) -> None:
         axes.hist([tags["Mbc"][part] for part in parts.values()], edges, stacked=True, label=list(parts),
                   weights=[tags["weight"][part] for part in parts.values()], color=["#F0C987", COLOURS[0]])
         weight = tags["weight"]
-        axes.set_title(f"SignalProbability > {cut:g}\npurity {weight[right].sum() / weight[passed].sum():.0%}", fontsize=10)
+        purity = weight[right].sum() / weight[passed].sum()
+        axes.set_title(f"SignalProbability > {cut:g}\npurity {purity:.0%}", fontsize=10)
         axes.set_xlabel(r"$M_{bc}$ [GeV]")
         axes.set_xlim(edges[0], edges[-1])
     figure.axes[0].set_ylabel("best Btags, B+ / 2 MeV")
@@ -99,7 +100,8 @@ def _draw_objects(axes: Axes, batch: fei_lite.EventBatch, used: dict[str, Any]) 
         axes.plot(*_arc(d0, phi0, omega, z0, slope), color=SIDES[name], linewidth=1.6)
     clusters = batch.clusters
     photons = (clusters["is_track"] == 0) & (clusters["is_photon"] == 1)
-    for phi, energy, name in zip(clusters["phi"][photons], clusters["E"][photons], side["clusters"][photons], strict=True):
+    of_photons = clusters["phi"][photons], clusters["E"][photons], side["clusters"][photons]
+    for phi, energy, name in zip(*of_photons, strict=True):
         ends = np.array([R_ECL, R_ECL + PER_GEV * energy])
         axes.plot(ends * np.cos(phi), ends * np.sin(phi), color=SIDES[name], linewidth=5, solid_capstyle="butt")
 
