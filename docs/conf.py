@@ -16,7 +16,7 @@ import fei_lite  # noqa: E402
 project = "fei-lite"
 author = copyright = "The fei-lite developers"
 version = release = fei_lite.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
 exclude_patterns = ["_build"]
 highlight_language = "none"  # of blocks that name none: commands
 
