@@ -7,6 +7,7 @@ are for those who write variables, analyses or formats, share a page per module.
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,12 @@ MODULES = (
     "fei_lite.analyses.k_nunu.density", "fei_lite.analyses.k_nunu.spectrum", "fei_lite.statistics.unbinned",
     "fei_lite.fractions", "fei_lite.errors",
 )
+
+
+#: What is said of ``fei_lite.__version__``, which has no docstring.
+VERSION = "The version of the package."
+#: What autodoc makes of NDArray[...].
+_ARRAY = re.compile(r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[([^\[\]]+)\]\]")
 
 
 def write(folder: Path) -> None:
@@ -91,7 +98,18 @@ def directive(module: str, name: str, value: object) -> list[str]:
         return [f".. autoclass:: {module}.{name}", "   :members:", "   :undoc-members:", "   :show-inheritance:"]
     if callable(value):
         return [f".. autofunction:: {module}.{name}"]
+    if isinstance(value, str):  # autodoc would show the docstring of str
+        return [f".. py:data:: {module}.{name}", "   :type: str", f"   :value: {value!r}", "", f"   {VERSION}"]
     return [f".. autodata:: {module}.{name}"]
+
+
+def on_signature(_app: object, _what: str, _name: str, _value: object, _options: object, signature: str | None,
+                 result: str | None) -> tuple[str | None, str | None]:
+    """Signatures as they are written (event ``autodoc-process-signature``): NDArray, and defaults that parse."""
+    def as_written(text: str | None) -> str | None:
+        return text and _ARRAY.sub(r"NDArray[\1]", text).replace("=<factory>", "=...").replace("= <factory>", "= ...")
+
+    return as_written(signature), as_written(result)
 
 
 def commands() -> str:
@@ -111,7 +129,7 @@ def commands() -> str:
 def first_line(value: object, name: str) -> str:
     """The first sentence of a docstring."""
     if name == "__version__":
-        return "The version of the package."
+        return VERSION
     return (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
 
 

@@ -37,4 +37,5 @@ def setup(app):
     """Pages that are made here: of the public names and commands, and of the README files of other folders."""
     app.connect("builder-inited", lambda app: api_pages.write(Path(app.srcdir) / "api"))
     app.connect("builder-inited", lambda app: repository_pages.write(Path(app.srcdir) / "repository"))
+    app.connect("autodoc-process-signature", api_pages.on_signature)
     app.connect("source-read", repository_pages.on_source_read)
