@@ -79,8 +79,16 @@ def page_of_module(name: str) -> str:
     """The page of a module: what it says of itself, then its public names."""
     module = import_module(name)
     lines = [*title(name), f".. automodule:: {name}", ""]
+    of_package = {id(getattr(fei_lite, public)): public for public in fei_lite._PUBLIC}
+    elsewhere = []
     for public in names_of(module):
-        lines += [*directive(name, public, getattr(module, public)), ""]
+        value = getattr(module, public)
+        if id(value) in of_package:
+            elsewhere.append(f":py:obj:`fei_lite.{of_package[id(value)]}`")
+        else:
+            lines += [*directive(name, public, value), ""]
+    if elsewhere:
+        lines += [f"With a page of their own: {', '.join(elsewhere)}.", ""]
     return "\n".join(lines)
 
 
