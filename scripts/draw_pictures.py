@@ -120,7 +120,7 @@ def _arc(d0: float, phi0: float, omega: float, z0: float, slope: float) -> tuple
 
 def _texts(result: Reconstruction, tags: Reconstruction, tag: int, signal: int) -> dict[str, str]:
     """The decay of each side."""
-    row = result.tables["B+:tag"]["daughters"][tag, 0]
+    row = result.tables["B+:tag"]["object"][tag]  # of the Btag in the tagger's table
     return {"tag": Chains(tags).texts("B+")[row], "signal side": Chains(result).texts("B+:sig")[signal]}
 
 
