@@ -27,7 +27,7 @@ class CandidateTable:
     p4                   (n, 4) float64     (px, py, pz, E) in the laboratory, GeV, after the fit
     vertex               (n, 3) float64     decay vertex (perigee of a track, IP of a photon), cm
     cov                  (n, 7, 7) float64  covariance of (px, py, pz, E, x, y, z)
-    used               (n, n_words) u64   bit set of used tracks, then clusters, then KLM clusters
+    used                 (n, n_words) u64   bit set of used tracks, then clusters, then KLM clusters
     object               int32              row in the batch's tracks / clusters / v0s (leaves; else -1)
     M, chiProb           float64            mass (GeV); p-value of the vertex fit, NaN if there is none
     decayModeID          int16              channel: position in the particle's channel list

@@ -24,7 +24,7 @@ N_CONES = 9
 def thrust(momenta: Momenta) -> tuple[Array, Array]:
     """Thrust axis (n, 3), unit vectors with z >= 0, and thrust T (n,), 1/2..1.
 
-    T = max over unit vectors n of sum |p.n| / sum |p| (Brandt et al., Phys.
+    ``T = max over unit vectors n of sum |p.n| / sum |p|`` (Brandt et al., Phys.
     Lett. 12 (1964) 57; Farhi, PRL 39 (1977) 1587). The maximum is exact, found
     in O(particles^3) (basf2's iteration may stop at a local one). NaN for an event
     without momentum. Two back-to-back particles have T = 1; three of equal
@@ -56,7 +56,7 @@ def cos_between(first: Array, second: ArrayLike) -> Array:
 def fox_wolfram(momenta: Momenta, *, l_max: int = 4) -> Array:
     """Fox-Wolfram moments H_l (n, l_max + 1) in GeV^2, l = 0..l_max; 0 for an empty event.
 
-    H_l = sum over ordered pairs i, j (i = j included) of |p_i| |p_j|
+    H_l = sum over ordered pairs i, j (i = j included) of ``|p_i| |p_j|``
     P_l(cos_ij), without the 1/s of Fox and Wolfram, PRL 41 (1978) 1581, as in
     basf2. R_l = H_l / H_0: :func:`fox_wolfram_ratios`.
     """
@@ -125,7 +125,7 @@ def sphericity(momenta: Momenta) -> Sphericity:
 def cleo_cones(momenta: Momenta, axis: Array) -> Array:
     """Momentum flow in nine cones of 10 degrees about ``axis`` (n, 3): (n, 9), GeV.
 
-    Cone k (from 0) is the sum of |p| of the particles with an angle of 10 k to
+    Cone k (from 0) is the sum of ``|p|`` of the particles with an angle of 10 k to
     10 (k + 1) degrees to the axis or to its opposite (CLEO, hep-ex/9508004;
     basf2's CleoConeCS counts from 1). NaN where the axis is.
     """
@@ -133,7 +133,7 @@ def cleo_cones(momenta: Momenta, axis: Array) -> Array:
 
 
 def harmonic_moments(momenta: Momenta, axis: Array, *, sqrt_s: ArrayLike, l_max: int = 8) -> Array:
-    """B_l = sum |p| P_l(cos(p, axis)) / sqrt(s), (n, l_max + 1), about ``axis`` (n, 3).
+    """``B_l = sum |p| P_l(cos(p, axis)) / sqrt(s)``, (n, l_max + 1), about ``axis`` (n, 3).
 
     ``sqrt_s`` in GeV, scalar or (n,). Odd moments change sign with the axis:
     those of this package have z >= 0. NaN where the axis is. Source: basf2,

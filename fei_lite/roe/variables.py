@@ -36,23 +36,20 @@ def rest_variables(rest: RestOfEvent, tag_p4: NDArray[np.float64],
     and rad; roeEextra, nROE_Tracks, nROE_Photons, nROE_KLMClusters, roeCharge,
     roeM and mRecoil are basf2's names:
 
-    =============================  ========================================================
-    ``roeEextra``                  summed energy of the photons of the mask (laboratory)
-    ``nROE_Tracks``,               objects of the mask
-    ``nROE_Photons``
-    ``nROE_KLMClusters``           unused K_L clusters
-    ``nROE_K_S0`` ``nROE_pi0``     composites of unused objects, if the mask defines them
-    ``nROE_Lambda0``
-    ``roeCharge``, ``roeM``        charge and mass of tracks and photons
-    ``roe_p4_lab``                 (n, 4)
-    ``missing_p4_lab``, ``_cms``   (n, 4): beams - tag - signal side - rest
-    ``missingMass2OfTagSignal-     (beams - tag - signal side - rest)^2, GeV^2
-    AndRest``
-    ``missing_E_plus_p_cms``       E*_miss + p*_miss
-    ``missing_theta_lab``          polar angle, NaN without missing momentum
-    ``recoil_p4_lab``              (n, 4): beams - tag
-    ``mRecoil``                    its mass, 0 where the square is negative
-    =============================  ========================================================
+    =============================================  ======================================================
+    ``roeEextra``                                  summed energy of the photons of the mask (laboratory)
+    ``nROE_Tracks``, ``nROE_Photons``              objects of the mask
+    ``nROE_KLMClusters``                           unused K_L clusters
+    ``nROE_K_S0``, ``nROE_pi0``, ``nROE_Lambda0``  composites of unused objects, if the mask defines them
+    ``roeCharge``, ``roeM``                        charge and mass of tracks and photons
+    ``roe_p4_lab``                                 (n, 4)
+    ``missing_p4_lab``, ``missing_p4_cms``         (n, 4): beams - tag - signal side - rest
+    ``missingMass2OfTagSignalAndRest``             (beams - tag - signal side - rest)^2, GeV^2
+    ``missing_E_plus_p_cms``                       E*_miss + p*_miss
+    ``missing_theta_lab``                          polar angle, NaN without missing momentum
+    ``recoil_p4_lab``                              (n, 4): beams - tag
+    ``mRecoil``                                    its mass, 0 where the square is negative
+    =============================================  ======================================================
 
     With a signal side also, in GeV^2, ``missingMass2OfTagAndSignal`` = (beams - tag - signal side)^2, which peaks at 0
     where one neutrino is missing, and ``missingMass2FromTagDirection`` = (signal B - signal side)^2 with the signal B

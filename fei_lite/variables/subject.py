@@ -267,7 +267,7 @@ class Subject:
 
     def each(self, function: Callable[[Subject, Sequence[Subject]], NDArray[Any]], shape: tuple[int, ...] = ()
              ) -> Floats:
-        """``function(candidates, their daughters)``, channel by channel, (n, *shape); without any, NaN."""
+        """``function(candidates, their daughters)``, channel by channel, (n,) + shape; without any, NaN."""
         out = np.full((len(self), *shape), np.nan)
         for here, part, channel in self.parts():
             out[slice(None) if here is None else here] = function(part, part.daughters_of(channel))

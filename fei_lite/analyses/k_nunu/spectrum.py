@@ -2,7 +2,7 @@
 
 q2 is the mass squared of the two neutrinos, GeV^2, from 0 to (m_B - m_K)^2. In
 weak effective theory with massless left-handed neutrinos (arXiv:2402.08417,
-arXiv:2111.04327)
+arXiv:2111.04327)::
 
     dB/dq2 ~ sqrt(lam) q2 [ lam / (24 q2) f+^2 |C_V|^2
                             + (m_B^2 - m_K^2)^2 / (8 (m_b - m_s)^2) f0^2 |C_S|^2
