@@ -55,12 +55,14 @@ class Posterior:
     """Samples of a posterior, of which the beginning is left out and the rest thinned.
 
     ``values`` (n, n_priors) of the flat parameters, ``parameters`` (n, n_parameters) all of the workspace, in the order
-    steps x walkers. ``autocorrelation`` (n_priors,) in steps, of the ``steps`` that each of ``walkers`` made;
-    ``split`` (n_priors,): root of the variance of all over the mean variance of the four quarters of the chain (1:
+    steps x walkers; ``strengths`` are the parameters of the workspace that the flat ones set. ``autocorrelation``
+    (n_priors,) in steps, of the ``steps`` that each of ``walkers`` made; ``split`` (n_priors,): root of the variance
+    of all over the mean variance of the four quarters of the chain (1:
     they agree; Gelman and Rubin's R). ``acceptance``: fraction of the steps that moved.
     """
 
     names: tuple[str, ...]
+    strengths: tuple[str, ...]
     values: Floats
     parameters: Floats
     steps: int
@@ -134,10 +136,7 @@ class _Target:
         for _ in range(100):
             flat = rng.uniform(self.low[: len(self.priors)], self.high[: len(self.priors)], (n, len(self.priors)))
             nuisances = rng.normal(point.parameters[self.free], width, (n, len(self.free)))
-            edge = np.where(np.isfinite(self.high), self.high, 0.0), np.where(np.isfinite(self.low), self.low, 0.0)
-            margin = 1e-6 * np.where(np.isfinite(self.high - self.low), self.high - self.low, 0.0)
-            both = np.clip(np.hstack([flat, nuisances]), np.where(np.isfinite(self.low), edge[1] + margin, -np.inf),
-                           np.where(np.isfinite(self.high), edge[0] - margin, np.inf))
+            both = np.hstack([flat, nuisances])
             found = np.concatenate([found, both[np.isfinite(self(both))]])
             if len(found) >= n:
                 return found[:n]
@@ -160,7 +159,7 @@ def sample_posterior(likelihood: Likelihood, priors: Sequence[FlatPrior], *, dat
     sampler_of = _emcee()
     data = likelihood.observed if data is None else data
     target = _Target(likelihood, priors, data)
-    n = 2 * max(2 * len(target.low), 32) if walkers is None else walkers
+    n = max(2 * len(target.low) + 2, 64) if walkers is None else walkers
     sampler = sampler_of(n, len(target.low), target, rng)
     start, steps = target.starts(best_values(likelihood, priors, data)[1], n, rng), 0
     while True:
@@ -184,8 +183,9 @@ def _posterior(sampler: Any, target: _Target, times: Floats, steps: int, keep: i
     quarters = np.array_split(chain[:, :, :n_priors].reshape(-1, n_priors), 4)
     within = np.mean([q.var(axis=0) for q in quarters], axis=0)
     split = np.sqrt(1.0 + np.var([q.mean(axis=0) for q in quarters], axis=0) / np.maximum(within, 1e-300))
-    return Posterior(tuple(p.name for p in target.priors), points[:, :n_priors], target.parameters(points), steps,
-                     n_walkers, times, split, float(np.mean(sampler.acceptance_fraction)))
+    names, strengths = (tuple(getattr(p, key) for p in target.priors) for key in ("name", "strength"))
+    return Posterior(names, strengths, points[:, :n_priors], target.parameters(points), steps, n_walkers, times, split,
+                     float(np.mean(sampler.acceptance_fraction)))
 
 
 def _emcee() -> Callable[..., Any]:
@@ -198,7 +198,7 @@ def _emcee() -> Callable[..., Any]:
     def made(walkers: int, dimensions: int, target: _Target, rng: np.random.Generator) -> Any:
         sampler = emcee.EnsembleSampler(walkers, dimensions, target, vectorize=True, moves=[
             (emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)])
-        sampler.random_state = np.random.RandomState(int(rng.integers(2**32))).get_state()  # noqa: NPY002
+        sampler.random_state = np.random.RandomState(int(rng.integers(2**32))).get_state()
         return sampler
 
     return made
