@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 #: How far a density may be off the template of the workspace, bin by bin: one simulated event may lie in the next bin.
 AGREEMENT = 1e-3
 
+#: Nuisances of the vector form factor, in Belle II's workspaces and in ours: other decays leave them out.
+VECTOR_ONLY = ("corr_ff_*", "form_factor_*")
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fei_lite.analyses.k_nunu.two_body import MASS_MAX, two_body_events
 from fei_lite.errors import FitError
-from fei_lite.reinterpretation.inputs import Inputs, origin
+from fei_lite.reinterpretation.inputs import VECTOR_ONLY, Inputs, origin
 from fei_lite.statistics.fits import expected_data, fit_strength, significance
 from fei_lite.statistics.likelihood import Likelihood
 from fei_lite.statistics.limits import upper_limit
@@ -38,8 +38,6 @@ def two_body_workspace(inputs: Inputs, mass: float, *, uncertainty: float = STAN
     ``uncertainty`` is the relative one of the standard model's K nu nubar, which is background; 0: it is held. The
     relative uncertainties of the signal are those of the standard model's in each bin, but for the form factor.
     """
-    from fei_lite.reinterpretation.wilson_coefficients import VECTOR_ONLY
-
     ratios, errors = {}, {}
     for channel, density in inputs.densities.items():
         events, error = two_body_events(density, mass, UNIT)

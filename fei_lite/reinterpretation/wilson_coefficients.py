@@ -22,7 +22,7 @@ from fei_lite.analyses.k_nunu.weak_theory import (
     branching_ratios,
     operator_fractions,
 )
-from fei_lite.reinterpretation.inputs import Inputs, origin
+from fei_lite.reinterpretation.inputs import VECTOR_ONLY, Inputs, origin
 from fei_lite.reinterpretation.predictive import predictive
 from fei_lite.statistics.credible import central, highest_density
 from fei_lite.statistics.fits import StrengthFit, fit_strength
@@ -35,8 +35,6 @@ Floats = NDArray[np.float64]
 
 #: The range of the flat priors of arXiv:2507.12393.
 RANGE = (0.0, 20.0)
-#: Nuisances of the vector form factor, in Belle II's workspaces and in ours: scalar and tensor part leave them out.
-VECTOR_ONLY = ("corr_ff_*", "form_factor_*")
 LEVELS = (0.68, 0.95)
 #: Samples that a result keeps.
 KEPT = 2000

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-#: Steps between two looks at the autocorrelation; a chain is long enough with so many autocorrelation times, of
-#: which the first ones are left out.
-LOOK, LONG_ENOUGH, BURN_IN = 500, 50, 5
+#: How often progress is told between two looks at the chain.
+_TELL = 10
+
+#: Every so many steps are kept. The chain is looked at after LOOK steps and whenever it has grown by GROWTH; it is
+#: long enough with LONG_ENOUGH autocorrelation times, of which the first BURN_IN are left out.
+THIN, LOOK, GROWTH, LONG_ENOUGH, BURN_IN = 10, 1000, 1.3, 50, 5
 
 
 @dataclass(frozen=True)
@@ -161,24 +164,33 @@ def sample_posterior(likelihood: Likelihood, priors: Sequence[FlatPrior], *, dat
     target = _Target(likelihood, priors, data)
     n = max(2 * len(target.low) + 2, 64) if walkers is None else walkers
     sampler = sampler_of(n, len(target.low), target, rng)
-    start, steps = target.starts(best_values(likelihood, priors, data)[1], n, rng), 0
-    while True:
-        start = sampler.run_mcmc(start, LOOK)
-        steps += LOOK
-        times = sampler.get_autocorr_time(tol=0)[: len(priors)]
-        if progress is not None:
-            progress(steps)
-        if steps >= most_steps or (np.all(np.isfinite(times)) and steps >= LONG_ENOUGH * np.max(times)):
-            break
-    times = np.where(np.isfinite(times), np.maximum(times, 1.0), float(steps))
+    start: Any = target.starts(best_values(likelihood, priors, data)[1], n, rng)
+    steps, look, times = 0, min(LOOK, most_steps), np.full(len(priors), np.inf)
+    while steps < most_steps and not steps >= LONG_ENOUGH * np.max(times):
+        more = max(1, round((look - steps) / (THIN * _TELL)))
+        while steps < look:
+            start = sampler.run_mcmc(start, more, thin_by=THIN)
+            steps += more * THIN
+            if progress is not None:
+                progress(min(steps, most_steps))
+        look = min(int(GROWTH * steps), most_steps)
+        times = _times(sampler.get_chain()[:, :, : len(priors)])
     return _posterior(sampler, target, times, steps, keep)
 
 
+def _times(chain: Floats) -> Floats:
+    """Autocorrelation times in steps, (n_priors,) of a chain (n_kept, n_walkers, n_priors); infinite if unknown."""
+    from emcee.autocorr import integrated_time
+
+    found = THIN * np.asarray(integrated_time(chain, tol=0, quiet=True))
+    return np.where(np.isfinite(found), np.maximum(found, THIN), np.inf)
+
+
 def _posterior(sampler: Any, target: _Target, times: Floats, steps: int, keep: int) -> Posterior:
-    first = min(int(BURN_IN * np.max(times)), steps // 2)
+    times = np.where(np.isfinite(times), times, float(steps))
     n_walkers, n_priors = sampler.nwalkers, len(target.priors)
-    thin = max(1, (steps - first) * n_walkers // keep)
-    chain = sampler.get_chain(discard=first, thin=thin)
+    chain = sampler.get_chain(discard=min(int(BURN_IN * np.max(times)), steps // 2) // THIN)
+    chain = chain[:: max(1, len(chain) * n_walkers // keep)]
     points = chain.reshape(-1, chain.shape[-1])
     quarters = np.array_split(chain[:, :, :n_priors].reshape(-1, n_priors), 4)
     within = np.mean([q.var(axis=0) for q in quarters], axis=0)
