@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _LABELS = {"|C_VL+C_VR|": r"$|C_{VL}+C_{VR}|$", "|C_SL+C_SR|": r"$|C_{SL}+C_{SR}|$", "|C_TL|": r"$|C_{TL}|$"}
-_BINS = 24
+#: Bins of a pair of coefficients, and the width, in bins, with which their density is smoothed.
+_BINS, _SMOOTH = 30, 1.2
 
 
 def figures(found: dict[str, Any]) -> dict[str, Callable[[], Figure]]:
@@ -52,10 +53,11 @@ def draw_corner(found: dict[str, Any]) -> Figure:
             _alone(axes, samples[:, i], high, found["intervals"][names[i]])
         else:
             _pair(axes, samples[:, j], samples[:, i], high)
-            axes.plot(mode[j], mode[i], "+", color=COLOURS[1], markersize=9, markeredgewidth=2, label="mode")
+            axes.plot(mode[j], mode[i], "+", color=COLOURS[1], markersize=9, markeredgewidth=2, label="mode",
+                      clip_on=False, zorder=5)
             truth = found["injected"] or found["standard_model"]["coefficients"]
             axes.plot(truth[j], truth[i], "*", color=INK, markersize=8,
-                      label="injected" if found["injected"] else "standard model")
+                      label="injected" if found["injected"] else "standard model", clip_on=False, zorder=5)
         axes.set(xlim=(0.0, high))
         if i == n - 1:
             axes.set_xlabel(_LABELS.get(names[j], names[j]))
@@ -79,8 +81,10 @@ def _alone(axes: Axes, values: Floats, high: float, found: dict[str, Any]) -> No
 
 
 def _pair(axes: Axes, x: Floats, y: Floats, high: float) -> None:
+    from scipy.ndimage import gaussian_filter
+
     edges = np.linspace(0.0, high, _BINS + 1)
-    counts = np.histogram2d(x, y, (edges, edges))[0]
+    counts = gaussian_filter(np.histogram2d(x, y, (edges, edges))[0], _SMOOTH, mode="reflect")
     ordered = np.sort(counts.ravel())[::-1]
     inside = np.cumsum(ordered) / counts.sum()
     levels = sorted({float(ordered[np.searchsorted(inside, level)]) for level in (0.95, 0.68)})
@@ -170,8 +174,9 @@ def draw_excess(found: dict[str, Any]) -> Figure:
     upper.axhline(0.0, color=INK, linewidth=0.8)
     upper.set(ylabel=r"$B$ in $10^{-5}$", xlim=(0.0, float(mass.max())))
     if np.any(known):
-        reach = np.quantile(np.abs(1e5 * best[known]) + 1e5 * errors[known].max(axis=1), 0.85)
-        upper.set_ylim(-1.5 * reach, 1.5 * reach)
+        # the errors grow without bound towards the end of the spectrum
+        reach = np.quantile(np.abs(1e5 * best[known]) + 1e5 * errors[known].max(axis=1), 0.6)
+        upper.set_ylim(-2.0 * reach, 2.0 * reach)
     lower.step(mass, _defined(found, "significance")[1], where="mid", color=COLOURS[0])
     lower.set(xlabel=r"$m_X$ in GeV", ylabel="local significance", xlim=(0.0, float(mass.max())))
     lower.set_ylim(bottom=0.0)

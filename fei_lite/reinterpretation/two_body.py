@@ -91,8 +91,11 @@ def _fitted(likelihood: Likelihood, data: Floats, level: float) -> dict[str, Any
              "best_fit": _scaled(fit.best_fit), "errors": [_scaled(fit.error_up), _scaled(fit.error_down)],
              "significance": significance(likelihood, data)}
     reasons = [*limit.undefined.values(), *fit.undefined.values()]
+    if not reasons and None in (found["limit"], *found["expected"]):
+        reasons = [f"no branching fraction below 1 is excluded at {100.0 * level:g} %: the template is too uncertain"]
     return found | ({"undefined": reasons[0]} if reasons else {})
 
 
 def _scaled(strength: float) -> float | None:
-    return float(strength * UNIT) if np.isfinite(strength) else None
+    """A branching fraction; null if there is none, or none below 1."""
+    return float(strength * UNIT) if np.isfinite(strength) and strength * UNIT < 1.0 else None
