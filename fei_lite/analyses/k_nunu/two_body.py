@@ -3,8 +3,8 @@
 A density holds, per bin of q2, the expected events n(x, q2) of the standard model's decays there. Over the fraction
 f(q2) of its branching fraction B they are the events that a branching fraction B at that q2 alone would give, which
 is the efficiency up to a constant: it varies slowly, and is interpolated linearly between the mean q2 of the bins
-(constant outside of the first and the last). The error of that is |e_(i-1) - 2 e_i + e_(i+1)| / 8 at the nearest
-bin, the bound of linear interpolation; the statistics of the density is added in quadrature.
+(constant outside of the first and the last). The error of that is h^2 |e''| / 8, the bound of linear interpolation over
+a distance h, with the second derivative about the nearest bin; the statistics of the density is added in quadrature.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def two_body_events(density: Density, mass: float, branching_fraction: float) ->
         raise AnalysisError(f"mass {mass:g} GeV: expected 0 or more, below m_B - m_K = {MASS_MAX:.4f} GeV.")
     fractions = density.fractions
     known = fractions > 0.0
+    if np.sum(known) < 3:
+        raise AnalysisError(f"joint number density: {np.sum(known)} bins of q2 in the spectrum, expected 3 or more.")
     centres = null_centres(density.q2_edges, density.form_factor)[known]
     scale = branching_fraction / density.branching_fraction / fractions[known]
     per_bin, squares = density.values[:, known] * scale, density.variances[:, known] * scale**2
@@ -42,5 +44,7 @@ def two_body_events(density: Density, mass: float, branching_fraction: float) ->
     events = (1.0 - part) * per_bin[:, right - 1] + part * per_bin[:, right]
     variance = (1.0 - part) ** 2 * squares[:, right - 1] + part**2 * squares[:, right]
     middle = int(np.clip(right if part > 0.5 else right - 1, 1, len(centres) - 2))
-    bend = np.abs(per_bin[:, middle - 1] - 2.0 * per_bin[:, middle] + per_bin[:, middle + 1]) / 8.0
+    slopes = np.diff(per_bin[:, middle - 1:middle + 2], axis=1) / np.diff(centres[middle - 1:middle + 2])
+    second = 2.0 * (slopes[:, 1] - slopes[:, 0]) / (centres[middle + 1] - centres[middle - 1])
+    bend = np.abs(second) * (centres[right] - centres[right - 1]) ** 2 / 8.0
     return events, np.sqrt(variance + bend**2)
