@@ -169,8 +169,9 @@ def sample_posterior(likelihood: Likelihood, priors: Sequence[FlatPrior], *, dat
     while steps < most_steps and not steps >= LONG_ENOUGH * np.max(times):
         more = max(1, round((look - steps) / (THIN * _TELL)))
         while steps < look:
-            start = sampler.run_mcmc(start, more, thin_by=THIN)
-            steps += more * THIN
+            now = min(more, max(1, (look - steps) // THIN))
+            start = sampler.run_mcmc(start, now, thin_by=THIN)
+            steps += now * THIN
             if progress is not None:
                 progress(min(steps, most_steps))
         look = min(int(GROWTH * steps), most_steps)
