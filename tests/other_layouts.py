@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from fei_lite.tagging.output import root_name
+from fei_lite.tagging.file_tables import root_name
 
 _PDG = (11, 13, 211, 321, 2212, 1000010020)
 

@@ -36,6 +36,7 @@ from fei_lite.cli import main
 from fei_lite.errors import AnalysisError, UnknownNameError
 from fei_lite.events.files import EventWriter, read_events
 from fei_lite.production.simulate import simulate_file
+from fei_lite.provenance import RECORD, checksum
 from fei_lite.reconstruction.engine import Reconstruction
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.roe import masked_objects, rest_of_event
@@ -475,6 +476,15 @@ def test_command_line(tmp_path, capsys, result):
     assert all(a["passed"] == b["passed"] + b["rejected"] for a, b in pairwise(flow))
     ntuple, _ = read_ntuple(out / "ntuple.parquet")
     assert len(ntuple["eta"]) == len(result.sample)
+    record = json.loads((out / RECORD).read_text())
+    assert {*record["files"]} == {"cutflow.json", "cutflow.txt", "density.json", "histograms.json", "ntuple.parquet",
+                                  "workspace.json"}
+    assert all(checksum(out / name) == digest for name, digest in record["files"].items())
+    assert [part["sha256"] for part in record["inputs"]] == list(map(checksum, files))
+    assert record["analysis"]["files"]["recipe.toml"]["sha256"] == checksum(HTA.folder / "recipe.toml")
+    said = {key: value for key, value in record.items() if key != "files"}
+    assert content["provenance"] == said and read_ntuple(out / "ntuple.parquet")[1]["provenance"] == said
+    assert json.loads((out / "classifier" / "BDTh" / "classifier.json").read_text())["provenance"] == said
     assert {p.name for p in (out / "plots").iterdir()} == {"hta.png", "inputs_BDTh.png", "efficiency.png",
                                                               "spectra.png"}
     assert main(["fit", str(out / "workspace.json")]) == 0

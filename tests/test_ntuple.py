@@ -20,7 +20,7 @@ from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.engine import NoClassifiers, reconstruct
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.decay_parts import NAMES
-from fei_lite.tagging.output import root_name
+from fei_lite.tagging.file_tables import root_name
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from fei_lite.analyses.candidate_files import read_candidates
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.production_goals import Wanted, effective_of, most_lacking
+from fei_lite.analyses.piece_summary import summary_of
+from fei_lite.analyses.production_experience import joined_arrays
+from fei_lite.analyses.production_goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
 from fei_lite.analyses.production_learning import costs_of
 from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
 from fei_lite.analyses.production_records import counted, read_record
@@ -141,7 +144,7 @@ def test_sides_teach_what_gives_a_tag():
     signal = (rng.uniform(size=(n, 1)) < np.where((X[:, 1:2] > 1.0) & (X[:, 2:3] > 0.0), 0.3, 0.001)).astype(float)
     kept = rng.uniform(size=n) < chance
     none = np.full((kept.sum(), 1), np.nan)
-    models = learn_sides(Trials.joined([Trials(X[kept], chance[kept], tag[kept], none),
+    models = learn_sides(joined_arrays([Trials(X[kept], chance[kept], tag[kept], none),
                                         Trials(X[kept], chance[kept], none, signal[kept])]), seed=1)
     assert models.mean_tag[0] == pytest.approx(tag.mean(), rel=0.15)
     assert models.mean_signal[0] == pytest.approx(signal.mean(), rel=0.15)
@@ -284,6 +287,27 @@ def test_variance_of_shared_decays():
     np.testing.assert_allclose(copies, [n**3])  # families of n copies: (n)^2 each
 
 
+def test_plain_events_are_no_family():
+    """Would catch a record that takes all events of a plain piece for combinations of one decay: variance 9, not 3.
+
+    With a selection events 0 to 2 are combinations of the first decay, events 0 and 1 with the same second one.
+    """
+    analysis = load_analysis("hta")
+    columns = {"weight": np.ones(3), "event": np.arange(3), "partner": np.array([0, 0, 2]),
+               "nCleanedTracks": np.full(3, 5), "nCleanedClusters": np.full(3, 5),
+               "visibleEnergyOfEventCMS": np.full(3, 6.0), "E_ECL": np.full(3, 4.0), "roeEextra": np.full(3, 0.2),
+               **{name: np.zeros(3) for name in ("nROE_Tracks", "nROE_K_S0", "nROE_Lambda0", "nROE_pi0")}}
+    one = SimpleNamespace(analysis=analysis, identity={"recipe": analysis.identity})
+    said = summary_of(one, [columns], {})
+    assert (said["selected"], said["sum_of_weights"], said["variance"]) == (3, 3.0, 3.0)
+    columns["nROE_Tracks"] = np.array([0.0, 0.0, 1.0])
+    some = summary_of(one, [columns], {})
+    assert (some["selected"], some["variance"], some["all_weights"], some["all_variance"]) == (2, 2.0, 3.0, 3.0)
+    columns["nROE_Tracks"] = np.zeros(3)
+    assert summary_of(one, [columns], {"family": FAMILY, "recombined": 0})["variance"] == 9.0
+    assert summary_of(one, [columns], {"family": FAMILY, "recombined": 1})["variance"] == 9.0 + 5.0 - 5.0
+
+
 def test_effective_luminosity_of_weights():
     """Would catch a factor: 10 events of weight 3 from 2/fb have the error of 10 / 30 of the luminosity."""
     assert effective_luminosity(30.0, 10 * 9.0, 2.0) == pytest.approx(2.0 / 3.0)
@@ -369,10 +393,10 @@ def test_nothing_is_never_wanted(continuum, channels):
     assert isinstance(taken, Taken) and np.all(chosen.wanted(np.zeros((3, len(EVENT)))) > 0.0)
 
 
-def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0, selection="pairs_1"):
+def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0, selection="pairs_1", guide=False):
     """What a piece says of itself; of each analysis the candidates, their sum of weights and its variance."""
     return {"process": process, "selection": {"name": selection}, "n_generated": n, "luminosity_fb": luminosity,
-            "seconds": {"tag": seconds},
+            "seconds": {"tag": seconds}, "guide": guide,
             "analyses": {name: {"selected": k, "sum_of_weights": w, "variance": v}
                          for name, (k, w, v) in selected_of.items()}}
 
@@ -380,10 +404,13 @@ def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0, selection=
 def test_time_goes_where_most_lacks():
     """Would catch the goal of pairs taken for continuum, analyses without candidates that stop all, and no end.
 
-    B pairs reach L w / v = 40/fb and 10/fb in two analyses, on geometric average 20; continuum 8/fb.
+    B pairs reach L w / v = 40/fb and 10/fb in two analyses, on geometric average 20; continuum 8/fb. What is no guide
+    has a luminosity, and no say.
     """
-    records = [a_record("charged", n=1000, selected_of={"a": (20, 2.0, 0.05), "b": (9, 1.0, 0.1), "c": (1, 1.0, 9.0)}),
-               a_record("ccbar", n=1000, selected_of={"a": (8, 2.0, 0.25)})]
+    records = [a_record("charged", n=500, selected_of={"a": (20, 2.0, 0.05), "b": (9, 1.0, 0.1), "c": (1, 1.0, 9.0)},
+                        guide=True, luminosity=7.0),
+               a_record("ccbar", n=500, selected_of={"a": (8, 2.0, 0.25)}, guide=True),
+               *(a_record(process, n=500, selected_of={"a": (90, 1.0, 5.0)}) for process in ("charged", "ccbar"))]
     assert effective_of("charged", records) == pytest.approx(20.0)
     both = ["charged", "ccbar"]
     assert most_lacking(both, records, {}, Wanted(effective=(400.0, 80.0))) == "charged"  # 0.05 of it, 0.1
@@ -391,6 +418,80 @@ def test_time_goes_where_most_lacks():
     assert most_lacking(both, records, {}, Wanted(effective=(100.0, 80.0))) == "ccbar"
     assert most_lacking(both, records, {}, Wanted(effective=(19.0, 7.0))) is None
     assert most_lacking(["charged", "mixed"], records, {}, Wanted(effective=(30.0, 1.0))) == "mixed"
+    few = a_record("mixed", n=10, selected_of={"a": (4, 4.0, 4.0)}, guide=True)
+    few["analyses"]["a"] |= {"candidates": 50, "all_weights": 50.0, "all_variance": 100.0}
+    count = a_record("mixed", n=10, selected_of={}, luminosity=6.0)
+    assert effective_of("mixed", [few, count]) == pytest.approx(3.0)  # too few are selected: all candidates say it
+
+
+def stopped(rng, wanted, guide):
+    """A toy production that ends by what was found: its sum of weights over what is expected.
+
+    Pieces of 1/fb with two candidates on average, uneven weights of mean 1. ``guide`` says which pieces decide.
+    """
+    records = []
+    while most_lacking(["charged"], records, {}, wanted) is not None:
+        weight = rng.lognormal(-0.72, 1.2, rng.poisson(2.0))
+        records.append(a_record("charged", n=1, guide=guide(records), selected_of={
+            "a": (len(weight), weight.sum(), np.sum(weight**2))}))
+    kept = counted(records)
+    return sum(record["analyses"]["a"]["sum_of_weights"] for record in kept) / (2.0 * len(kept))
+
+
+def test_stopping_by_weights_leaves_no_bias(monkeypatch):
+    """Would catch a production that ends when its own weights are small and even: its sums are 7 % too small here.
+
+    250 productions to an effective luminosity of 20/fb, which is that of 40 unweighted candidates; then again with
+    pieces that decide and count.
+    """
+    rng, wanted = np.random.default_rng(23), Wanted(effective=(20.0, 1.0))
+    found = [stopped(rng, wanted, lambda records: next_is_guide("charged", records, 0, wanted)) for _ in range(250)]
+    assert np.mean(found) == pytest.approx(1.0, abs=3.5 * np.std(found) / np.sqrt(len(found)))
+    assert np.std(found) < 0.4
+    monkeypatch.setattr("fei_lite.analyses.production_goals.counted", list)
+    monkeypatch.setitem(globals(), "counted", list)
+    biased = [stopped(rng, wanted, lambda records: True) for _ in range(250)]
+    assert np.mean(biased) == pytest.approx(0.93, abs=3.5 * np.std(biased) / np.sqrt(len(biased)))
+    assert np.mean(biased) < 1.0 - 4.0 * np.std(biased) / np.sqrt(len(biased))
+
+
+def test_guides_are_every_fifth_piece():
+    """Would catch guides where a luminosity is wanted, guides of the first selection, and guides that count."""
+    first = a_record("charged", n=10, selected_of={}, selection="pairs_0")
+    goal = Wanted(effective=(1.0, 1.0))
+    assert not next_is_guide("charged", [], 0, Wanted(luminosity=1.0)) and next_is_guide("charged", [first], 0, goal)
+    pieces = [a_record("charged", n=10, selected_of={}, guide=k == 0) for k in range(GUIDES)]
+    assert next_is_guide("charged", pieces, 0, goal) and not next_is_guide("charged", pieces[1:], 0, goal)
+    assert next_is_guide("charged", pieces[1:], 1, goal) and next_is_guide("mixed", pieces[1:], 0, goal)
+    assert counted([first, pieces[0]]) == [first] and counted([first, *pieces]) == pieces[1:]
+
+
+def test_variance_is_that_of_repeated_productions():
+    """Would catch families that are left out of the errors: 150 pieces of pairs that were drawn for unlike decays.
+
+    Each piece has other decays. Every decay of a first or second B enters several candidates; what decays promise is
+    wrong by a factor of two up or down. The mean of the variances is that of the sums, but for what is left out, 2 / n
+    of the squared sum; without the families it would be less than half.
+    """
+    rng, n, pieces = np.random.default_rng(3), 300, 150
+    models = SideModels(("",), ("",), (0.01,), (0.03,), (1.0,), scale=100.0)
+    sums, variances, alone = (np.zeros(pieces) for _ in range(3))
+    for k in range(pieces):
+        tag, signal = np.exp(rng.normal(-4.0, 1.0, (2, 2, n)))
+        true_tag, true_signal = (x * np.exp(rng.normal(0.0, 0.7, x.shape)) for x in (tag, signal))
+        first, second = (SidePromises(tag[i][:, None], signal[i][:, None]) for i in (0, 1))
+        drawn = draw_pairs(first, second, np.full(n, 521), models, rng)
+        i, j = drawn.first, drawn.second
+        chance = 5.0 * (true_tag[0][i] * true_signal[1][j] + true_signal[0][i] * true_tag[1][j])
+        found = rng.uniform(size=len(i)) < chance
+        weight = 1.0 / drawn.wanted[found]
+        sums[k], alone[k] = weight.sum(), np.sum(weight**2)
+        variances[k] = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=int), i[found],
+                                     np.array([-1.0, 1.0]), second=j[found])[0]
+    stated = variances.mean() - 2.0 * sums.mean() ** 2 / n
+    pulls = (sums - sums.mean()) / np.sqrt(stated)
+    assert np.std(pulls) == pytest.approx(1.0, abs=3.5 / np.sqrt(2.0 * pieces))
+    assert stated > 2.0 * alone.mean()
 
 
 def test_interval_of_an_effective_luminosity():

@@ -10,7 +10,8 @@ from fei_lite.analyses.samples import source_of
 from fei_lite.errors import SimulationError
 from fei_lite.events.files import read_events
 from fei_lite.generator.generate import generate
-from fei_lite.generator.recombination import recombined, sides_of
+from fei_lite.generator.processes import DELTA_M_D, TAU_B0
+from fei_lite.generator.recombination import recombined, sides_of, with_mixing_times
 from fei_lite.particles import charge
 from fei_lite.production.selections import (
     Selection,
@@ -81,6 +82,67 @@ def test_each_side_is_a_generated_decay(batch, mixture):
     for code, m in ((321, 0.49368), (211, 0.13957), (13, 0.10566)):
         mass2 = p4[codes == code, 3]**2 - np.sum(p4[codes == code, :3]**2, axis=1)
         np.testing.assert_allclose(mass2, m**2, atol=2e-5)
+
+
+def test_own_decay_gives_the_event_back(batch):
+    """Would catch any frame, place, time, mother or flag that a combination changes: every event is its own partner.
+
+    Particles are in another order (those of the second B last): they are compared sorted, their mothers by code.
+    """
+    made = recombined(batch, sides_of(batch), np.arange(N), np.arange(N)).generated
+    old = batch.generated
+
+    def sorted_columns(g):
+        order = np.lexsort((g["p4"][:, 0].round(6), g["pdg"], g.event_index))
+        above = mothers(g)
+        return {name: values[order] for name, values in g.columns.items() if name != "mother"} | {
+            "mother": np.where(above >= 0, g["pdg"][above], 0)[order]}
+
+    np.testing.assert_array_equal(made.offsets, old.offsets)
+    for (name, one), two in zip(sorted_columns(old).items(), sorted_columns(made).values(), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-12, rtol=1e-6 if name == "time" else 0.0, err_msg=name)
+
+
+def proper_times(made):
+    """Of both B's (n, 2), in ps, and whether their flavours are equal (n,); NaN for a B that did not decay."""
+    sides, generated = sides_of(made), made.generated
+    daughter = np.full(len(generated["pdg"]), -1)
+    above = mothers(generated)
+    daughter[above[above >= 0]] = np.flatnonzero(above >= 0)
+    flight = generated["vertex"][daughter[sides.meson]] - generated["vertex"][sides.meson]
+    p4 = generated["p4"][sides.meson]
+    mass = np.sqrt(p4[..., 3] ** 2 - np.sum(p4[..., :3] ** 2, axis=-1))
+    along = np.sum(flight * p4[..., :3], axis=-1) / np.sum(p4[..., :3] ** 2, axis=-1)  # cm/GeV
+    return along * mass / 29.9792458 * 1000.0, sides.code[:, 0] == sides.code[:, 1]
+
+
+def test_combinations_of_neutral_pairs_oscillate(batch):
+    """Would catch decay times that forget the other B's flavour: <cos(dm dt)> of pairs of equal and unequal flavours.
+
+    With c_k = 1 / (1 + (k x)^2), x = dm tau, it is (c_1 -+ (1 + c_2) / 2) / (1 -+ c_1). Charged B's keep their times.
+    """
+    sides, rng = sides_of(batch), np.random.default_rng(9)
+    partners = list(sides.partners(13, rng))[1:]
+    rows = np.tile(np.arange(N), len(partners))
+    plain = recombined(batch, sides, rows, np.concatenate(partners))
+    made = with_mixing_times(plain, rng)
+    if batch.process.name == "charged":
+        assert made is plain
+        return
+    times, equal = proper_times(made)
+    x = DELTA_M_D * TAU_B0
+    c1, c2 = (1.0 / (1.0 + (k * x) ** 2) for k in (1, 2))
+    for flavours, sign in ((equal, -1.0), (~equal, 1.0)):
+        seen = np.cos(DELTA_M_D * np.diff(times[flavours], axis=1)[:, 0])
+        assert seen.mean() == pytest.approx((c1 + sign * 0.5 * (1.0 + c2)) / (1.0 + sign * c1),
+                                            abs=4.0 * seen.std() / np.sqrt(len(seen)))
+    np.testing.assert_array_equal(made.generated["p4"], plain.generated["p4"])
+    generated, above = made.generated, mothers(made.generated)
+    rows = np.flatnonzero(above >= 0)
+    step, before = (g["vertex"][rows] - g["vertex"][above[rows]] for g in (generated, plain.generated))
+    from_b = np.isin(above[rows], sides_of(made).meson)
+    np.testing.assert_allclose(step[~from_b], before[~from_b], atol=1e-9)  # what flies after the B flies as before
+    assert np.all(np.abs(step[from_b] - before[from_b]).max(axis=1) > 0.0)
 
 
 def test_partners_are_a_circle(batch):

@@ -20,6 +20,7 @@ from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
+from fei_lite.events.inputs import event_inputs
 from fei_lite.events.ranges import entry_ranges
 from fei_lite.events.reading import open_events, origin_of
 from fei_lite.parallel import Journal
@@ -28,7 +29,7 @@ from fei_lite.reconstruction.engine import Hooks, NoClassifiers, ReconstructionO
 from fei_lite.reconstruction.tag_classifier import FEATURES
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
-from fei_lite.training.driver import Settings, _candidates, _factors, thin, train
+from fei_lite.training.driver import Settings, _candidates, _factors, describe_samples, thin, train
 from fei_lite.training.mixture import luminosity_factors
 from fei_lite.training.renewal import renew_tag_classifier
 from fei_lite.training.sampling import VALIDATION_EVERY
@@ -75,6 +76,23 @@ def channels(folder):
 def trained(folder, samples, settings):
     """A training that nothing disturbed."""
     return train(samples, folder / "models", settings=settings, date=DATE)
+
+
+def test_samples_by_list_and_url(folder, samples, settings, trained, tmp_path):
+    """Would catch a training that cannot read a list of URLs, or gives other classifiers from the same events."""
+    (tmp_path / "list.txt").write_text("".join(f"file://{path}\n" for path in samples))
+    found = event_inputs([f"@{tmp_path / 'list.txt'}"])
+    assert describe_samples(found, settings) == describe_samples(samples, settings)
+    train(found, tmp_path / "models", settings=settings, date=DATE)
+    assert content(tmp_path / "models") == content(folder / "models")
+
+
+def test_manifest_says_how_samples_were_read(samples, settings, tmp_path):
+    """Would catch classifiers of events that a mapping or conditions changed, which do not say so."""
+    (tmp_path / "c.toml").write_text("bz = 1.4\n")
+    said = describe_samples(event_inputs(samples, mapping="edm4hep", conditions=tmp_path / "c.toml"), settings)
+    assert list(said["mappings"]) == ["EDM4hep"] and said["conditions"]["content"] == {"bz": 1.4}
+    assert said["files"] == describe_samples(samples, settings)["files"]
 
 
 def content(folder):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fei_lite.analyses.classification import Candidates, classified
 from fei_lite.analyses.classifier import FoldClassifier
-from fei_lite.analyses.columns import calculate, passes
+from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.histograms import Region, fill_region, with_bin_floor
+from fei_lite.analyses.histograms import Region, fill_region, inside_region, with_bin_floor
 from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.ntuple import Columns
 from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.samples import Expectation, generated_of, process_of
+from fei_lite.analyses.samples import Expectation, check_no_control, generated_of, process_of
 from fei_lite.analyses.selection import FlowRow, cut_flow, step
 from fei_lite.errors import AnalysisError
 
@@ -78,10 +78,7 @@ class Result:
 
     def in_region(self, name: str) -> NDArray[np.bool_]:
         """Candidates (n,) inside of a region: where it holds, between the first and the last of its edges."""
-        line = next(line for line in self.recipe.region if line.name == name)
-        x = np.asarray(calculate(line.variable, self.columns, f"region '{name}'"), dtype=np.float64)
-        inside = (x >= line.edges[0]) & (x <= line.edges[-1])
-        return inside if line.where is None else inside & passes(line.where, self.columns, f"region '{name}'")
+        return inside_region(next(line for line in self.recipe.region if line.name == name), self.columns)
 
     def region(self, name: str) -> Region:
         """One region."""
@@ -96,6 +93,7 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     without signal, or with too few candidates to train.
     """
     recipe, decays = analysis.recipe, analysis.recipe.signal_decays
+    check_no_control(inputs.sources)
     norm = Expectation(luminosity or recipe.normalisation.luminosity_fb, recipe.normalisation.luminosity_fb,
                        recipe.normalisation.n_upsilon4s, decays)
     process, generated = inputs.process(decays), generated_of(inputs.sources, decays)

@@ -26,6 +26,7 @@ from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, read_range
 from fei_lite.outputs import make_folder
 from fei_lite.parallel import Context, Workers, map_in_context
+from fei_lite.provenance import provenance, versions
 from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
 #: Version of the candidates: raise it when the file changes its meaning.
@@ -134,11 +135,14 @@ def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *,
 
 def write_candidates(output: Path, parts: list[Columns], source: Source, counts: Counts,
                      identity: dict[str, Any]) -> None:
-    """Write the candidates of one source, with the counts before them."""
+    """Write the candidates of one source, with the counts before them.
+
+    Workers write them too: the command, which they do not know, is not among what the file says of itself.
+    """
     columns = joined(parts)
     columns["source"] = np.zeros(len(columns["weight"]), dtype=np.int32)
-    write_ntuple(output, columns, identity | {"sources": [{"source": source.to_json(), "counts": counts.steps}]},
-                 force=True)
+    write_ntuple(output, columns, identity | {"sources": [{"source": source.to_json(), "counts": counts.steps}],
+                                              "provenance": {"versions": versions()}}, force=True)
 
 
 def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
@@ -181,7 +185,7 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
     identity = {key: metadata[key] for key in ("analysis", "version", "recipe", "models")}
     sources = [{"source": source.to_json(), "counts": counts}
                for source, counts in zip(inputs.sources, inputs.counts, strict=True)]
-    write_ntuple(output, inputs.columns, identity | {"sources": sources}, force=force)
+    write_ntuple(output, inputs.columns, identity | {"sources": sources, "provenance": provenance()}, force=force)
     return inputs
 
 

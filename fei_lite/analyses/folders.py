@@ -19,6 +19,7 @@ from fei_lite.analyses.pairs import check_pair
 from fei_lite.analyses.physics import Physics
 from fei_lite.analyses.recipe import Recipe, findings
 from fei_lite.analyses.systematics import Line, WeightLine, load_systematics
+from fei_lite.analyses.variants import MARK, parted, varied
 from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.data_files import Strict, read_toml, validated
 from fei_lite.errors import AnalysisError, ChannelFileError, FeiLiteError, nearest
@@ -31,7 +32,10 @@ RECIPE, SYSTEMATICS, PHYSICS = "recipe.toml", "systematics.toml", "physics.py"
 
 @dataclass(frozen=True, repr=False)
 class Analysis:
-    """The content of a folder, checked: ``settings`` is the recipe's [physics] as ``physics`` wants it."""
+    """The content of a folder, checked: ``settings`` is the recipe's [physics] as ``physics`` wants it.
+
+    ``variant`` names the changes of the recipe (``[controls.variants]``) that it stands with; "" as it is.
+    """
 
     name: str
     folder: Path
@@ -41,6 +45,7 @@ class Analysis:
     settings: Strict
     signal_set: ChannelSet
     masks: Mapping[str, Mask]
+    variant: str = ""
 
     def __repr__(self) -> str:
         return f"<analysis '{self.name}' in {self.folder}: {self.recipe!r}>"
@@ -59,10 +64,18 @@ class Analysis:
             "physics": path.read_text(encoding="utf-8") if path.is_file() else ""}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def reference(self) -> Path:
+        """What :func:`load_analysis` reads it from: its folder, with the variant."""
+        return self.folder if not self.variant else self.folder.with_name(f"{self.folder.name}{MARK}{self.variant}")
+
     def decay_file(self, process: str) -> str:
         """Decay file of a signal process: beside the recipe, or the name of a shipped one."""
-        given = self.recipe.signal_decays[process].decay_file
-        return str(self.folder / given) if (self.folder / given).is_file() else given
+        return self.beside(self.recipe.signal_decays[process].decay_file)
+
+    def beside(self, name: str) -> str:
+        """A file or folder beside the recipe, or the name of a shipped one."""
+        return str(self.folder / name) if (self.folder / name).exists() else name
 
 
 def shipped_analyses() -> tuple[str, ...]:
@@ -75,11 +88,15 @@ def shipped_analyses() -> tuple[str, ...]:
 
 
 def find_analysis(name_or_folder: str | os.PathLike[str]) -> Path:
-    """The folder of an analysis: a shipped one's name, or a path. Raises :class:`AnalysisError`."""
-    given, known = Path(name_or_folder), shipped_analyses()
+    """The folder of an analysis: a shipped one's name, or a path; a variant (``hta:pion``) stays at the end.
+
+    Raises :class:`AnalysisError`.
+    """
+    (given, variant), known = parted(Path(name_or_folder)), shipped_analyses()
     for folder in (HERE / given if len(given.parts) == 1 else given, given):
         if (folder / RECIPE).is_file():
-            return folder.resolve()
+            found = folder.resolve()
+            return found if not variant else found.with_name(f"{found.name}{MARK}{variant}")
     if given.is_dir():
         raise AnalysisError(f"{given}: no {RECIPE} in this folder.")
     raise AnalysisError(f"no analysis '{name_or_folder}': neither a shipped one ({', '.join(known)}) nor a folder with "
@@ -90,29 +107,45 @@ def load_analysis(name_or_folder: str | os.PathLike[str], *, recipe: str | os.Pa
                   systematics: str | os.PathLike[str] | None = None) -> Analysis:
     """Read the folder of an analysis and check all of it; other files may stand for its recipe and systematics.
 
-    Raises :class:`AnalysisError` with every defect, each with its file and key path.
+    ``NAME:VARIANT`` is the analysis with the changes of ``[controls.variants.VARIANT]`` in its recipe. Raises
+    :class:`AnalysisError` with every defect, each with its file and key path.
 
     >>> load_analysis("hta").recipe
     <recipe 'B+ -> K+ nu nubar, hadronic tag': 31 variables, 8 cuts, 4 samples, regions hta>
     """
-    folder = find_analysis(name_or_folder)
+    folder, variant = parted(find_analysis(name_or_folder))
     path = Path(recipe or folder / RECIPE)
     read = read_toml(path, Recipe, error=AnalysisError)
     physics = _physics(folder)
     settings = _settings(read, physics, f"{path}: physics")
     wrong = findings(read, physics.event_columns, physics.variables)
+    name, own = folder.name, physics.systematics
+    if variant:
+        name, read, physics = _with_changes(name, read, physics, variant, path)
+        wrong = list(dict.fromkeys([*wrong, *findings(read, physics.event_columns, physics.variables)]))
     signal_set = _signal_set(folder, read, wrong)
     masks = load_masks() | ({} if read.masks is None else load_masks(folder / read.masks))
-    for name, decay in read.signal_decays.items():
+    for process, decay in read.signal_decays.items():
         if decay.decay_file.endswith(".dec") and not (folder / decay.decay_file).is_file():
-            wrong.append(f"signal_decays.{name}.decay_file: no '{decay.decay_file}' in {folder}.")
+            wrong.append(f"signal_decays.{process}.decay_file: no '{decay.decay_file}' in {folder}.")
     if wrong:
         raise AnalysisError("\n  ".join(f"{path}: {line}" for line in wrong))
-    lines = load_systematics(systematics or folder / SYSTEMATICS, own=physics.systematics,
+    lines = load_systematics(systematics or folder / SYSTEMATICS, own=own,
                              samples=[line.name for line in read.sample], recipe=path)
-    analysis = Analysis(folder.name, folder, read, lines, physics, settings, signal_set, masks)
+    if own and not physics.systematics:  # they are the physics of another signal
+        lines = tuple(line for line in lines if line.kind not in own)
+    analysis = Analysis(name, folder, read, lines, physics, settings, signal_set, masks, variant)
     _check_columns(analysis, Path(systematics or folder / SYSTEMATICS))
     return analysis
+
+
+def _with_changes(name: str, recipe: Recipe, physics: Physics, variant: str,
+                  path: Path) -> tuple[str, Recipe, Physics]:
+    """Name, recipe and physics of a variant: a name of its own if it has candidates of its own."""
+    changed, line = varied(recipe, variant, str(path)), recipe.controls.variants[variant]
+    if line.signal_decays:
+        physics = replace(physics, systematics={}, summary=None, files=None, figures=None, lines=None)
+    return (f"{name}_{variant}" if line.new_candidates else name), changed, physics
 
 
 def _settings(recipe: Recipe, physics: Physics, where: str) -> Strict:

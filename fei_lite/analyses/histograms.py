@@ -39,6 +39,14 @@ class Region:
                 "templates": [t.to_json() for t in self.templates]}
 
 
+def inside_region(line: RegionLine, columns: Columns) -> NDArray[np.bool_]:
+    """Candidates (n,) inside of a region: where it holds, between the first and the last of its edges."""
+    where = f"region '{line.name}'"
+    x = np.asarray(calculate(line.variable, columns, where), dtype=np.float64)
+    inside = (x >= line.edges[0]) & (x <= line.edges[-1])
+    return inside if line.where is None else inside & passes(line.where, columns, where)
+
+
 def fill_region(line: RegionLine, names: Sequence[str], columns: Columns, sample: NDArray[np.str_], recipe: Recipe,
                 systematics: Sequence[Line]) -> Region:
     """The templates of the samples ``names`` in one region."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import SignalDecay
+from fei_lite.analyses.recipe_parts import SignalDecay
 from fei_lite.analyses.samples import Source, process_of
 
 #: Sample -> step -> (events, sum of weights).

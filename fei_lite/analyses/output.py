@@ -17,19 +17,24 @@ from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.ntuple import Columns, write_ntuple
 from fei_lite.analyses.systematics import NormalisationLine
 from fei_lite.outputs import atomic_output, make_folder
+from fei_lite.provenance import provenance, write_record
 
 #: Templates of a published workspace: region -> sample -> expected events per bin.
 Published = Mapping[str, Mapping[str, Any]]
 
 
 def write_results(result: Result, folder: Path, *, trained: bool, published: Published | None = None,
+                  said: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
                   force: bool = False) -> str:
     """Write cut-flow, histograms, ntuple, classifiers and the analysis's own files; returns the tables as text.
 
+    ``more`` are further JSON files by name (the workspace). ``said`` is how all were made (default:
+    :func:`~fei_lite.provenance.provenance`): it stands in them where there is a place, and with their checksums in
+    ``provenance.json``.
     With ``fit = "unbinned"`` also ``values.parquet``: the fit variable of every selected candidate in each region.
     """
     make_folder(folder)
-    content, physics = summary(result), result.analysis.physics
+    content, physics = summary(result) | {"provenance": dict(said or provenance())}, result.analysis.physics
     flows = {s.name: s.flow for s in result.samples}
     parts = [tables.cut_flow_table(flows), *_classifier_lines(result),
              *(f"{line}\n" for line in (() if physics.lines is None else physics.lines(result))),
@@ -40,7 +45,7 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
         "cutflow.json": {name: [row.to_json() for row in rows] for name, rows in flows.items()},
         "histograms.json": {**content, "fit": result.recipe.fit,
                             "regions": {region.name: region.to_json() for region in result.regions}},
-        **({} if physics.files is None else physics.files(result))}
+        **({} if physics.files is None else physics.files(result)), **(more or {})}
     for name, values in files.items():
         write_text(folder / name, json.dumps(values, indent=1) + "\n", force=force)
     write_text(folder / "cutflow.txt", text, force=force)
@@ -48,10 +53,14 @@ def write_results(result: Result, folder: Path, *, trained: bool, published: Pub
                  force=force)
     if result.recipe.fit == "unbinned":
         write_ntuple(folder / "values.parquet", fit_values(result), content | {"fit": fit_regions(result)}, force=force)
+    names = [*files, "cutflow.txt", "ntuple.parquet"]
+    names += ["values.parquet"] if result.recipe.fit == "unbinned" else []
+    write_record(folder, names, content["provenance"], force=force)
     if trained:
         for line, used in zip(result.recipe.classifier, result.classifiers, strict=True):
             save_classifier(used, folder / "classifier" / line.name, force=force, extra={
-                "samples": content["samples"], "seed": line.seed, "parameters": dict(line.parameters)})
+                "samples": content["samples"], "provenance": content["provenance"], "seed": line.seed,
+                "parameters": dict(line.parameters)})
     return text
 
 

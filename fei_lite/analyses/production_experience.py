@@ -37,6 +37,13 @@ def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:
         return kind(**{item.name: file[item.name] for item in fields(kind)})  # type: ignore[arg-type]
 
 
+def joined_arrays(parts: Sequence[Arrays]) -> Arrays:
+    """All of several dataclasses of arrays, one after the other."""
+    kind = type(parts[0])
+    return kind(**{item.name: np.concatenate([getattr(part, item.name) for part in parts])
+                   for item in fields(kind)})  # type: ignore[arg-type]
+
+
 def read_experience(folder: Path, record: Mapping[str, Any], analyses: Sequence[Analysis]) -> Experience:
     """The experience of a piece, with the likeness of its candidates as the analyses calculate it now."""
     name = f"{record['process']}_{record['seed']}"

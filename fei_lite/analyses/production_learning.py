@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.production_experience import experience_file, read_arrays, read_experience, save_arrays
+from fei_lite.analyses.production_experience import (
+    experience_file,
+    joined_arrays,
+    read_arrays,
+    read_experience,
+    save_arrays,
+)
 from fei_lite.analyses.production_pieces import Times, Workshop
 from fei_lite.analyses.side_trials import try_sides
 from fei_lite.generator.generate import generate
@@ -70,7 +76,7 @@ def _sides(processes: Sequence[str], folder: Path, workshop: Workshop, *, seed: 
     for number, n in enumerate(TRIALS):
         for process in processes:
             done.append(_trials(process, n, number, folder, workshop, seed=seed, models=models))
-        models = learn_sides(Trials.joined(done), seed=number)
+        models = learn_sides(joined_arrays(done), seed=number)
     assert models is not None
     return models
 
@@ -89,7 +95,7 @@ def _trials(process: str, n: int, number: int, folder: Path, workshop: Workshop,
                                   settings=load_settings(workshop.plan.settings)):
                 part = try_sides(batch, mine, process=process, at=at, models=models, rng=rng, k=len(workshop.all))
                 parts.append(part)
-        save_arrays(path, Trials.joined(parts))
+        save_arrays(path, joined_arrays(parts))
         with atomic_output(path.with_suffix(".json"), force=True) as temporary:
             temporary.write_text(json.dumps({"process": process, "n_generated": n, "seconds": times.seconds}),
                                  encoding="utf-8")
@@ -121,4 +127,4 @@ def _experience(folder: Path, records: Sequence[dict[str, Any]], workshop: Works
         there = experience_file(folder, f"{record['process']}_{record['seed']}").exists()
         if there and sum(len(part.X) for part in parts) < _ROWS:
             parts.append(read_experience(folder, record, [one.analysis for one in workshop.of(record["process"])]))
-    return Experience.joined(parts)
+    return joined_arrays(parts)

@@ -15,11 +15,11 @@ import numpy as np
 from fei_lite.analyses.candidate_files import Loaded, write_candidates
 from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
 from fei_lite.analyses.folders import load_analysis, with_models
-from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.ntuple import Columns, joined
-from fei_lite.analyses.production_experience import experience_file, save_arrays
+from fei_lite.analyses.ntuple import Columns
+from fei_lite.analyses.piece_summary import luminosity_of, summary_of
+from fei_lite.analyses.production_experience import experience_file, joined_arrays, save_arrays
 from fei_lite.analyses.samples import Source
-from fei_lite.analyses.selected import likeness, selected
+from fei_lite.analyses.selected import likeness
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
@@ -28,7 +28,6 @@ from fei_lite.events import EventBatch
 from fei_lite.events.files import EventWriter
 from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.generate import generate, made_by
-from fei_lite.generator.processes import find_process
 from fei_lite.generator.settings import DEFAULT_SETTINGS, load_settings
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.parallel import Context
@@ -101,13 +100,17 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Piece:
-    """What makes a piece: ``n`` events generated of a process from a seed, and a selection."""
+    """What makes a piece: ``n`` events generated of a process from a seed, and a selection.
+
+    A ``guide`` says how much else is made, and does not count itself.
+    """
 
     process: str
     seed: int
     n: int
     folder: Path
     selection: Path | None = None
+    guide: bool = False
 
     @property
     def name(self) -> str:
@@ -170,12 +173,13 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         output = piece.folder / name / f"{piece.name}.parquet"
         make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
-        said[name] = _summary(one, made.candidates[name], bool(options.get("recombined")))
+        said[name] = summary_of(one, made.candidates[name], options)
     if selection is not None and made.experience:
-        save_arrays(experience_file(piece.folder, piece.name), Experience.joined(made.experience))
+        save_arrays(experience_file(piece.folder, piece.name), joined_arrays(made.experience))
     record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,
-              "luminosity_fb": _luminosity(piece.process, piece.n),
+              "luminosity_fb": luminosity_of(piece.process, piece.n),
               "selection": None if selection is None else {"name": selection.name, "digest": selection.digest},
+              "guide": piece.guide,
               "offered": made.n_offered, "taken": made.n_taken, "chosen": made.n_chosen,
               "tagged": made.n_tagged,
               "sum_of_weights": made.weight, "seconds": times.seconds, "analyses": said,
@@ -207,18 +211,6 @@ def _options(piece: Piece, workshop: Workshop, selection: LearnedSelection | Non
         options |= {"selection": selection.name, "selection_digest": selection.digest}
         options |= {"family": FAMILY, "recombined": int(selection.of == "pairs")}
     return options
-
-
-def _luminosity(process: str, n: int) -> float | None:
-    """Integrated luminosity (1/fb) of generated events of background."""
-    section = find_process(process).cross_section if process in _known() else 0.0
-    return n / (section * 1e6) if section > 0.0 else None
-
-
-def _known() -> set[str]:
-    from fei_lite.generator.processes import PROCESSES
-
-    return set(PROCESSES)
 
 
 def _events_writer(piece: Piece, origin: dict[str, Any]) -> EventWriter:
@@ -305,14 +297,3 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
             seen[rows, :-1].astype(np.float32), taken.wanted[rows], chance[rows], like,
             seen[rng.uniform(size=n) < SEEN].astype(np.float32)))
     return sided.select(np.flatnonzero(tagged))
-
-
-def _summary(one: Loaded, parts: list[Columns], recombined: bool) -> dict[str, Any]:
-    """Numbers of candidates and of those selected, the sum of their weights and its variance."""
-    columns = joined(parts)
-    keep = selected(one.analysis.recipe, columns)
-    weight, event, partner = (columns[name][keep] for name in ("weight", "event", "partner"))
-    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), event // FAMILY,
-                             np.array([-1.0, 1.0]), second=partner if recombined else event)[0]
-    return {"identity": one.identity["recipe"], "candidates": len(columns["weight"]), "selected": len(weight),
-            "sum_of_weights": float(weight.sum()), "variance": float(variance)}

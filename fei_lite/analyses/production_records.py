@@ -33,6 +33,7 @@ class _Record(_Loose):
     n_generated: int = Field(gt=0)
     luminosity_fb: Annotated[float, Field(gt=0.0)] | None
     selection: _Selection | None
+    guide: bool = False
     seconds: dict[str, _Seconds]
     analyses: dict[str, dict[str, Any]]
 
@@ -92,16 +93,18 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def counted(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of pieces that count: those of the first selection do not where their process has later ones.
+    """The records of pieces that count: no guides (:mod:`fei_lite.analyses.production_goals`), and those of the first
+    selection only where their process has no others yet.
 
     Before anything was learned weights are large: few such pieces would make most of the error of all. They are left
     out whatever was found in them.
     """
-    later = {record["process"] for record in records if _number(record) > 0}
+    records = [record for record in records if not record.get("guide")]
+    later = {record["process"] for record in records if selection_number(record) > 0}
     return [record for record in records
-            if record["selection"] is None or _number(record) > 0 or record["process"] not in later]
+            if record["selection"] is None or selection_number(record) > 0 or record["process"] not in later]
 
 
-def _number(record: dict[str, Any]) -> int:
+def selection_number(record: dict[str, Any]) -> int:
     """The number of a record's selection; 0 without one."""
     return 0 if record["selection"] is None else int(record["selection"]["name"].split("_")[1])

@@ -32,7 +32,7 @@ class Yield:
     ``luminosity`` (1/fb) was generated; ``effective`` is that of unweighted, independent events with the same relative
     error (decays and events used several times are correlated), with its interval (68 %); ``near`` that of the
     candidates like a signal. ``seconds`` of processor time were spent on all analyses together (in the pieces
-    that count; :func:`learning_seconds` came before); in them ``plain`` (1/fb) is what plain simulation makes. NaN
+    that count; :func:`learning_seconds` are besides); in them ``plain`` (1/fb) is what plain simulation makes. NaN
     without candidates. With few (the interval is NaN then) all of it says little: what is rare and has a large weight
     has not been found yet.
     """
@@ -133,7 +133,7 @@ def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, f
 
 
 def learning_seconds(folder: Path) -> float:
-    """Processor seconds of a production before its pieces counted: trials of single B's, and first pieces."""
+    """Processor seconds of a production for what does not count: trials of single B's, first pieces, guides."""
     records = records_of(folder)
     kept = [id(record) for record in counted(records)]
     first = sum(sum(record["seconds"].values()) for record in records if id(record) not in kept)

@@ -10,22 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from fei_lite.analyses.columns import defect, is_condition, needed
+from fei_lite.analyses.recipe_controls import Controls, control_findings
+from fei_lite.analyses.recipe_parts import Best, Positive, SignalDecay, Text
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError, ExpressionError, nearest
 from fei_lite.generator.processes import PROCESSES
 
-Positive = Annotated[float, Field(gt=0.0)]
-Text = Annotated[str, Field(min_length=1)]
-
 #: Columns that all candidates have, whatever the recipe says.
 ALWAYS = ("experiment", "run", "event", "weight")
-
-
-class Best(Strict):
-    """The one candidate of an event: that with the highest (lowest) value of a variable."""
-
-    by: Text
-    keep: Literal["highest", "lowest"] = "highest"
 
 
 class SignalSide(Strict):
@@ -52,18 +44,6 @@ class Normalisation(Strict):
 
     luminosity_fb: Positive
     n_upsilon4s: Positive
-    origin: Text
-
-
-class SignalDecay(Strict):
-    """A signal process: decay file (beside the recipe, or a shipped one), the B that decays so, and how often.
-
-    ``meson`` B+ takes f+- of the Upsilon(4S), B0 f00. Strength 1 is ``branching_fraction``.
-    """
-
-    decay_file: Text
-    meson: Literal["B+", "B0"]
-    branching_fraction: Positive
     origin: Text
 
 
@@ -142,7 +122,7 @@ class Recipe(Strict):
     ``variables`` are columns of each candidate, ``truth`` those that need generated particles;
     ``bin_floor`` is the number of entries that a bin without any background counts as;
     ``statistics``: a nuisance for the statistics of the templates per bin and ``sample``, or per ``bin``;
-    ``physics`` is for ``physics.py`` of the folder.
+    ``physics`` is for ``physics.py`` of the folder, ``controls`` are checks of the analysis.
     """
 
     title: Text
@@ -162,6 +142,7 @@ class Recipe(Strict):
     region: Annotated[tuple[RegionLine, ...], Field(min_length=1)]
     production: Production = Production()
     physics: dict[str, Any] = Field(default_factory=dict)
+    controls: Controls = Controls()
 
     def __repr__(self) -> str:
         return (f"<recipe '{self.title}': {len(self.variables)} variables, {len(self.cut)} cuts, "
@@ -229,12 +210,13 @@ def findings(recipe: Recipe, of_events: tuple[str, ...], own: Mapping[str, Any])
 
     ``of_events`` are the columns that ``physics.py`` makes of every event, ``own`` its variables.
     """
-    lines = [*_names(recipe), *_samples(recipe, of_events), *_edges(recipe)]
+    there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
+    lines = [*_names(recipe), *_samples(recipe, of_events), *_edges(recipe), *control_findings(
+        recipe.controls, columns=there, cuts=[line.name for line in recipe.cut], decays=recipe.signal_decays)]
     for part in ("variables", "truth"):
         for name, text in getattr(recipe, part).items():
             if wrong := defect(text, own):
                 lines.append(f"{part}.{name}: {wrong}")
-    there = {*recipe.variables, *recipe.truth, *of_events, *recipe.made, *ALWAYS}
     lines += [f"production.little.{name}: no such column.{nearest(name, recipe.variables)}"
               for name in recipe.production.little if name not in recipe.variables]
     for at, text in recipe.expressions():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fei_lite.analyses.recipe import SignalDecay
+from fei_lite.analyses.recipe_parts import SignalDecay
+from fei_lite.analyses.simulated import SimulatedSample
 from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
 from fei_lite.events.formats import format_of
+from fei_lite.events.inputs import EventInput, read_by
+from fei_lite.events.ranges import digest_of_ends
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.events.same_events import same_sample, seed_of
-from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, find_process
+from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL, SEEDS, find_process
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,40 @@ class Source:
 
 
 def source_of(path: PathLike) -> Source:
-    """What an event file says about itself; raises :class:`AnalysisError` if that is not enough to use it."""
-    if format_of(path).name != "events":
-        raise AnalysisError(f"{path}: a Belle II mDST file: it does not say what was simulated, nor how many events.")
+    """What an event file says about itself, or is said of it (``fei-lite analyse --samples``).
+
+    Raises :class:`AnalysisError` if that is not enough to use it.
+    """
+    name = EventInput(os.fspath(path)).name
     said = origin_of(path)
     missing = [key for key in ("process", "n_generated", "seed") if key not in said]
+    simulated = path.simulated if isinstance(path, EventInput) else None
+    if missing and simulated is not None:
+        return _source_by(path, name, simulated)
     if missing:
-        raise AnalysisError(f"{path}: its metadata have no {', '.join(missing)}: the luminosity it stands for is "
-                            "unknown. Use files of fei-lite simulate.")
+        kind = format_of(path).name
+        whose = "its metadata have" if kind == "events" else f"a file of format '{kind}': it has"
+        raise AnalysisError(f"{path}: {whose} no {', '.join(missing)}: the luminosity it stands for is unknown. Use "
+                            "files of fei-lite simulate, or say what was simulated (--samples FILE, docs/inputs.md).")
     if not all(isinstance(said[key], int) for key in ("n_generated", "seed")):
         raise AnalysisError(f"{path}: metadata: seed {said['seed']!r}, n_generated {said['n_generated']!r}: expected "
                             "whole numbers.")
     options = {key: value for key, value in said.items() if key not in ("process", "n_generated", "seed")}
-    return Source(Path(path).name, str(said["process"]), int(said["seed"]), int(said["n_generated"]),
-                  count_events(path), options)
+    return Source(name, str(said["process"]), int(said["seed"]), int(said["n_generated"]), count_events(path),
+                  options | read_by([path]))
+
+
+def _source_by(path: PathLike, name: str, simulated: SimulatedSample) -> Source:
+    """The source of a file of which it is said what was simulated.
+
+    In place of its seed it has a number made of its first and last events: the same events twice are found.
+    """
+    n = count_events(path)
+    if n == 0:
+        raise AnalysisError(f"{path}: it holds no event.")
+    options: dict[str, Any] = {"decay_file": simulated.decay_file} if simulated.decay_file else {}
+    return Source(name, simulated.process, digest_of_ends(path, n) % SEEDS, round(n * simulated.generated_per_event), n,
+                  options | {"said": simulated.model_dump(mode="json")} | read_by([path]))
 
 
 def check_distinct(sources: Sequence[Source]) -> None:
@@ -64,6 +88,14 @@ def check_distinct(sources: Sequence[Source]) -> None:
                 raise AnalysisError(f"{source.file}: the same process '{source.process}' and seed {source.seed} as "
                                     f"{other.file}: these events would count twice. Leave one out.")
         alike.append(source)
+
+
+def check_no_control(sources: Sequence[Source]) -> None:
+    """Raise :class:`AnalysisError` for a source of a control: events with something taken out stand for no process."""
+    for source in sources:
+        if "control" in source.options:
+            raise AnalysisError(f"{source.file}: candidates of the control '{source.options['control']}', in whose "
+                                "events something was replaced. Leave it out; scripts/check_controls.py takes it.")
 
 
 def process_of(source: Source, decays: Mapping[str, SignalDecay]) -> str:

@@ -17,6 +17,7 @@ from fei_lite.analyses.candidates import first_look, tagged_candidates
 from fei_lite.analyses.columns import needed
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.pairs import with_btag
+from fei_lite.analyses.production_experience import joined_arrays
 from fei_lite.analyses.selected import likeness, likeness_of_rest
 from fei_lite.analyses.true_tags import tags_of_mesons
 from fei_lite.detector.response import Response, default_response
@@ -61,7 +62,7 @@ def try_sides(batch: GeneratedBatch, analyses: Sequence[Loaded], *, process: str
     parts = [Trials(X[here], chance[i, here], tag[here] if i == 0 else np.full((len(here), k), np.nan),
                     signal[here] if i == 1 else np.full((len(here), k), np.nan))
              for i in (0, 1) for here in [np.flatnonzero(chosen[i])]]
-    return Trials.joined(parts)
+    return joined_arrays(parts)
 
 
 def _tags_alone(batch: GeneratedBatch, sides: Sides, which: int, rows: NDArray[np.intp],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.production_goals import Wanted, most_lacking
+from fei_lite.analyses.production_goals import Wanted, most_lacking, next_is_guide
 from fei_lite.analyses.production_learning import kind_of, present_selection
 from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece
 from fei_lite.analyses.production_records import counted, read_manifest, read_record, records_of
@@ -106,7 +106,11 @@ def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wa
         return Piece(process, number, min(PIECE[kind], left), folder)
     selection, path = present_selection(kind, [p for p in processes if kind_of(p) == kind], folder, records, workshop,
                                         seed=seed)
-    return Piece(process, number, (FIRST_PIECE if selection.number == 0 else PIECE)[kind], folder, path)
+    if selection.number == 0:
+        return Piece(process, number, FIRST_PIECE[kind], folder, path)
+    waiting = sum(piece.process == process for piece in planned)
+    return Piece(process, number, PIECE[kind], folder, path,
+                 guide=next_is_guide(process, records, waiting, wanted))
 
 
 def with_productions(inputs: Sequence[Path], analysis: Analysis) -> list[Path]:

@@ -6,7 +6,6 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.text import pack
 from fei_lite.errors import ModelSetError
 from fei_lite.outputs import atomic_output, make_folder
+from fei_lite.provenance import versions_of
 
 #: Packages that a trained model depends on.
 PACKAGES = ("fei_lite", "lightgbm", "numpy", "pythia8mc")
@@ -43,7 +43,7 @@ class ModelSetWriter:
         self.folder = Path(folder)
         self._content: dict[str, Any] = {
             "format": FORMAT, "format_version": FORMAT_VERSION, "name": name, "date": date,
-            "channel_set": {"name": channel_set, "hash": channel_set_hash}, "versions": package_versions(),
+            "channel_set": {"name": channel_set, "hash": channel_set_hash}, "versions": versions_of(PACKAGES),
             "seed": seed, "parameters": dict(parameters), "sample": dict(sample), "channels": {}, "untrained": {}}
         if command is not None:
             self._content["command"] = command
@@ -201,14 +201,3 @@ def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChan
     content["tag_classifier"]["origin"] = dict(origin)
     with atomic_output(folder / MANIFEST, force=True) as temporary:
         temporary.write_text(dump_manifest(content), encoding="utf-8")
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that a training depends on; "unknown" if not installed as one."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "unknown"
-    return versions

@@ -15,17 +15,20 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fei_lite.cli.options import add_event_inputs, event_inputs_of, files_read
 from fei_lite.cli.workers import add_workers, workers_of
+from fei_lite.provenance import RECORD
 
 if TYPE_CHECKING:
     from fei_lite.analyses.analysis import Result
+    from fei_lite.analyses.folders import Analysis
     from fei_lite.analyses.output import Published
 
 #: Files of the results.
 _RESULTS = ("cutflow.json", "histograms.json", "density.json", "cutflow.txt", "ntuple.parquet", "workspace.json",
-            "candidates.parquet", "values.parquet")
+            RECORD, "candidates.parquet", "values.parquet")
 
 HELP = "run an analysis from the Btag to a workspace"
 
@@ -33,9 +36,10 @@ HELP = "run an analysis from the Btag to a workspace"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite analyse``."""
     parser.add_argument("analysis", metavar="ANALYSIS", help="a shipped analysis, or the folder of one")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT",
-                        help="event files of fei-lite, candidates (.parquet), or folders of productions: names, "
-                             "patterns, URLs or @list.txt")
+    add_event_inputs(parser, others="; candidates (.parquet) and folders of productions")
+    parser.add_argument("--samples", type=Path, default=None, metavar="FILE",
+                        help="TOML file that says what was simulated into files that do not say it (see "
+                             "docs/inputs.md)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
     parser.add_argument("--luminosity", type=float, default=None, metavar="FB",
                         help="integrated luminosity to scale to in 1/fb (default: the recipe's)")
@@ -64,21 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.candidate_files import Clock, Setup, candidate_files, merge_candidates, read_candidates
     from fei_lite.analyses.folders import load_analysis
     from fei_lite.analyses.ntuple import is_ntuple
+    from fei_lite.analyses.origin import made_from
     from fei_lite.analyses.output import read_classifiers, write_results
-    from fei_lite.analyses.tagged_production import with_productions
-    from fei_lite.events.inputs import event_inputs
     from fei_lite.outputs import check_free, make_folder, refuse_inputs
     from fei_lite.statistics.from_templates import workspace_of
-    from fei_lite.statistics.workspaces import published_templates, save_workspace
+    from fei_lite.statistics.workspaces import published_templates
 
     analysis = load_analysis(arguments.analysis, recipe=arguments.recipe, systematics=arguments.systematics)
-    arguments.inputs = with_productions(event_inputs(arguments.inputs), analysis)
+    read = [*files_read(arguments), arguments.recipe, arguments.systematics, arguments.compare, arguments.samples]
+    arguments.inputs = _inputs(arguments, analysis)
     for name in (*_RESULTS, *(f"candidates/{path.stem}.parquet" for path in arguments.inputs if not is_ntuple(path))):
-        refuse_inputs(arguments.output / name, [*arguments.inputs, arguments.recipe, arguments.systematics,
-                                                arguments.compare])
+        refuse_inputs(arguments.output / name, [*arguments.inputs, *read])
     for name in ("candidates.parquet",) if arguments.candidates_only else _RESULTS[:-2]:
         check_free(arguments.output / name, force=arguments.force)  # now, not after hours of work
-    setup = Setup(analysis.folder, arguments.recipe, arguments.models, arguments.channel_set)
+    setup = Setup(analysis.reference, arguments.recipe, arguments.models, arguments.channel_set)
     clock, folder = Clock(), arguments.output
     with workers_of(arguments) as workers, _Bars(quiet=arguments.quiet) as bars:
         files = candidate_files(arguments.inputs, folder / "candidates", setup, workers=workers, report=bars,
@@ -94,17 +97,27 @@ def run(arguments: argparse.Namespace) -> int:
     result = analyse(read_candidates(files, analysis), analysis, luminosity=arguments.luminosity, classifiers=given)
     published = None if arguments.compare is None else published_templates(
         arguments.compare, {region.name: len(region.edges) - 1 for region in result.regions})
-    text = write_results(result, folder, trained=given is None, published=published, force=arguments.force)
-    print(text, end="")
-    if analysis.recipe.fit == "binned":
-        workspace = workspace_of({region.name: region.templates for region in result.regions},
-                                 statistics=analysis.recipe.statistics)
-        save_workspace(workspace, folder / "workspace.json", force=arguments.force)
+    said = made_from(analysis, files, recipe=arguments.recipe, systematics=arguments.systematics)
+    more = {} if analysis.recipe.fit == "unbinned" else {"workspace.json": workspace_of(
+        {region.name: region.templates for region in result.regions}, statistics=analysis.recipe.statistics)}
+    print(write_results(result, folder, trained=given is None, published=published, said=said, more=more,
+                        force=arguments.force), end="")
     if not arguments.no_figures:
         _draw(result, folder / "plots", published)
     for line in _closing(result):
         print(line, file=sys.stderr)
     return 0
+
+
+def _inputs(arguments: argparse.Namespace, analysis: Analysis) -> list[Any]:
+    """The files of the inputs, each with how it is read and, if that is given, what was simulated into it."""
+    from fei_lite.analyses.simulated import load_simulated, with_simulated
+    from fei_lite.analyses.tagged_production import with_productions
+
+    found = with_productions(event_inputs_of(arguments, arguments.inputs, listed=True), analysis)
+    if arguments.samples is None:
+        return found
+    return with_simulated(found, load_simulated(arguments.samples), arguments.samples)
 
 
 def _closing(result: Result) -> list[str]:

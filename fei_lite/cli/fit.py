@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.errors import WorkspaceError
     from fei_lite.outputs import refuse_inputs
+    from fei_lite.provenance import provenance_of
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import check_limit_options, upper_limit
     from fei_lite.statistics.workspaces import open_likelihood, read_workspace, with_common_strength
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     if fit_unbinned.is_unbinned(arguments.workspace):
         if arguments.figures is not None or arguments.data != "observed":
             raise WorkspaceError(f"{arguments.workspace}: --figures and --data are for binned workspaces (JSON).")
-        regions = fit_unbinned.fit_regions(arguments)
+        regions = fit_unbinned.fit_regions(arguments) | {"provenance": provenance_of(_values(arguments.workspace))}
         _write(json.dumps(regions, indent=1) if arguments.format == "json" else fit_unbinned.table(regions), arguments)
         return 1 if any("undefined" in found for found in regions["regions"].values()) else 0
     if arguments.together and (arguments.poi or arguments.measurement):
@@ -99,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             "expected": [None] * 5 if limit is None else [_number(x) for x in limit.expected]},
         "toys": arguments.toys,
         "undefined": undefined,
+        "provenance": provenance_of(arguments.workspace),
     }
     if arguments.data != "observed":
         result["data"] = {"is": arguments.data, "injected": arguments.injected}
@@ -107,6 +109,11 @@ def run(arguments: argparse.Namespace) -> int:
                           fit_figures.write_figures(source, likelihood, arguments).items()})
     _write(json.dumps(result, indent=1) if arguments.format == "json" else _table(result, arguments.level), arguments)
     return 1 if undefined else 0
+
+
+def _values(path: Path) -> Path:
+    """The file of an unbinned analysis, of which the folder may be named."""
+    return path / "values.parquet" if path.is_dir() else path
 
 
 def _write(text: str, arguments: argparse.Namespace) -> None:

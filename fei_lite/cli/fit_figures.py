@@ -43,6 +43,7 @@ def write_figures(source: Any, likelihood: Likelihood, arguments: argparse.Names
     """Draw everything into the folder, the numbers last; what has no value, by name."""
     from fei_lite.outputs import atomic_output, check_free, make_folder, refuse_inputs
     from fei_lite.plots.fits import figures, save_figures
+    from fei_lite.provenance import provenance_of
     from fei_lite.statistics.overview import overview
     from fei_lite.statistics.workspaces import open_likelihood, read_workspace, strengths_of
 
@@ -57,6 +58,7 @@ def write_figures(source: Any, likelihood: Likelihood, arguments: argparse.Names
         name: open_likelihood(spec, poi=name, measurement=arguments.measurement) for name in others}
     found = {"workspace": str(arguments.workspace), "data": arguments.data,
              "injected": None if arguments.data == "observed" else arguments.injected,
+             "provenance": provenance_of(arguments.workspace),
              **overview(likelihoods, data_of(likelihood, arguments), level=arguments.level)}
     for name in figures(found):
         check_free(folder / name, force=arguments.force)

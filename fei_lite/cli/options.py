@@ -44,12 +44,16 @@ def day(text: str) -> str:
         raise argparse.ArgumentTypeError(f"got '{text[:40]}', expected a date such as 2026-11-29") from None
 
 
-def add_event_inputs(parser: argparse.ArgumentParser, name: str | None = "inputs", *, metavar: str = "INPUT") -> None:
-    """Add the event files of a command (positional ``name``, unless None), and the options for reading them."""
+def add_event_inputs(parser: argparse.ArgumentParser, name: str | None = "inputs", *, metavar: str = "INPUT",
+                     others: str = "") -> None:
+    """Add the event files of a command (positional ``name``, unless None), and the options for reading them.
+
+    ``others`` says what besides event files it takes.
+    """
     if name is not None:
         parser.add_argument(name, nargs="*", metavar=metavar,
                             help="event files: names, patterns, URLs or @list.txt; fei-lite's (ROOT, Parquet), Belle "
-                                 "II mDST, or what a mapping describes")
+                                 f"II mDST, or what a mapping describes{others}")
     group = parser.add_argument_group("how event files are read (see docs/inputs.md)")
     if name is not None:
         group.add_argument("--files-from", action="append", default=[], metavar="LIST",

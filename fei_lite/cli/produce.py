@@ -31,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, metavar="N", help="of each signal decay N events")
     parser.add_argument("--effective", type=float, nargs=2, metavar=("B", "Q"),
                         help="until the effective luminosity (1/fb) of the selected candidates is B for B pairs, Q for "
-                             "each process of continuum: the time goes where most of it lacks")
+                             "each process of continuum: the time goes where most of it lacks. Every fifth piece "
+                             "decides that, and is not among the candidates")
     parser.add_argument("--minutes", type=float, metavar="T", help="start no piece after T minutes")
     parser.add_argument("--seed", type=int, required=True, help="seed of the first piece of each process")
     parser.add_argument("--models", default=None, help="model set of the tagger (default: the recipes')")
@@ -71,6 +72,7 @@ def _tell(record: dict[str, Any]) -> None:
     found = ", ".join(f"{name} {part['selected']}/{part['candidates']}" for name, part in record["analyses"].items())
     size = "" if record["luminosity_fb"] is None else f" = {record['luminosity_fb']:.3g}/fb"
     selection = "" if record["selection"] is None else f", selection {record['selection']['name']}"
+    selection += ", a guide" if record.get("guide") else ""
     print(f"{record['process']} {record['seed']}: {record['n_generated']} events{size}{selection}, {record['taken']} "
           f"reconstructed, selected/candidates {found}; {sum(record['seconds'].values()):.0f} s", file=sys.stderr,
           flush=True)
@@ -93,4 +95,4 @@ def _print_yields(folder: Path, plan: Any) -> None:
             interval = f"{low:.1f} to {high:.1f}" if low > 0.0 else "few candidates"
             print(f"{row.analysis:16s} {row.process:8s} {row.luminosity:9.3f} {row.selected:8d} {row.effective:9.3f} "
                   f"{row.near:8.3f} {row.seconds:7.0f} {row.gain:6.1f}  {interval}")
-    print(f"before that, to learn: {learning_seconds(folder):.0f} s")
+    print(f"besides, to learn and to decide how much of each: {learning_seconds(folder):.0f} s")

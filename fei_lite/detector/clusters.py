@@ -78,15 +78,23 @@ def make_clusters(particles: Particles, tracks: Tracks, track_offsets: NDArray[n
         parts.append(_background(n_events, response, rng))
     whole = Deposits(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Deposits)))
     columns, event = _measured(whole.take(in_random_order(whole.event, rng)), response, rng)
-    offsets = offsets_of(np.bincount(event, minlength=n_events))
-    points = cartesian(*(columns[name].astype(np.float64) for name in ("theta", "phi", "r")))
-    reached = helix_impact(tracks.helix, response)
+    clusters = Jagged(offsets_of(np.bincount(event, minlength=n_events)), columns)
+    columns["min_track_distance"] = track_distance(clusters, tracks.helix, tracks.event, response)
+    return clusters
+
+
+def track_distance(clusters: Jagged, helix: Array, event: NDArray[np.integer], response: Response) -> NDArray:
+    """Distance (n_clusters,) in cm of clusters to the nearest place where a track of their event meets the calorimeter.
+
+    ``helix`` (n_tracks, 5) and ``event`` are the tracks', sorted by event. NaN where no track gets there.
+    """
+    points = cartesian(*(clusters[name].astype(np.float64) for name in ("theta", "phi", "r")))
+    reached = helix_impact(helix, response)
     good = np.isfinite(reached[:, 0])
-    targets = offsets_of(np.bincount(tracks.event[good], minlength=n_events))
-    distance = np.empty(len(event))
-    kernels.nearest_distance(points, offsets, reached[good], targets, distance)
-    columns["min_track_distance"] = distance.astype(np.float32)
-    return Jagged(offsets, columns)
+    targets = offsets_of(np.bincount(event[good], minlength=len(clusters.counts)))
+    distance = np.empty(len(clusters))
+    kernels.nearest_distance(points, clusters.offsets, reached[good], targets, distance)
+    return distance.astype(np.float32)
 
 
 def _photons(particles: Particles, response: Response, rng: np.random.Generator) -> Deposits:

@@ -8,6 +8,7 @@ are its own.
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -31,13 +32,15 @@ _PATTERN = re.compile(r"[*?\[]")
 class EventInput(os.PathLike[str]):
     """An event file by its ``address`` (a local name or a URL), and how it is read.
 
-    ``mappings`` are tried for files of no known format; ``conditions`` replace those that the file lacks. It stands
-    wherever the path of an event file may stand.
+    ``mappings`` are tried for files of no known format; ``conditions`` replace those that the file lacks;
+    ``simulated`` is what was simulated into a file that does not say it
+    (:class:`~fei_lite.analyses.simulated.SimulatedSample`). It stands wherever the path of an event file may stand.
     """
 
     address: str
     mappings: tuple[Mapping, ...] = ()
     conditions: Conditions | None = None
+    simulated: Any = None
 
     def __fspath__(self) -> str:
         return self.address
@@ -86,6 +89,18 @@ def event_inputs(names: Iterable[PathLike], *, files_from: Sequence[PathLike] = 
         return [as_input(address) for address in found]
     return [address if isinstance(address, EventInput) else EventInput(os.fspath(address), mappings, known)
             for address in found]
+
+
+def read_by(inputs: Sequence[PathLike]) -> dict[str, Any]:
+    """The mappings and conditions that event files were read by, if any."""
+    mappings: dict[str, str] = {}
+    conditions: dict[str, Any] = {}
+    for path in inputs:
+        if isinstance(path, EventInput):
+            mappings |= {mapping.name: mapping.digest for mapping in path.mappings}
+            if path.conditions is not None and not conditions:
+                conditions = {"digest": path.conditions.digest, "content": json.loads(path.conditions.text)}
+    return ({"mappings": mappings} if mappings else {}) | ({"conditions": conditions} if conditions else {})
 
 
 def _meant(name: str, given: PathLike, place: str) -> list[PathLike]:

@@ -55,7 +55,7 @@ class EntryRanges(Sequence[EntryRange]):
         path = self._paths[self._counted]
         n, origin = describe(path)
         if self._distinct is not None:
-            self._distinct.add(path, origin, n_events=n, ends=_digest_of_ends)
+            self._distinct.add(path, origin, n_events=n, ends=digest_of_ends)
         if self._max_events is not None:
             n = min(n, self._max_events - self._n_events)
         self._ranges += [EntryRange(path, start, min(start + self._batch_size, n), self._n_events + start,
@@ -102,7 +102,7 @@ class EntryRanges(Sequence[EntryRange]):
         return self._ranges[index]
 
 
-def _digest_of_ends(path: PathLike, n_events: int) -> int:
+def digest_of_ends(path: PathLike, n_events: int) -> int:
     """A number of the first and last events of a file: files of the same events, in any format, have the same."""
     some = min(n_events, 4)
     return sum(digest_of(batch) for start in {0, n_events - some}

@@ -5,12 +5,16 @@ be replaced by that of another B of the same species and flavour: n generated
 events are ``n reuse`` combinations of two decays. Each decay occurs in ``reuse``
 of them: their number is what luminosity counts, and whoever sums weights
 remembers that combinations of one decay are not independent.
+
+What two B's do have in common stays: the momenta, for the event's own second B
+gives place to the decay alone, and the decay times of B0 pairs, which depend on
+whether the flavours are equal, and are drawn anew (:func:`with_mixing_times`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +24,11 @@ from fei_lite.errors import SimulationError
 from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.generator.beams import boost
 from fei_lite.generator.generate import GeneratedBatch
+from fei_lite.generator.pair_sources import mixing_times
 
 Array = NDArray[np.float64]
+
+_NEUTRAL = 511
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,44 @@ def recombined(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.int64],
     return GeneratedBatch({name: values[rows] for name, values in batch.events.items()},
                           Jagged(offsets, {name: values[order] for name, values in columns.items()}),
                           batch.process, len(rows))
+
+
+def with_mixing_times(batch: GeneratedBatch, rng: np.random.Generator) -> GeneratedBatch:
+    """Events of two B's with decay times drawn anew where both are B0: those that belong to their flavours.
+
+    In a combination the first B has the time of one event, the second that of another one: without the oscillation in
+    the difference of both (:func:`fei_lite.generator.pair_sources.mixing_times`). All that descends from a B moves
+    along; momenta stay. Events of charged B's are left as they are.
+    """
+    sides, generated = sides_of(batch), batch.generated
+    pairs = np.flatnonzero(np.all(np.abs(sides.code) == _NEUTRAL, axis=1))
+    if not len(pairs):
+        return batch
+    times = mixing_times(sides.code[pairs, 0] == sides.code[pairs, 1], rng) * (SPEED_OF_LIGHT / 1000.0)  # ps -> cm
+    meson = sides.meson[pairs]
+    p4 = generated["p4"][meson]
+    mass = np.sqrt(p4[..., 3] ** 2 - np.sum(p4[..., :3] ** 2, axis=-1))
+    place = _place(generated)
+    daughter = _a_daughter(generated, sides)[meson]
+    shift = place[meson] + p4 / mass[..., None] * times[..., None] - place[daughter]
+    shift[daughter < 0] = 0.0
+    number = np.full(len(sides.code), -1)
+    number[pairs] = np.arange(len(pairs))
+    below = np.flatnonzero((sides.side >= 0) & (number[sides.event] >= 0))
+    below = np.setdiff1d(below, meson, assume_unique=True)
+    place[below] += shift[number[sides.event[below]], sides.side[below]]
+    columns = generated.columns | {"vertex": place[:, :3], "time": (place[:, 3] / SPEED_OF_LIGHT).astype(
+        generated["time"].dtype)}
+    return replace(batch, generated=Jagged(generated.offsets, columns))
+
+
+def _a_daughter(generated: Jagged, sides: Sides) -> NDArray[np.int64]:
+    """The last daughter of every particle (rows, or -1): where it stands its mother has decayed."""
+    mother = np.where(generated["mother"] >= 0, generated["mother"] + generated.offsets[:-1][sides.event], -1)
+    found = np.full(len(mother), -1, dtype=np.int64)
+    rows = np.flatnonzero(mother >= 0)
+    found[mother[rows]] = rows
+    return found
 
 
 def one_side(batch: GeneratedBatch, sides: Sides, rows: NDArray[np.integer], which: int) -> GeneratedBatch:

@@ -33,6 +33,28 @@ def _hash(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Record:
+    """A result as a journal holds it, made where it was calculated: packed and compressed; ``size`` before that."""
+
+    data: bytes
+    size: int
+
+    @classmethod
+    def of(cls, value: Any, classes: tuple[type, ...]) -> Record:
+        """The record of a result (:func:`fei_lite.parallel.packing.packed`)."""
+        import pyarrow as pa
+
+        content = packed(value, classes)
+        return cls(pa.compress(content, codec="zstd", asbytes=True), len(content))
+
+    def value(self, classes: tuple[type, ...]) -> Any:
+        """The result again."""
+        import pyarrow as pa
+
+        return unpacked(pa.decompress(self.data, self.size, codec="zstd", asbytes=True), classes)
+
+
+@dataclass(frozen=True)
 class Journal:
     """The journal of a run at ``path``.
 
@@ -123,22 +145,19 @@ class OpenJournal:
 
     def read(self, number: int) -> Any:
         """A result."""
-        import pyarrow as pa
-
         _, start, size, whole = self._places[number]
         self._file.seek(start)
-        data = pa.decompress(self._file.read(size), whole, codec="zstd", asbytes=True)
-        return unpacked(data, self._journal.classes)
+        return self.value(Record(self._file.read(size), whole))
 
-    def write(self, number: int, task: Any, value: Any) -> None:
+    def value(self, record: Record) -> Any:
+        """The result of a record."""
+        return record.value(self._journal.classes)
+
+    def write(self, number: int, task: Any, record: Record) -> None:
         """Add a result; it is there once this returns, whatever happens to this process."""
-        import pyarrow as pa
-
-        content = packed(value, self._journal.classes)
-        data = pa.compress(content, codec="zstd", asbytes=True)
         name = self._task(task)
-        head = _RECORD.pack(number, name, len(data), len(content), bytes(16))[:-16]
+        head = _RECORD.pack(number, name, len(record.data), record.size, bytes(16))[:-16]
         start = self._file.seek(0, os.SEEK_END)
-        self._file.write(head + _hash(head + data) + data)
+        self._file.write(head + _hash(head + record.data) + record.data)
         self._file.flush()
-        self._places[number] = name, start + _RECORD.size, len(data), len(content)
+        self._places[number] = name, start + _RECORD.size, len(record.data), record.size

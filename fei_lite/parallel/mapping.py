@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fei_lite.errors import FeiLiteError
 from fei_lite.parallel.context import Context, nothing
 from fei_lite.parallel.executor import Executor, Outcome, Session
-from fei_lite.parallel.journal import Journal, OpenJournal
+from fei_lite.parallel.journal import Journal, OpenJournal, Record
 from fei_lite.parallel.processes import Processes
 
 Task = TypeVar("Task")
@@ -50,7 +50,8 @@ def map_in_context(function: Callable[[Task, Value], Result], tasks: Iterable[Ta
         with executor.session(function, context) as session:
             yield from _Line(session, executor.retries, None).results(tasks)
         return
-    with journal.opened() as opened, executor.session(function, context) as session:
+    recorded = partial(_recorded, function, journal.classes)
+    with journal.opened() as opened, executor.session(recorded, context) as session:
         yield from _Line(session, executor.retries, opened).results(tasks)
 
 
@@ -72,6 +73,11 @@ def ordered_map(function: Callable[[Task], Result], tasks: Iterable[Task], *, wo
 
 def _without_context(function: Callable[[Task], Result], task: Task, _value: None) -> Result:
     return function(task)
+
+
+def _recorded(function: Callable[[Task, Value], Result], classes: tuple[type, ...], task: Task, value: Value) -> Record:
+    """A result as its record, made by the worker: the one process that writes the journal has less to do."""
+    return Record.of(function(task, value), classes)
 
 
 @dataclass
@@ -145,4 +151,4 @@ class _Line:
             return self.journal.read(self.turn)
         if outcome.error is not None:
             raise outcome.error
-        return outcome.value
+        return outcome.value if self.journal is None else self.journal.value(outcome.value)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from fei_lite.errors import FeiLiteError, WorkerError
 from fei_lite.parallel.context import Context
+from fei_lite.provenance import versions_of
 
 #: Packages whose versions change what is calculated, or whether.
 _PACKAGES = ("numpy", "numba")
@@ -37,14 +37,8 @@ def identity() -> dict[str, str]:
     code = xxhash.xxh3_64()
     for path in sorted(folder.rglob("*.py")):
         code.update(str(path.relative_to(folder)).encode() + path.read_bytes())
-    found = {"Python": ".".join(platform.python_version_tuple()[:2]), "fei-lite": fei_lite.__version__,
-             "code of fei-lite": code.hexdigest()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found
+    return {"Python": ".".join(platform.python_version_tuple()[:2]), "fei-lite": fei_lite.__version__,
+            "code of fei-lite": code.hexdigest(), **versions_of(_PACKAGES)}
 
 
 @dataclass(frozen=True)

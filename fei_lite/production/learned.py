@@ -196,12 +196,6 @@ class Experience:
     like: Array
     seen: Array
 
-    @staticmethod
-    def joined(parts: Sequence[Experience]) -> Experience:
-        """All of several."""
-        return Experience(*(np.concatenate([getattr(part, name) for part in parts])
-                            for name in Experience.__dataclass_fields__))
-
 
 @dataclass(frozen=True)
 class Costs:

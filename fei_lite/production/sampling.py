@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fei_lite.channels import ChannelSet
 from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.generator.generate import GeneratedBatch, joined
-from fei_lite.generator.recombination import recombined, sides_of
+from fei_lite.generator.recombination import recombined, sides_of, with_mixing_times
 from fei_lite.production.generated_features import event_features, side_features
 from fei_lite.production.learned import LearnedSelection
 from fei_lite.production.sides import draw_pairs, features_of_pairs
@@ -96,7 +96,7 @@ class Sampler:
             wanted.append(found[mask])
             features.append(X[mask])
         row, partner, times = np.concatenate(rows), np.concatenate(partners), np.concatenate(wanted)
-        made = recombined(batch, sides, row, partner)
+        made = with_mixing_times(recombined(batch, sides, row, partner), self.rng)
         events = made.events | {"weight": 1.0 / times, "event": _numbers(batch.events["event"][row])}
         return Taken(replace(made, events=events, n_generated=batch.n_generated), np.concatenate(features), times,
                      batch.events["event"][partner].astype(np.int64), len(drawn.first))

@@ -25,7 +25,7 @@ from fei_lite.errors import SimulationError, nearest
 from fei_lite.events.batch import Jagged
 from fei_lite.events.schema import STATUS
 from fei_lite.generator.generate import GeneratedBatch, joined, select
-from fei_lite.generator.recombination import recombined, sides_of
+from fei_lite.generator.recombination import recombined, sides_of, with_mixing_times
 
 Array = NDArray[np.float64]
 
@@ -242,7 +242,7 @@ class Selector:
         for k, partner in enumerate(partners):
             mask, weight = self._draw((first + second.of(partner)).variables())
             rows = np.flatnonzero(mask)
-            made = recombined(batch, sides, rows, partner[rows])
+            made = with_mixing_times(recombined(batch, sides, rows, partner[rows]), self.rng)
             number = batch.events["event"][rows] * self.reuse + k
             events = made.events | {"weight": weight[rows], "event": number}
             yield replace(made, events=events, n_generated=batch.n_generated)

@@ -9,7 +9,6 @@ and one of the second, and both are drawn by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -47,12 +46,6 @@ class Trials:
     chance: Array
     tag: Array
     signal: Array
-
-    @staticmethod
-    def joined(parts: Sequence[Trials]) -> Trials:
-        """All of several."""
-        return Trials(*(np.concatenate([getattr(part, name) for part in parts])
-                        for name in Trials.__dataclass_fields__))
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def _shipped() -> Mapping[str, Mask]:
     return _read(files("fei_lite.roe") / "masks.toml", "masks.toml")
 
 
-def _read(used: Any, where: str) -> dict[str, Mask]:
-    content = toml_content(used, where=where, error=MaskError)
+def _read(source: Any, where: str) -> dict[str, Mask]:
+    content = toml_content(source, where=where, error=MaskError)
     findings: list[str] = [] if content else [f"{where}: no mask. Give at least one table like [hta]."]
     masks = {}
     for name, table in content.items():

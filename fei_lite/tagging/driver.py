@@ -15,7 +15,7 @@ from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import Tagger, tagger_of_run
 from fei_lite.events import EventBatch
-from fei_lite.events.inputs import EventInput
+from fei_lite.events.inputs import read_by
 from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_ranges, name_of, read_range
 from fei_lite.events.reading import has_truth
 from fei_lite.events.same_events import digest_of
@@ -212,15 +212,3 @@ def metadata(inputs: Sequence[PathLike], totals: Totals, origin: Mapping[str, An
         "sum_of_weights": totals.sum_of_weights, "sum_of_squared_weights": totals.sum_of_squared_weights,
         "event_types": totals.event_types, "events_digest": f"{totals.digest:016x}",
     }
-
-
-def read_by(inputs: Sequence[PathLike]) -> dict[str, Any]:
-    """The mappings and conditions that event files were read by, if any."""
-    mappings: dict[str, str] = {}
-    conditions: dict[str, Any] = {}
-    for path in inputs:
-        if isinstance(path, EventInput):
-            mappings |= {mapping.name: mapping.digest for mapping in path.mappings}
-            if path.conditions is not None and not conditions:
-                conditions = {"digest": path.conditions.digest, "content": json.loads(path.conditions.text)}
-    return ({"mappings": mappings} if mappings else {}) | ({"conditions": conditions} if conditions else {})

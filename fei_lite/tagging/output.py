@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,145 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import EventFileError, OutputError, UnknownNameError, nearest
-from fei_lite.events import offsets_of, parquetio
-from fei_lite.events.checksums import CHECKSUMS, Checksums, Values
+from fei_lite.events import parquetio
+from fei_lite.events.checksums import Checksums
 from fei_lite.events.files import SUFFIXES, PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, flat, get_tree, open_root
 from fei_lite.outputs import atomic_output, check_suffix
 from fei_lite.renamed import renamed, with_current_keys
+from fei_lite.tagging.file_tables import ParquetTable, RootTable, join_columns, kind_of, length_of, numbers_of
 from fei_lite.tagging.metadata import CUTFLOW, METADATA, read_cutflow, read_metadata
-from fei_lite.tagging.table import BtagFile, Column, CutFlowRows
+from fei_lite.tagging.table import BtagFile, Column
 
 TREE = "btag"
 #: Candidates per basket or row group: small writes are gathered.
 ROWS = 20_000
-
-
-def _is_text(values: NDArray[Any]) -> bool:
-    return values.dtype.kind in "UOT"
-
-
-def _kind(column: Column) -> str:
-    """Type of a column in words: ``float64``, ``text``, ``list of int32``."""
-    if isinstance(column, tuple):
-        return f"list of {column[1].dtype.newbyteorder('=')}"
-    return "text" if _is_text(column) else str(column.dtype.newbyteorder("="))
-
-
-def _length(column: Column) -> int:
-    return len(column[0]) - 1 if isinstance(column, tuple) else len(column)
-
-
-def _join(parts: list[Column]) -> Column:
-    if not isinstance(parts[0], tuple):
-        return np.concatenate(parts)
-    counts = np.concatenate([np.diff(p[0]) for p in parts])
-    offsets = offsets_of(counts)
-    return offsets, np.concatenate([p[1] for p in parts])
-
-
-def numbers_of(array: Any) -> Values:
-    """(offsets, numbers) of a column as ROOT stores it, for its checksum; texts are lists of bytes."""
-    layout = getattr(array, "layout", None)
-    return (None, np.asarray(array)) if layout is None or (layout.purelist_depth == 1 and not layout.is_list) else flat(
-        array)
-
-
-#: What basf2 writes for characters that a ROOT branch cannot have.
-_ROOT_NAMES = {" ": "__sp", ",": "__cm", ":": "__cl", "=": "__eq", "<": "__st", ">": "__gt", ".": "__pt", "+": "__pl",
-               "-": "__mi", "(": "__bo", ")": "__bc", "[": "__so", "]": "__sc", "^": "__ha", "!": "__em", "*": "__mu",
-               "/": "__sl", "|": "__pi", "&": "__am"}
-
-
-def root_name(name: str) -> str:
-    """Name of a branch for a variable, as basf2's makeROOTCompatible gives it.
-
-    >>> root_name("daughter(0,kaonID)")
-    'daughter__bo0__cmkaonID__bc'
-    """
-    return "".join(_ROOT_NAMES.get(character, character) for character in name)
-
-
-class _RootTable:
-    def __init__(self, path: Path, tree: str) -> None:
-        import uproot
-
-        self._name = tree
-        self._file = uproot.recreate(path, compression=uproot.LZ4(1))
-        self._tree: Any = None
-        self._checksums = Checksums(edges=[0], sums={}, texts={})
-
-    @staticmethod
-    def _awkward(column: Column) -> Any:
-        import awkward as ak
-
-        if isinstance(column, tuple):
-            content = ak.contents.NumpyArray(np.ascontiguousarray(column[1]))
-            return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(np.asarray(column[0], np.int64)), content))
-        if not _is_text(column):
-            return np.ascontiguousarray(column)
-        encoded = [str(text).encode() for text in column]
-        offsets = offsets_of([len(text) for text in encoded])
-        content = ak.contents.NumpyArray(np.frombuffer(b"".join(encoded), np.uint8), parameters={"__array__": "char"})
-        return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), content,
-                                                    parameters={"__array__": "string"}))
-
-    def write(self, columns: Mapping[str, Column]) -> None:
-        arrays = {root_name(name): self._awkward(column) for name, column in columns.items()}
-        if self._tree is None:
-            types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in arrays.items()}
-            self._tree = self._file.mktree(self._name, types, title="candidates, sorted by event and rank")
-        self._tree.extend(arrays)
-        first = next(iter(columns.values()))
-        if _length(first):
-            self._checksums.add(_length(first), {name: numbers_of(array) for name, array in arrays.items()})
-
-    def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
-        stage, name, count = zip(*cutflow, strict=True) if cutflow else ((), (), ())
-        columns = {"stage": self._awkward(np.array(stage, dtype=object)),
-                   "name": self._awkward(np.array(name, dtype=object)), "count": np.array(count, dtype=np.int64)}
-        types = {n: a.dtype if isinstance(a, np.ndarray) else a.type.content for n, a in columns.items()}
-        self._file.mktree(CUTFLOW, types, title="candidates and events after each step").extend(columns)
-        self._file[METADATA] = metadata
-        self._checksums.add_text(METADATA, metadata)
-        self._checksums.add_text(CUTFLOW, json.dumps(cutflow))
-        self._file[CHECKSUMS] = self._checksums.text()
-        self._file.close()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _ParquetTable:
-    def __init__(self, path: Path, _: str) -> None:
-        self._path = path
-        self._writer: Any = None
-
-    @staticmethod
-    def _arrow(column: Column) -> Any:
-        import pyarrow as pa
-
-        if isinstance(column, tuple):
-            return pa.ListArray.from_arrays(pa.array(np.asarray(column[0], np.int32)), pa.array(column[1]))
-        return pa.array([str(text) for text in column], pa.string()) if _is_text(column) else pa.array(column)
-
-    def write(self, columns: Mapping[str, Column]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        table = pa.table({name: self._arrow(column) for name, column in columns.items()})
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd", write_page_checksum=True)
-        self._writer.write_table(table)
-
-    def finish(self, cutflow: CutFlowRows, metadata: str) -> None:
-        assert self._writer is not None
-        self._writer.add_key_value_metadata({METADATA: metadata, CUTFLOW: json.dumps(cutflow)})
-        self._writer.close()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 class TagWriter:
@@ -183,7 +56,7 @@ class TagWriter:
         self.path = path
         self._tree_name = tree
         self._force, self._inputs = force, tuple(inputs)
-        self._table: _RootTable | _ParquetTable
+        self._table: RootTable | ParquetTable
         self._kinds: dict[str, str] | None = None
         self._waiting: list[Mapping[str, Column]] = []
         self._finished = False
@@ -192,7 +65,7 @@ class TagWriter:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with atomic_output(self.path, force=self._force, inputs=self._inputs) as temporary:
-            self._table = (_ParquetTable if temporary.suffix == ".parquet" else _RootTable)(temporary, self._tree_name)
+            self._table = (ParquetTable if temporary.suffix == ".parquet" else RootTable)(temporary, self._tree_name)
             try:
                 yield
                 if not self._finished:
@@ -216,24 +89,24 @@ class TagWriter:
         Raises ValueError if a column is missing, new, of another type or of
         another length than the rest.
         """
-        kinds = {name: _kind(column) for name, column in columns.items()}
+        kinds = {name: kind_of(column) for name, column in columns.items()}
         if self._kinds is None:
             self._kinds = kinds
         if kinds != self._kinds:
             odd = sorted(set(kinds.items()) ^ set(self._kinds.items()))
             raise ValueError(f"{self.path}: the columns differ from those of the first batch: {odd}. "
                              "Run files with and without truth separately.")
-        lengths = {name: _length(column) for name, column in columns.items()}
+        lengths = {name: length_of(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"{self.path}: columns of different length: {lengths}.")
         self._waiting.append(dict(columns))
-        if sum(_length(next(iter(c.values()))) for c in self._waiting) >= ROWS:
+        if sum(length_of(next(iter(c.values()))) for c in self._waiting) >= ROWS:
             self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
             names = self._waiting[0]
-            self._table.write({name: _join([c[name] for c in self._waiting]) for name in names})
+            self._table.write({name: join_columns([c[name] for c in self._waiting]) for name in names})
             self._waiting = []
 
     def finish(self, cutflow: Iterable[tuple[str, str, int]], metadata: Mapping[str, Any]) -> None:

@@ -13,7 +13,8 @@ from fei_lite.events import parquetio
 from fei_lite.events.checksums import Checksums, part
 from fei_lite.events.files import PathLike, is_parquet
 from fei_lite.events.rootio import damage_reported, get_tree, open_root
-from fei_lite.tagging.output import TREE, numbers_of
+from fei_lite.tagging.file_tables import numbers_of
+from fei_lite.tagging.output import TREE
 from fei_lite.tagging.table import Column
 
 #: Candidates of a piece: some 50 MB for ten columns.

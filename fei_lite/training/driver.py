@@ -9,6 +9,7 @@ that was interrupted goes on with the next channel.
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +28,10 @@ from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import FeiLiteError
+from fei_lite.events.inputs import read_by
 from fei_lite.events.ranges import EntryRange, entry_ranges
 from fei_lite.events.reading import count_events, origin_of
+from fei_lite.events.remote import is_url, open_remote
 from fei_lite.outputs import refuse_inputs
 from fei_lite.parallel import Context, Workers, executor_of, map_in_context, threads_of
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
@@ -181,16 +184,19 @@ def _factors(samples: Sequence[Path], last_stage_samples: Sequence[Path],
 
 
 def describe_samples(samples: Sequence[Path], settings: Settings) -> dict[str, Any]:
-    """Name, entries, SHA-256 and origin (process, seed, version ...) of every event file, for the manifest."""
+    """Name, entries, SHA-256 and origin (process, seed, version ...) of every event file, for the manifest.
+
+    With them the mappings and conditions by which they were read, if any.
+    """
     files = []
     for path in samples:
         digest = hashlib.sha256()
-        with open(path, "rb") as file:
+        with open_remote(os.fspath(path)) if is_url(path) else open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         files.append({"name": Path(path).name, "entries": count_events(path), "sha256": digest.hexdigest(),
                       "origin": origin_of(path)})
-    return {"files": files, "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
+    return {"files": files, **read_by(samples), "max_events": settings.max_events, "validation_every": VALIDATION_EVERY}
 
 
 def command_line(samples: Sequence[Path], settings: Settings, last_stage_samples: Sequence[Path] = (),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.batch import Jagged
+from fei_lite.events.schema import STATUS
 from fei_lite.events.types import event_types
 from fei_lite.reconstruction.truth import ACCEPTED
 from fei_lite.variables.kinematics import seen
@@ -131,3 +132,17 @@ def _with_cluster(subject: Subject, pdg: float) -> NDArray[Any]:
     has_cluster[row[clusters["mc_index"] >= 0]] = True
     chosen = (np.abs(generated["pdg"]) == pdg) & has_cluster
     return np.bincount(generated.event_index[chosen], minlength=subject.batch.n_events)[subject.event]
+
+
+@register("nGeneratedDecays", unit="", of="truth", parameters=("pdg:number", "first:number", "second:number"),
+          nan="never", source="ours", meaning="generated particles of a PDG code, and of its negative, in the event "
+          "whose two daughters have these PDG codes, signs aside; radiated photons do not count")
+def _decays(subject: Subject, pdg: float, first: float, second: float) -> NDArray[Any]:
+    generated, n = _generated(subject), len(_generated(subject))
+    mother = np.where(generated["mother"] >= 0, generated["mother"] + generated.offsets[:-1][generated.event_index], n)
+    code, radiated = np.abs(generated["pdg"]), (generated["status"] & STATUS["photos_photon"]) != 0
+    daughters = [np.bincount(mother[~radiated & fits], minlength=n + 1)[:n] for fits in (
+        np.ones(n, dtype=bool), code == first, code == second)]
+    here = (code == pdg) & (daughters[0] == 2)
+    here &= (daughters[1] == 2) if first == second else (daughters[1] == 1) & (daughters[2] == 1)
+    return np.bincount(generated.event_index[here], minlength=subject.batch.n_events)[subject.event]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fei_lite.analyses.columns import calculate, passes
 from fei_lite.analyses.drawings import Grid, Panel
+from fei_lite.analyses.histograms import inside_region
 from fei_lite.data_files import Strict
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def inside_fit(result: Result) -> NDArray[np.bool_]:
     """Candidates (n,) in the bins of some region."""
     inside = np.zeros(len(result.sample), dtype=bool)
     for line in result.recipe.region:
-        x = calculate(line.variable, result.columns)
-        chosen = (x >= line.edges[0]) & (x <= line.edges[-1])
-        inside |= chosen if line.where is None else chosen & passes(line.where, result.columns)
+        inside |= inside_region(line, result.columns)
     return inside
 
 

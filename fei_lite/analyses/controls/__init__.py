@@ -1,0 +1,1 @@
+"""Controls of an analysis, from the table ``[controls]`` of its recipe."""
