@@ -57,6 +57,8 @@ COMMANDS = {
     "fit figures": ("fit workspace.json --figures OUT",
                     ["fit.json", "correlations.png", "scan_mu.png", "cls_mu.png", "yields.png",
                      "templates_c.png"], 0),
+    "reinterpret": ("reinterpret workspace.json --density density.json --model two_body --masses 1 --quiet -o OUT",
+                    ["reinterpretation.json", "limits.png", "excess.png"], 0),
     "report": ("report set --set small --generate 0 --quiet -o OUT/a.html", ["a.html"], 0),
     "produce": ("produce hta --process k_nunu --events 3 --seed 1 --models set --set small --quiet -o OUT",
                 ["manifest.json"], 0),
@@ -115,6 +117,8 @@ def place(tmp_path_factory):
     assert main(["reconstruct", str(folder / "events.root"), "--models", "fei_default", "--quiet", "-o",
                  str(folder / "tagged.root")]) == 0
     (folder / "workspace.json").write_text(json.dumps(WORKSPACE))
+    (folder / "density.json").write_text(json.dumps({"x_edges": [0, 1], "q2_edges_GeV2": [0, 8, 16, 22.9],
+                                                     "events": [[2.0, 1.5, 0.5]], "variances": [[0.1, 0.1, 0.1]]}))
     toy_candidates.write_toys(folder, [toy_candidates.toy(process, 2500, seed=i, shift=float(process == "signal"))
                                        for i, process in enumerate(["signal", "charged", "mixed", "ccbar", "uubar",
                                                                     "ddbar"])])

@@ -24,11 +24,11 @@ ORDER = (
     "candidates", "classifiers.", "reconstruction.frames", "reconstruction.kinematics", "variables.tracks",
     "variables.subject", "reconstruction.", "training.", "tagging.", "production.", "roe.", "variables.",
     "analyses.", "performance.", "corrections.",
-    "benchmarks.", "statistics.", "inspection", "plots.", "report.", "cli.",
+    "benchmarks.", "statistics.", "reinterpretation.", "inspection", "plots.", "report.", "cli.",
 )
 
 #: Packages that only one path needs: never imported at the top of a module outside these places.
-HEAVY = {"matplotlib", "mplhep", "hist", "pythia8mc", "decaylanguage", "lightgbm", "pyhf", "iminuit"}
+HEAVY = {"matplotlib", "mplhep", "hist", "pythia8mc", "decaylanguage", "lightgbm", "pyhf", "iminuit", "emcee"}
 
 
 def modules():

@@ -26,7 +26,7 @@ from fei_lite.renamed import renamed
 #: Subcommands, in the order of the line of the data. Each is a module of this
 #: package with ``HELP``, ``configure(parser)`` and ``run(arguments) -> int``.
 COMMANDS = ("channels", "variables", "simulate", "enrich", "produce", "train", "reconstruct", "skim", "ntuple",
-            "evaluate", "inspect", "analyse", "fit", "report", "benchmark")
+            "evaluate", "inspect", "analyse", "fit", "reinterpret", "report", "benchmark")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -121,6 +121,17 @@ def negative_log_likelihood(data, expected, sigma, empty, soft):
 
 
 @kernel
+def many_negative_log_likelihoods(points, data, arrays, constraints, sigma, empty, found):
+    """Fill ``found`` (n,) with :func:`negative_log_likelihood` at ``points`` (n, n_parameters)."""
+    n_bins = len(data) - constraints.shape[0]
+    expected, nothing = np.empty(len(data)), np.empty((0, points.shape[1]))
+    for i in range(len(points)):
+        expected_bins(points[i], arrays, expected[:n_bins], nothing)
+        expected[n_bins:] = constraints @ points[i]
+        found[i] = negative_log_likelihood(data, expected, sigma, empty, 0.0)
+
+
+@kernel
 def information_at(data, expected, derivatives, sigma, empty, soft, gradient, information):
     """Fill the gradient (n_parameters,) and Fisher information of :func:`negative_log_likelihood`."""
     n_parameters = derivatives.shape[1]

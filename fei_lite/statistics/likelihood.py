@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fei_lite.errors import FitError, UnknownNameError, nearest
-from fei_lite.kernels.histfactory import CONVERGED, information_at, negative_log_likelihood, score
+from fei_lite.kernels.histfactory import (
+    CONVERGED,
+    information_at,
+    many_negative_log_likelihoods,
+    negative_log_likelihood,
+    score,
+)
 from fei_lite.statistics.expectations import Expectations
 
 Floats = NDArray[np.float64]
@@ -139,6 +145,13 @@ class Likelihood:
         a start that is allowed.
         """
         return float(negative_log_likelihood(data, expected, self._sigma, EMPTY, soft))
+
+    def nll_of_many(self, data: Floats, points: Floats) -> Floats:
+        """:meth:`nll` (n,) at many ``points`` (n, n_parameters), for samplers."""
+        found = np.empty(len(points))
+        many_negative_log_likelihoods(np.ascontiguousarray(points), data, self.bins.arrays, self._constraints,
+                                      self._sigma, EMPTY, found)
+        return found
 
     def variance(self, expected: Floats) -> Floats:
         """Variance (n_data,) of the data; 0 for auxiliary data of parameters that the workspace holds."""

@@ -1,0 +1,1 @@
+"""What a fitted analysis says of other theories: posteriors of couplings, limits on other decays."""
