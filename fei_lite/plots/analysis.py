@@ -112,6 +112,7 @@ def plot_panels(panels: Sequence[Panel], path: PathLike) -> None:
             continue
         labels = [*(curve.label for curve in panel.curves), *(steps.label for steps in panel.steps)]
         colours = dict(zip(dict.fromkeys(labels), COLOURS * 3, strict=False))
+        measured = sum(steps.errors is not None for steps in panel.steps)
         for curve in panel.curves:
             axes.plot(curve.x, curve.y, color=colours[curve.label], label=curve.label)
         for steps in panel.steps:
@@ -119,8 +120,8 @@ def plot_panels(panels: Sequence[Panel], path: PathLike) -> None:
                 axes.stairs(steps.values, steps.edges, color=colours[steps.label], linewidth=1.5, label=steps.label)
                 continue
             middle, half = 0.5 * (steps.edges[1:] + steps.edges[:-1]), 0.5 * np.diff(steps.edges)
-            axes.errorbar(middle, steps.values, xerr=half, yerr=steps.errors, fmt="o", color=INK, markersize=3,
-                          linewidth=1.0)
+            axes.errorbar(middle, steps.values, xerr=half, yerr=steps.errors, fmt="o", markersize=3, linewidth=1.0,
+                          color=colours[steps.label] if measured > 1 else INK, label=steps.label or None)
         x = [*(curve.x for curve in panel.curves), *(steps.edges for steps in panel.steps)]
         axes.set(xlabel=panel.x, ylabel=panel.y, xlim=(min(v.min() for v in x), max(v.max() for v in x)))
         axes.set_ylim(bottom=0.0)

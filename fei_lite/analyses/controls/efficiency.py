@@ -112,8 +112,11 @@ class EmbeddingResult:
             out.append(Panel(table.name, "efficiency [%]", steps=[
                 _steps_of(table.edges, [(100 * e.value, 100 * e.error) for e in found], name)
                 for name, found in table.of.items()]))
-            out.append(Panel(table.name, "ratio", steps=[
-                _steps_of(table.edges, table.ratios(a, b), f"{short(a)} / {short(b)}") for a, b in table.pairs]))
+            ratios = {f"{short(a)} / {short(b)}": table.ratios(a, b) for a, b in table.pairs}
+            known = {name: pairs for name, pairs in ratios.items() if np.isfinite(pairs).any()}
+            if known:
+                out.append(Panel(table.name, "ratio", steps=[
+                    _steps_of(table.edges, pairs, name) for name, pairs in known.items()]))
         return out
 
 

@@ -85,14 +85,15 @@ class Table:
         names = [name for name in (DATA, SIMULATION, SIGNAL) if name in self.of]
         pairs = self.pairs
         width = max(len(row) for row in (*self.rows, self.name))
-        out = [f"{self.name:{width}s} " + " ".join(f"{name + ', %':>25s}" for name in names)
-               + " ".join(f"{short(a) + ' / ' + short(b):>18s}" for a, b in pairs)]
+        out = [" ".join([f"{self.name:{width}s}", *(f"{name + ', %':>25s}" for name in names),
+                         *(f"{short(a) + ' / ' + short(b):>21s}" for a, b in pairs)])]
         for i, row in enumerate(self.rows):
-            cells = [f"{100 * e.value:9.4g} +- {100 * e.error:5.2g} ({e.passed:4d})" for e in
-                     (self.of[name][i] for name in names)]
-            ratios = [self.ratios(a, b)[i] for a, b in pairs]
-            out.append(f"{row:{width}s} " + " ".join(f"{cell:>25s}" for cell in cells)
-                       + " ".join(f"{value:10.3f} +- {error:5.3f}" for value, error in ratios))
+            cells = [f"{100 * e.value:9.4g} +- {100 * e.error:5.2g} ({e.passed:4d})" if np.isfinite(e.value) else "-"
+                     for e in (self.of[name][i] for name in names)]
+            ratios = [f"{value:10.3f} +- {error:5.3f}" if np.isfinite(value) else "-"
+                      for value, error in (self.ratios(a, b)[i] for a, b in pairs)]
+            out.append(" ".join([f"{row:{width}s}", *(f"{cell:>25s}" for cell in cells),
+                                 *(f"{cell:>21s}" for cell in ratios)]))
         return out
 
     def to_json(self) -> dict[str, Any]:
