@@ -1,6 +1,6 @@
-"""Pictures of the documentation that no page draws itself: an event by its sides, and Mbc by SignalProbability.
+"""The picture of the documentation that no page draws itself: an event by its sides.
 
-    python scripts/draw_pictures.py btag.root signal_side --folder docs/pictures
+    python scripts/draw_event.py signal_side -o docs/pictures/event.png
 
 ``signal_side`` is the folder in which the commands of docs/signal_side.md were run (scripts/draw_documentation does).
 """
@@ -23,8 +23,6 @@ from fei_lite.used_objects import object_indices
 
 ROOT = Path(__file__).resolve().parents[1]
 SIGNAL_SIDE = ROOT / "scripts" / "examples" / "d_l_nu" / "signal_side"
-#: Cuts of the panels of Mbc.
-WORKING_POINTS = (0.001, 0.01, 0.1)
 #: Outer radius of the drift chamber and inner one of the calorimeter, cm, and length of a cluster's bar, cm / GeV.
 R_CDC, R_ECL, PER_GEV = 113.0, 125.0, 60.0
 #: Ends of the drift chamber in z, cm.
@@ -35,34 +33,10 @@ SIDES = {"tag": COLOURS[0], "signal side": COLOURS[1], "rest of the event": "#AA
 def main() -> None:
     """Parse the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("btags", type=Path, help="Btags of B+B- events")
     parser.add_argument("signal_side", type=Path, help="folder with semileptonic.root and pairs.parquet")
-    parser.add_argument("--folder", type=Path, required=True, help="where the pictures go")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the picture")
     arguments = parser.parse_args()
-    draw_mbc(arguments.btags, arguments.folder / "mbc_by_probability.png")
-    draw_event(arguments.signal_side, arguments.folder / "event.png")
-
-
-def draw_mbc(btags: Path, path: Path) -> None:
-    """Mbc of best B+ tags, right ones on false ones, above each of the working points."""
-    tags = fei_lite.read_tags(btags)
-    chosen = (tags["best"] == 1) & (np.abs(tags["pdg"]) == 521)
-    edges = np.linspace(5.20, 5.29, 46)
-    figure = new_figure(1, len(WORKING_POINTS), size=(3.6, 3.4))
-    for axes, cut in zip(figure.axes, WORKING_POINTS, strict=True):
-        passed = chosen & (tags["SignalProbability"] > cut)
-        right = passed & (tags["isSignal"] == 1)
-        parts = {"false": passed & ~right, "right": right}
-        axes.hist([tags["Mbc"][part] for part in parts.values()], edges, stacked=True, label=list(parts),
-                  weights=[tags["weight"][part] for part in parts.values()], color=["#F0C987", COLOURS[0]])
-        weight = tags["weight"]
-        purity = weight[right].sum() / weight[passed].sum()
-        axes.set_title(f"SignalProbability > {cut:g}\npurity {purity:.0%}", fontsize=10)
-        axes.set_xlabel(r"$M_{bc}$ [GeV]")
-        axes.set_xlim(edges[0], edges[-1])
-    figure.axes[0].set_ylabel("best Btags, B+ / 2 MeV")
-    figure.axes[0].legend(loc="upper left")
-    save(figure, path)
+    draw_event(arguments.signal_side, arguments.output)
 
 
 def draw_event(folder: Path, path: Path) -> None:
