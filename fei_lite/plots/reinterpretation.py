@@ -44,9 +44,7 @@ def draw_corner(found: dict[str, Any]) -> Figure:
     n, high = len(names), float(found["prior"]["to"])
     mode = [found["mode"][name] for name in names]
     figure = new_figure(n, n, size=(2.5, 2.4))
-    grid = np.reshape(np.array(figure.axes, dtype=object), (n, n))
-    for i, j in np.ndindex(n, n):
-        axes = grid[i, j]
+    for (i, j), axes in zip(np.ndindex(n, n), figure.axes, strict=True):
         if j > i:
             axes.set_visible(False)
         elif i == j:
@@ -63,7 +61,7 @@ def draw_corner(found: dict[str, Any]) -> Figure:
             axes.set_xlabel(_LABELS.get(names[j], names[j]))
         if j == 0 and i > 0:
             axes.set_ylabel(_LABELS.get(names[i], names[i]))
-    figure.legend(*grid[1, 0].get_legend_handles_labels(), loc="upper right", frameon=False)
+    figure.legend(*figure.axes[n].get_legend_handles_labels(), loc="upper right", frameon=False)
     return figure
 
 
@@ -117,9 +115,9 @@ def draw_predictive(found: dict[str, Any]) -> Figure:
     channels = found["predictive"]["channels"]
     figure = new_figure(1, len(channels))
     for axes, (name, channel) in zip(figure.axes, channels.items(), strict=True):
-        edges = np.arange(len(channel["data"]) + 1) - 0.5
+        edges = np.arange(len(channel["data"]) + 1, dtype=np.float64) - 0.5
         for values, colour, what in ((channel["events"], COLOURS[0], "all"), (channel["signal"], COLOURS[1], "signal")):
-            _bands(axes, edges, np.array(values), colour, what)
+            _bands(axes, edges, np.array(values, dtype=np.float64), colour, what)
         data = np.array(channel["data"])
         axes.errorbar(np.arange(len(data)), data, yerr=np.sqrt(data), fmt="ko", markersize=4, label="data")
         axes.set(xlabel=f"bin of {name}", ylabel="events", xlim=(edges[0], edges[-1]))

@@ -30,7 +30,7 @@ def predictive(likelihood: Likelihood, posterior: Posterior, data: Floats, rng: 
     background = points.copy()
     background[:, [likelihood.index(name) for name in posterior.strengths]] = 0.0
     signal = sums - np.array([likelihood.bins.events(point) for point in background])
-    toys = rng.poisson(sums)
+    toys = rng.poisson(sums).astype(np.float64)
     worse = np.mean(_distance(toys, sums) >= _distance(data[:n], sums))
     quantiles = [np.quantile(values, QUANTILES, axis=0) for values in (sums, signal)]
     slices = likelihood.model.config.channel_slices

@@ -139,7 +139,7 @@ def _shared(channel: Any, modifier: Any, total: Floats, place: str) -> Floats:
     """Statistical errors of the first part, such that the relative error of all samples that share them stays."""
     if modifier["type"] != "staterror":
         return np.zeros_like(total)
-    own, square, events, other_events = np.zeros_like(total), np.zeros_like(total), np.zeros_like(total), 0.0
+    own, square, events, other_events = (np.zeros_like(total) for _ in range(4))
     for sample in channel["samples"]:
         for m in sample["modifiers"]:
             if m["type"] == "staterror" and m["name"] == modifier["name"]:
@@ -148,7 +148,7 @@ def _shared(channel: Any, modifier: Any, total: Floats, place: str) -> Floats:
                 if m is modifier:
                     own = np.array(m["data"]) ** 2
                 else:
-                    other_events = other_events + np.array(sample["data"])
+                    other_events += np.array(sample["data"])
     relative = np.divide(square, events**2, out=np.zeros_like(total), where=events > 0.0)
     wanted = relative * (total + other_events) ** 2 - (square - own)
     if np.any(wanted < -1e-9 * np.maximum(square, 1.0)):

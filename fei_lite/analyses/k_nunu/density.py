@@ -86,9 +86,9 @@ class Density:
 def density_from_json(content: Any, *, name: str = "joint number density") -> Density:
     """The density that :meth:`Density.to_json` wrote; raises :class:`AnalysisError` for anything else."""
     try:
-        made = Density(*(np.array(content[key], dtype=np.float64)
-                         for key in ("x_edges", "q2_edges_GeV2", "events", "variances")),
-                       str(content.get("form_factor", BURAS)),
+        x_edges, q2_edges, events, variances = (np.array(content[key], dtype=np.float64) for key in (
+            "x_edges", "q2_edges_GeV2", "events", "variances"))
+        made = Density(x_edges, q2_edges, events, variances, str(content.get("form_factor", BURAS)),
                        float(content.get("branching_fraction", BRANCHING_FRACTION)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalysisError(f"{name}: {error!r}: expected x_edges, q2_edges_GeV2, events, variances.") from None
