@@ -21,7 +21,7 @@ from fei_lite.cli import main
 from fei_lite.errors import EventFileError, FeiLiteError, ModelSetError, OutputError
 from fei_lite.events import EventWriter, count_events
 from fei_lite.events.inputs import event_inputs
-from fei_lite.events.ranges import entry_ranges
+from fei_lite.events.ranges import EntryRange, entry_ranges, evenly
 from fei_lite.events.reading import open_events, origin_of
 from fei_lite.parallel import Journal
 from fei_lite.production.simulate import simulate, simulate_file
@@ -412,6 +412,19 @@ def test_settings_of_the_channels_do_not_go_with_renew(samples, tmp_path, capsys
     assert main(["train", str(samples[0]), "--renew", "extended", option, value, "-o", str(tmp_path / "new")]) != 0
     assert f"{option} is for a training of the channels" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_some_events_are_taken_from_all_files():
+    """Would catch --max-events that takes all of the first files and none of the last: another mixture."""
+    sizes, ranges = (70, 1, 25, 400), []
+    for file, size in enumerate(sizes):
+        ranges += [EntryRange(f"{file}.root", start, min(start + 30, size), sum(sizes[:file]) + start, file)
+                   for start in range(0, size, 30)]
+    for n in (1, 7, 100, 495, 496, 10_000):
+        kept = [sum(r.stop - r.start for r in evenly(ranges, n) if r.file == file) for file in range(len(sizes))]
+        assert sum(kept) == min(n, sum(sizes))
+        np.testing.assert_allclose(kept, np.array(sizes) * sum(kept) / sum(sizes), atol=1.0)
+    assert evenly(ranges, None) == ranges
 
 
 def test_files_of_one_luminosity(folder, samples, settings, tmp_path):

@@ -81,7 +81,7 @@ def fraction_of(inputs: Inputs, mask: NDArray[np.bool_]) -> Fraction:
     weight, source = columns["weight"][mask], columns["source"][mask]
     decay, other = inputs.decay()[mask], None if second is None else second[mask]
     generated = np.array([one.n_generated for one in inputs.sources], dtype=np.float64)
-    sums = np.bincount(source, weight, minlength=len(generated))
+    sums = np.bincount(source, weight, minlength=len(generated)).astype(np.float64)
     variance = float(bin_variances(np.zeros(len(weight)), weight, source, decay, _ALL, second=other)[0])
     scatter = scatter_of(sums, generated)
     known = len(generated) > 1 and variance > 0.0

@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--same-luminosity", action="store_true",
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
-    parser.add_argument("--max-events", type=int, default=None, help="use so many events only")
+    parser.add_argument("--max-events", type=int, default=None, help="use so many events only, evenly from all files")
     parser.add_argument("--early-fraction", type=float, default=None, metavar="F",
                         help="fraction of the events that the stages before the B's use (default: 1)")
     parser.add_argument("--batch-size", type=int, default=2000, help="events of a batch (default: %(default)s)")

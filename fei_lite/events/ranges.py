@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import overload
 
@@ -138,6 +138,28 @@ def entry_ranges(paths: Sequence[PathLike], *, batch_size: int = BATCH_SIZE,
     if len(paths) <= COUNTED_FIRST:
         ranges.count()
     return ranges
+
+
+def evenly(ranges: Sequence[EntryRange], max_events: int | None) -> list[EntryRange]:
+    """``max_events`` of the events, of every file the same fraction: its first ones; all with None or too few.
+
+    So samples keep their proportions, which ``entry_ranges(max_events=...)``, the first events of all, does not.
+
+    >>> parts = [EntryRange("a", 0, 20, 0, 0), EntryRange("a", 20, 30, 20, 0), EntryRange("b", 0, 10, 30, 1)]
+    >>> [(r.path, r.start, r.stop, r.first_entry) for r in evenly(parts, 30)]
+    [('a', 0, 20, 0), ('a', 20, 23, 20), ('b', 0, 7, 30)]
+    """
+    sizes: dict[int, int] = {}
+    for one in ranges:
+        sizes[one.file] = max(sizes.get(one.file, 0), one.stop)
+    total = sum(sizes.values())
+    if max_events is None or max_events >= total:
+        return list(ranges)
+    kept, before = {}, 0
+    for number, size in sizes.items():  # rounded so that all together are as many as asked for
+        kept[number] = (before + size) * max_events // total - before * max_events // total
+        before += size
+    return [replace(one, stop=min(one.stop, kept[one.file])) for one in ranges if one.start < kept[one.file]]
 
 
 #: Bytes of either end of a file that tell it from others: the header with its UUID, the directory or the footer.

@@ -29,7 +29,7 @@ from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import FeiLiteError
 from fei_lite.events.inputs import read_by
-from fei_lite.events.ranges import EntryRange, entry_ranges
+from fei_lite.events.ranges import EntryRange, entry_ranges, evenly
 from fei_lite.events.reading import count_events, origin_of
 from fei_lite.events.remote import is_url, open_remote
 from fei_lite.outputs import refuse_inputs
@@ -49,6 +49,7 @@ Report = Callable[[str, int, int], None]
 class Settings:
     """How to train.
 
+    ``max_events`` are taken evenly from all files;
     ``max_entries`` caps each class of a channel's sample; ``early_fraction`` is the fraction of the events
     that the stages before the last use, which have more candidates than they need; ``search``: the
     classifiers' settings are searched for each stage (the result is in the
@@ -81,6 +82,8 @@ class Settings:
                 raise FeiLiteError(f"{name}: got {getattr(self, name)}, expected 1 or more.")
         if self.seed < 0:
             raise FeiLiteError(f"seed: got {self.seed}, expected 0 or more.")
+        if self.max_events is not None and self.max_events < 1:
+            raise FeiLiteError(f"number of events: got {self.max_events}, expected 1 or more.")
         if not 0.0 < self.early_fraction <= 1.0:
             raise FeiLiteError(f"early_fraction: got {self.early_fraction}, expected a fraction above 0, at most 1.")
 
@@ -104,7 +107,7 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     folder = Path(folder).absolute()  # a relative one may have the name of a shipped set, which would come first
     channel_set = load_channel_set(settings.channel_set)
     everything = [*samples, *last_stage_samples]
-    ranges, early_ranges = (entry_ranges(paths, batch_size=settings.batch_size, max_events=settings.max_events)
+    ranges, early_ranges = (evenly(entry_ranges(paths, batch_size=settings.batch_size), settings.max_events)
                             for paths in (everything, samples))
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries, "early_fraction": settings.early_fraction}

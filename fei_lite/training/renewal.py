@@ -18,8 +18,8 @@ from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import write_with_first_look, write_with_tag_classifier
 from fei_lite.errors import OutputError
-from fei_lite.events.ranges import EntryRange, entry_ranges
-from fei_lite.training.driver import Settings, describe_samples, seed_of, spread
+from fei_lite.events.ranges import entry_ranges, evenly
+from fei_lite.training.driver import Settings, describe_samples, seed_of
 from fei_lite.training.first_look import fit_first_look
 from fei_lite.training.mixture import Factors, luminosity_factors
 from fei_lite.training.tag_classifier import fit_tag_classifier
@@ -36,7 +36,7 @@ def renew_tag_classifier(models: str, samples: Sequence[Path], folder: Path, *, 
     :class:`OutputError` if the folder exists.
     """
     old, description, factors = _prepared(models, samples, folder, settings, purpose="teach its tag classifier")
-    ranges = entry_ranges(samples, batch_size=settings.batch_size, max_events=settings.max_events)
+    ranges = evenly(entry_ranges(samples, batch_size=settings.batch_size), settings.max_events)
     fitted, given_bb = fit_tag_classifier(
         (), ranges, Path(old.source), channel_set=settings.channel_set, seed=seed_of(settings.seed, "tag_classifier"),
         factors=factors, workers=settings.workers, journal=settings.journal, min_entries=settings.min_entries,
@@ -53,9 +53,7 @@ def add_first_look(models: str, samples: Sequence[Path], folder: Path, *, settin
     ``settings.max_events`` are taken evenly from all files.
     """
     old, description, factors = _prepared(models, samples, folder, settings, purpose="teach its first look")
-    ranges: Sequence[EntryRange] = entry_ranges(samples, batch_size=settings.batch_size)
-    if settings.max_events is not None:
-        ranges = spread(ranges, min(1.0, settings.max_events / sum(r.stop - r.start for r in ranges)))
+    ranges = evenly(entry_ranges(samples, batch_size=settings.batch_size), settings.max_events)
     fitted, levels = fit_first_look(
         ranges, old.source, channel_set=settings.channel_set, seed=seed_of(settings.seed, "first_look"),
         factors=factors, workers=settings.workers, min_entries=settings.min_entries,
