@@ -33,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``fei-lite reinterpret``."""
     parser.add_argument("workspace", type=Path, metavar="WORKSPACE", help="workspace of pyhf (JSON)")
     parser.add_argument("--density", required=True, action="append", metavar="FILE",
-                        help="joint number density of the signal (density.json of fei-lite analyse hta), or "
-                             "'published'; CHANNEL=FILE for each of several channels")
+                        help="joint number density of the signal (density.json of an analysis), or 'published'; "
+                             "CHANNEL=FILE for each of several channels")
     parser.add_argument("--model", required=True, choices=("wet", "two_body"), help="which theory")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder of the results")
     parser.add_argument("--normalise", action="store_true",

@@ -87,9 +87,10 @@ def _row(inputs: Inputs, mass: float, level: float, uncertainty: float, injected
 
 def _fitted(likelihood: Likelihood, data: Floats, level: float) -> dict[str, Any]:
     fit, limit = fit_strength(likelihood, data), upper_limit(likelihood, data, level=level)
-    found: dict[str, Any] = {"limit": _scaled(limit.observed), "expected": [_scaled(x) for x in limit.expected],
-             "best_fit": _scaled(fit.best_fit), "errors": [_scaled(fit.error_up), _scaled(fit.error_down)],
-             "significance": significance(likelihood, data)}
+    found: dict[str, Any] = {
+        "limit": _scaled(limit.observed), "expected": [_scaled(x) for x in limit.expected],
+        "best_fit": _scaled(fit.best_fit), "errors": [_scaled(fit.error_up), _scaled(fit.error_down)],
+        "significance": significance(likelihood, data)}
     reasons = [*limit.undefined.values(), *fit.undefined.values()]
     if not reasons and None in (found["limit"], *found["expected"]):
         reasons = [f"no branching fraction below 1 is excluded at {100.0 * level:g} %: the template is too uncertain"]
