@@ -147,7 +147,7 @@ def evenly(ranges: Sequence[EntryRange], max_events: int | None) -> list[EntryRa
 
     >>> parts = [EntryRange("a", 0, 20, 0, 0), EntryRange("a", 20, 30, 20, 0), EntryRange("b", 0, 10, 30, 1)]
     >>> [(r.path, r.start, r.stop, r.first_entry) for r in evenly(parts, 30)]
-    [('a', 0, 20, 0), ('a', 20, 23, 20), ('b', 0, 7, 30)]
+    [('a', 0, 20, 0), ('a', 20, 22, 20), ('b', 0, 8, 30)]
     """
     sizes: dict[int, int] = {}
     for one in ranges:
