@@ -85,7 +85,8 @@ def test_help_is_quick(command):
     if command:
         assert f"    fei-lite {command} " in done.stdout
     else:
-        assert all(re.search(rf"^ +{name} +\w", done.stdout, flags=re.MULTILINE) for name in COMMANDS)
+        for name in COMMANDS:  # long names have their text on the next line
+            assert re.search(rf"^    {name}(?: +|\n {{10,}})\w", done.stdout, flags=re.MULTILINE), name
 
 
 @pytest.mark.parametrize("command", COMMANDS)
