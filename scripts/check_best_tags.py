@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 
 from fei_lite.performance.files import check_tags
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.text import calibration_table, sculpting_table
+from fei_lite.plain import as_plain
 from fei_lite.plots.performance import draw_calibration, draw_sculpting
 
 

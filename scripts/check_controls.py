@@ -34,6 +34,7 @@ from fei_lite.analyses.output import read_classifiers
 from fei_lite.analyses.tagged_production import production_files
 from fei_lite.cli import guarded
 from fei_lite.errors import FeiLiteError
+from fei_lite.outputs import atomic_output
 from fei_lite.plots.analysis import plot_panels
 from fei_lite.statistics.closure import fit_closure
 
@@ -71,8 +72,9 @@ class Output:
 
     def write(self, name: str, lines: Sequence[str], content: Any, panels: Sequence[Panel]) -> None:
         """Text, numbers and picture of one control."""
-        (self.folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (self.folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        for suffix, text in (("txt", "\n".join(lines)), ("json", json.dumps(content, indent=1))):
+            with atomic_output(self.folder / f"{name}.{suffix}", force=True) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
         if panels:
             plot_panels(panels, self.folder / "plots" / f"{name}.png")
         print(f"{name}\n" + "\n".join(lines) + "\n", flush=True)

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.performance.feature_shifts import collect, compare_features, probability_ranges
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.shift_tables import differences_table, ranges_table
+from fei_lite.plain import as_plain
 
 
 def main() -> int:

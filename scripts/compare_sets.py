@@ -18,8 +18,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fei_lite.performance.files import compare_files
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.text import comparison_table
+from fei_lite.plain import as_plain
 from fei_lite.plots.performance import draw_comparison
 from fei_lite.tagging.driver import tag_files
 

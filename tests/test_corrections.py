@@ -20,7 +20,7 @@ from fei_lite.corrections.shapes import MODELS, argus_bins, find_model, fit_shap
 from fei_lite.corrections.text import factors_table
 from fei_lite.corrections.yields import Problem, fit_yields
 from fei_lite.errors import FeiLiteError, FitError
-from fei_lite.performance.plain import as_plain
+from fei_lite.plain import as_plain
 from fei_lite.tagging.output import TagWriter
 
 EDGES = np.linspace(5.22, 5.29, 36)

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fei_lite"
 #: is a folder; inside a folder anything goes but circles.
 ORDER = (
     "errors", "data_files", "array_files", "constants", "renamed", "particles", "outputs", "provenance",
-    "templates", "fractions",
+    "templates", "fractions", "plain",
     "parallel.",
     "variables.tree", "variables.grammar", "variables.registry", "variables.names", "variables.evaluation",
     "variables.cuts", "kernels.", "event_shape.", "events.", "channels.", "generator.", "detector.", "used_objects",

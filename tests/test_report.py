@@ -26,7 +26,7 @@ from fei_lite.fractions import CONFIDENCE
 from fei_lite.particles import pdg_code
 from fei_lite.performance.best_tags import TagPieces
 from fei_lite.performance.files import check_tags, compare_files, evaluate_file
-from fei_lite.performance.plain import as_plain
+from fei_lite.plain import as_plain
 from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.report.channels import pull

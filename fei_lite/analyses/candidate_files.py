@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -131,6 +131,21 @@ def make_candidates(path: Path, output: Path, setup: Setup | Context[Loaded], *,
         raise AnalysisError(f"{path}: it holds no event.")
     write_candidates(output, parts, source, counts, sets.identity)
     return True
+
+
+def is_made(output: Path, identity: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    """Whether candidates of this identity, of a source that says all of ``said``, are there already.
+
+    Raises :class:`AnalysisError` if the file holds others.
+    """
+    if not output.exists():
+        return False
+    _, metadata = read_ntuple(output)
+    source = metadata["sources"][0]["source"]
+    if all(metadata.get(key) == value for key, value in identity.items()) \
+            and all(source[key] == value for key, value in said.items()):
+        return True
+    raise AnalysisError(f"{output}: holds candidates of other options. Choose another folder, or remove it.")
 
 
 def write_candidates(output: Path, parts: list[Columns], source: Source, counts: Counts,

@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fei_lite.analyses.candidate_files import Loaded, Setup, merge_candidates, write_candidates
+from fei_lite.analyses.candidate_files import Loaded, Setup, is_made, merge_candidates, write_candidates
 from fei_lite.analyses.candidates import Counts, candidates
 from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.samples import Source
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
@@ -82,13 +81,8 @@ def simulate_candidates(process: str, seed: int, sets: Loaded, *, folder: Path, 
     output = folder / f"{process}_{seed}.parquet"
     named = "signal" if signal else process
     said = {"process": named, "seed": seed, "n_generated": n * reuse, "options": options}
-    if output.exists():
-        _, metadata = read_ntuple(output)
-        found = metadata["sources"][0]["source"]
-        if {key: metadata.get(key) for key in sets.identity} == sets.identity \
-                and {key: found[key] for key in said} == said:
-            return output
-        raise AnalysisError(f"{output}: holds candidates of other options. Choose another folder, or remove it.")
+    if is_made(output, sets.identity, said):
+        return output
     parts, counts, events = [], Counts(), 0
     for batch in simulate(named, n, seed=seed, dec_file=sets.analysis.decay_file(process) if signal else None,
                           selection=selection, reuse=reuse, settings=settings):

@@ -162,8 +162,8 @@ def _compare(arguments: argparse.Namespace) -> str:
 
     from fei_lite.performance.comparison import PURITIES
     from fei_lite.performance.files import compare_files
-    from fei_lite.performance.plain import as_plain
     from fei_lite.performance.text import comparison_table
+    from fei_lite.plain import as_plain
 
     with tqdm(unit=" events", file=sys.stderr, disable=None, leave=False) as bar:
         comparison, reconstructible = compare_files(

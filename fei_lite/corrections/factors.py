@@ -225,7 +225,7 @@ def _modes(rows: Rows, fitted: _Fitted, factors: Floats, covariance: Floats, min
 
 
 def factors_from_plain(plain: Mapping[str, Any]) -> CorrectionFactors:
-    """Correction factors from their JSON (as :func:`fei_lite.performance.plain.as_plain` makes it; without fits)."""
+    """Correction factors from their JSON (as :func:`fei_lite.plain.as_plain` makes it; without fits)."""
     def pair(value: Sequence[float]) -> tuple[float, float]:
         return float(value[0]), float(value[1])
 

@@ -12,7 +12,7 @@ from fei_lite.corrections.factors import CorrectionFactors, derive_factors
 from fei_lite.corrections.samples import Options, control_tags
 from fei_lite.performance.best_tags import B_TYPES, BestTags, Choice, read_best_tags, said
 from fei_lite.performance.origin import nearly_right_tags
-from fei_lite.performance.plain import as_plain
+from fei_lite.plain import as_plain
 
 
 @dataclass(frozen=True)

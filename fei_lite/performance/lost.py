@@ -27,8 +27,8 @@ from fei_lite.fractions import CONFIDENCE, UNDEFINED, Measured, Sums
 from fei_lite.parallel import map_in_context
 from fei_lite.particles import pdg_code
 from fei_lite.performance.best_tags import B_TYPES
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.truth_steps import ancestors, true_particles
+from fei_lite.plain import as_plain
 from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.tagging.best import Btags, select_tags
 

@@ -33,7 +33,7 @@ from fei_lite.errors import FeiLiteError
 from fei_lite.fractions import Measured, effective_size, fraction
 from fei_lite.performance.best_tags import B_TYPES, BestTags
 from fei_lite.performance.mbc_peak import MbcPeak, mbc_peak
-from fei_lite.performance.plain import as_plain
+from fei_lite.plain import as_plain
 
 #: Working points on SignalProbability in use for the FEI, and a pure one.
 WORKING_POINTS = (0.001, 0.01, 0.1)

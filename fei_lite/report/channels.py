@@ -19,7 +19,7 @@ import numpy as np
 from fei_lite.channels import Channel, ParticleConfig
 from fei_lite.classifiers.quality import Reliability, reliability, weighted_auc
 from fei_lite.fractions import UNDEFINED, Sums
-from fei_lite.performance.plain import as_plain
+from fei_lite.plain import as_plain
 from fei_lite.report.importance import gains, ordered_fractions, read_forest, split_counts
 from fei_lite.report.observed import Featured, Observed, Scored
 from fei_lite.report.steps import STEPS, Counts

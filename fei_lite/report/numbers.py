@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fei_lite.channels import count_chains
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.reconstructible import Coverage, Covered
+from fei_lite.plain import as_plain
 from fei_lite.report.channels import LIMIT, MIN_TRUE, channel_numbers, particle_numbers, tag_classifier_numbers
 from fei_lite.report.observed import Observed
 from fei_lite.report.tags import TagResults, tag_numbers

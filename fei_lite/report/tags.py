@@ -10,9 +10,9 @@ import numpy as np
 from fei_lite.performance.best_tags import B_TYPES, BestTags
 from fei_lite.performance.calibration import Calibration, calibrate
 from fei_lite.performance.comparison import Comparison, compare_sets
-from fei_lite.performance.plain import as_plain
 from fei_lite.performance.sculpting import Sculpting, mbc_sculpting
 from fei_lite.performance.working_points import Evaluation, evaluate_tags
+from fei_lite.plain import as_plain
 from fei_lite.report.observed import Observed
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
+from fei_lite.plain import as_plain
 from fei_lite.statistics.fits import StrengthFit, fit_strength
 from fei_lite.statistics.from_templates import workspace_of
 from fei_lite.statistics.likelihood import Likelihood
@@ -59,10 +60,11 @@ class ClosureFit:
 
     def to_json(self) -> dict[str, Any]:
         """The result; null where undefined."""
-        numbers = {"best_fit": self.fit.best_fit, "error_up": self.fit.error_up, "error_down": self.fit.error_down,
-                   "sample_error": self.sample_error, "expected": self.expected, "unit": self.unit, "pull": self.pull}
-        return {name: x if np.isfinite(x) else None for name, x in numbers.items()} | {
-            "replicas": self.replicas, "undefined": self.undefined}
+        found: dict[str, Any] = as_plain({
+            "best_fit": self.fit.best_fit, "error_up": self.fit.error_up, "error_down": self.fit.error_down,
+            "sample_error": self.sample_error, "expected": self.expected, "unit": self.unit, "pull": self.pull,
+            "replicas": self.replicas, "undefined": self.undefined})
+        return found
 
 
 def fit_closure(regions: Mapping[str, Sequence[Template]], counts: Counts, *, expected: float, unit: float = 1.0,

@@ -109,6 +109,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     everything = [*samples, *last_stage_samples]
     ranges, early_ranges = (evenly(entry_ranges(paths, batch_size=settings.batch_size), settings.max_events)
                             for paths in (everything, samples))
+    n_early = sum(r.stop - r.start for r in early_ranges)
+    early_ranges = evenly(early_ranges, max(1, round(settings.early_fraction * n_early)))
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries, "early_fraction": settings.early_fraction}
     parameters |= {"search": True} if settings.search else {}
@@ -131,8 +133,8 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
         if not open_channels:
             continue
         last = stage == len(channel_set.stages) - 1
-        collected = _collect(ranges if last else spread(early_ranges, settings.early_fraction),
-                             factors.get("last_stage" if last else "early", {}), folder, settings, stage, report)
+        collected = _collect(ranges if last else early_ranges, factors.get("last_stage" if last else "early", {}),
+                             folder, settings, stage, report)
         chosen = _searched(collected, writer, settings, stage, report) if settings.search else settings.parameters
         for i, channel in enumerate(open_channels):
             training, validation = collected[channel.identifier].arrays()
@@ -152,15 +154,6 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
             min_entries=settings.min_entries,
             report=None if report is None else partial(report, f"stage {len(channel_set.stages)}: reconstruct")))
     return load_model_set(folder)
-
-
-def spread(ranges: Sequence[EntryRange], share: float) -> list[EntryRange]:
-    """A share of the ranges, evenly from all files.
-
-    >>> spread(["a1", "a2", "a3", "b1", "b2", "b3"], 0.5)
-    ['a2', 'b1', 'b3']
-    """
-    return [r for i, r in enumerate(ranges) if int((i + 1) * share) > int(i * share)]
 
 
 def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, settings: Settings, stage: int,

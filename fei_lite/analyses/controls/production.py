@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_files import Loaded, Setup, merge_candidates, write_candidates
+from fei_lite.analyses.candidate_files import Loaded, Setup, is_made, merge_candidates, write_candidates
 from fei_lite.analyses.candidates import Counts, candidates
 from fei_lite.analyses.embedding import find_particle, with_track_distances, without_found
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.recipe_controls import Embedding
 from fei_lite.analyses.replacement import embedded, generate_decays
 from fei_lite.analyses.samples import Source
@@ -93,13 +92,8 @@ def make_embedded(job: Job, sets: Loaded, *, name: str, folder: Path, settings: 
     said = {"process": "signal" if "decay_file" in options else process, "seed": job.seed, "n_generated": job.n,
             "options": options}
     output = folder / f"{name}_{Path(job.decay).stem}_{job.seed}.parquet"
-    if output.exists():
-        _, metadata = read_ntuple(output)
-        found = metadata["sources"][0]["source"]
-        if {key: metadata.get(key) for key in sets.identity} == sets.identity \
-                and {key: found[key] for key in said} == said:
-            return output
-        raise AnalysisError(f"{output}: holds candidates of other options. Choose another folder, or remove it.")
+    if is_made(output, sets.identity, said):
+        return output
     parts, counts, n_events = [], Counts(), 0
     for batch in embedded_events(job, analysis, line, settings=settings):
         columns, steps = candidates(batch, analysis, sets.tags, process=process)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.plain import as_plain
+
 Floats = NDArray[np.float64]
 
 #: Names of the three samples in tables and files.
@@ -36,10 +38,6 @@ class Efficiency:
             return float("nan"), float("nan")
         value = self.value / other.value
         return value, value * float(np.hypot(self.error / self.value, other.error / other.value))
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields; null where undefined."""
-        return {"value": number(self.value), "error": number(self.error), "passed": self.passed}
 
 
 def of_weights(passed: NDArray[np.bool_], weight: Floats) -> Efficiency:
@@ -98,10 +96,10 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """Rows, efficiencies of each sample, and ratios."""
-        return {"rows": list(self.rows), "edges": list(self.edges),
-                "efficiencies": {name: [e.to_json() for e in found] for name, found in self.of.items()},
-                "ratios": {key: [[number(x) for x in pair] for pair in self.ratios(*names)]
-                           for key, names in PAIRS.items()}}
+        found: dict[str, Any] = as_plain({
+            "rows": self.rows, "edges": self.edges, "efficiencies": self.of,
+            "ratios": {key: self.ratios(*names) for key, names in PAIRS.items()}})
+        return found
 
 
 def of_total(passed: float, squares: float, total: float, n: int) -> Efficiency:
@@ -115,8 +113,3 @@ def of_total(passed: float, squares: float, total: float, n: int) -> Efficiency:
 def short(name: str) -> str:
     """A sample's name in the head of a table."""
     return name.removeprefix("embedded ")
-
-
-def number(value: float) -> float | None:
-    """JSON knows no NaN: undefined is null."""
-    return value if np.isfinite(value) else None

@@ -15,6 +15,7 @@ from fei_lite.analyses.controls.judged import Judged
 from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.recipe import Recipe
 from fei_lite.analyses.recipe_controls import Sideband
+from fei_lite.plain import as_plain
 
 Floats = NDArray[np.float64]
 
@@ -65,11 +66,11 @@ class Shapes:
                       for name, found in self.of.items()]
 
     def to_json(self) -> dict[str, Any]:
-        """Yields and chi2."""
-        return {"samples": list(self.names), "yields": [vars(y) for y in self.yields],
-                "parts": {name: [vars(y) for y in pair] for name, pair in self.parts.items()},
-                "normalisation": [x if np.isfinite(x) else None for x in self.normalisation],
-                "chi2": {name: {"chi2": f.chi2, "ndf": f.ndf, "p_value": f.p_value} for name, f in self.of.items()}}
+        """Yields and chi2; null where undefined."""
+        found: dict[str, Any] = as_plain({
+            "samples": self.names, "yields": self.yields, "parts": self.parts, "normalisation": self.normalisation,
+            "chi2": {name: {"chi2": f.chi2, "ndf": f.ndf, "p_value": f.p_value} for name, f in self.of.items()}})
+        return found
 
     def panels(self) -> list[Panel]:
         """Each quantity: the first sample as points, the second as a histogram, both of area one."""

@@ -32,7 +32,6 @@ PUBLISHED = "published"
 BRANCHING_FRACTION = 4.97e-6
 
 
-
 @dataclass(frozen=True)
 class Density:
     """``values`` (n_x, n_q2): expected events of the standard model; ``variances`` their squared errors.
