@@ -13,7 +13,7 @@ import pytest
 import uproot
 
 from fei_lite.errors import EventFileError, OutputError, UnknownNameError
-from fei_lite.tagging import output
+from fei_lite.tagging import file_tables, output
 from fei_lite.tagging.output import TagWriter, read_tags
 
 SUFFIXES = pytest.mark.parametrize("suffix", ["root", "parquet"])
@@ -110,7 +110,7 @@ def test_nothing_is_left_behind(tmp_path, suffix, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for table in (output._RootTable, output._ParquetTable):
+    for table in (file_tables.RootTable, file_tables.ParquetTable):
         monkeypatch.setattr(table, "finish", full)
     with pytest.raises(OutputError, match="disk is full"):
         write(path, [toy_columns(5)])

@@ -15,8 +15,8 @@ MARK = ":"
 def parted(given: Path) -> tuple[Path, str]:
     """An analysis and the name of its variant; "" where there is none.
 
-    >>> parted(Path("hta:pion")), parted(Path("mine/b_tau_nu"))
-    ((PosixPath('hta'), 'pion'), (PosixPath('mine/b_tau_nu'), ''))
+    >>> parted(Path("hta:pion")), parted(Path("mine/b_mu_nu"))
+    ((PosixPath('hta'), 'pion'), (PosixPath('mine/b_mu_nu'), ''))
     """
     if MARK not in given.name or given.is_dir():
         return given, ""

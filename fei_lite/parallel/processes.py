@@ -6,7 +6,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,9 @@ class Processes:
         pool = _Pool(function, context, self.workers)
         try:
             yield pool
+        except BaseException:
+            pool.end_workers()  # a job scheduler waits for seconds, a task may take minutes
+            raise
         finally:
             pool.close()
 
@@ -128,8 +131,17 @@ class _Pool(_Here):
             f"one of {self._workers} worker processes was ended from outside, most often for lack of memory. "
             "Take fewer workers (--workers) or smaller batches.")
 
+    def end_workers(self) -> None:
+        """End the processes in the middle of their tasks. What they did is lost."""
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+            # One may have ended within a result: its reader here would wait for the rest as long as anyone can write.
+            with suppress(AttributeError, OSError):
+                self._pool._result_queue._writer.close()
+
     def close(self) -> None:
-        """End the processes."""
+        """End the processes when their tasks are done."""
         if self._pool is not None:
             # Futures cancelled one by one could make this wait for ever (CPython's issue 94440, before 3.11.4): the
             # pool's thread woke up to nothing but these, took them away and waited for a result.
