@@ -22,7 +22,7 @@ MODULES = (
     "fei_lite.variables", "fei_lite.reconstruction.engine", "fei_lite.reconstruction.truth", "fei_lite.roe",
     "fei_lite.event_shape", "fei_lite.parallel", "fei_lite.parallel.cluster", "fei_lite.performance.best_tags",
     "fei_lite.performance.working_points", "fei_lite.plots.tags", "fei_lite.analyses.physics",
-    "fei_lite.analyses.embedding", "fei_lite.analyses.reweighting", "fei_lite.analyses.true_tags",
+    "fei_lite.analyses.controls.embedding", "fei_lite.analyses.controls.reweighting", "fei_lite.analyses.candidates.true_tags",
     "fei_lite.analyses.k_nunu.density", "fei_lite.analyses.k_nunu.spectrum", "fei_lite.statistics.unbinned",
     "fei_lite.fractions", "fei_lite.errors",
 )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fei_lite.analyses.analysis import analyse as analyse
-    from fei_lite.analyses.candidate_files import read_candidates as read_candidates
+    from fei_lite.analyses.candidates.files import read_candidates as read_candidates
     from fei_lite.analyses.folders import load_analysis as load_analysis
     from fei_lite.channels import ChannelSet as ChannelSet
     from fei_lite.channels import load_channel_set as load_channel_set
@@ -80,7 +80,7 @@ _PUBLIC = {
     "rest_variables": ("fei_lite.roe", "rest_variables"),
     "ntuple": ("fei_lite.variables.ntuples", "ntuple"),
     "load_analysis": ("fei_lite.analyses.folders", "load_analysis"),
-    "read_candidates": ("fei_lite.analyses.candidate_files", "read_candidates"),
+    "read_candidates": ("fei_lite.analyses.candidates.files", "read_candidates"),
     "analyse": ("fei_lite.analyses.analysis", "analyse"),
     "open_likelihood": ("fei_lite.statistics.workspaces", "open_likelihood"),
     "fit_strength": ("fei_lite.statistics.fits", "fit_strength"),

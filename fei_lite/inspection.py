@@ -123,7 +123,7 @@ def _btags(path: PathLike, kind: str) -> Inspection:
 
 
 def _parquet(path: PathLike, look: FileLook) -> Inspection:
-    from fei_lite.analyses.ntuple import is_ntuple, read_ntuple
+    from fei_lite.analyses.candidates.ntuple import is_ntuple, read_ntuple
     from fei_lite.tagging.output import read_tags
 
     if "tracks_d0" in look.columns and look.ours:

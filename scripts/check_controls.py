@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.ntuple import is_ntuple, read_ntuple
 from fei_lite.analyses.classifier import FoldClassifier
 from fei_lite.analyses.controls.closure import closure_data, closure_templates
 from fei_lite.analyses.controls.continuum import continuum_control
@@ -28,10 +30,8 @@ from fei_lite.analyses.controls.judged import judged
 from fei_lite.analyses.controls.shapes import compare_shapes, shown
 from fei_lite.analyses.drawings import Panel
 from fei_lite.analyses.folders import Analysis, load_analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import is_ntuple, read_ntuple
 from fei_lite.analyses.output import read_classifiers
-from fei_lite.analyses.tagged_production import production_files
+from fei_lite.analyses.production.driver import production_files
 from fei_lite.cli import guarded
 from fei_lite.errors import FeiLiteError
 from fei_lite.outputs import atomic_output

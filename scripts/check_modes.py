@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fei_lite.analyses.candidates import candidates
+from fei_lite.analyses.candidates.making import candidates
+from fei_lite.analyses.candidates.true_tags import true_tags
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.selection import cut_flow
-from fei_lite.analyses.true_tags import true_tags
 from fei_lite.analyses.xs_nunu.crossfeed import CrossFeed, cross_feed
 from fei_lite.analyses.xs_nunu.final_states import OTHER, final_states, modes, title
 from fei_lite.analyses.xs_nunu.fragmentation import fragmentation

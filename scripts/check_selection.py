@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.folders import Analysis, load_analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.plain_comparison import Step, compared, events_for
-from fei_lite.analyses.production_learning import kind_of
-from fei_lite.analyses.production_records import records_of
-from fei_lite.analyses.tagged_production import production_files
+from fei_lite.analyses.production.driver import production_files
+from fei_lite.analyses.production.learning import kind_of
+from fei_lite.analyses.production.plain_comparison import Step, compared, events_for
+from fei_lite.analyses.production.records import records_of
 from fei_lite.cli import guarded
 from fei_lite.errors import AnalysisError
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.ntuple import read_ntuple
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 
 
 def main() -> int:

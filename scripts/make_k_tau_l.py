@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fei_lite.analyses.candidate_files import Setup, candidate_files, read_candidates
+from fei_lite.analyses.candidates.files import Setup, candidate_files, read_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.samples import Expectation, generated_of
 from fei_lite.analyses.folders import find_analysis, load_analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.samples import Expectation, generated_of
+from fei_lite.analyses.production.driver import with_productions
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.analyses.selection import cut_flow
-from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.cli import main as fei_lite
 from fei_lite.errors import FitError
 from fei_lite.particles import mass

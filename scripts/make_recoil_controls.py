@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fei_lite.analyses.candidate_files import Loaded, Setup
-from fei_lite.analyses.candidates import Counts, candidates
-from fei_lite.analyses.columns import passes
+from fei_lite.analyses.candidates.files import Loaded, Setup
+from fei_lite.analyses.candidates.making import Counts, candidates
+from fei_lite.analyses.candidates.ntuple import joined, read_ntuple
+from fei_lite.analyses.controls.embedding import without_particle
 from fei_lite.analyses.drawings import Panel, Steps
-from fei_lite.analyses.embedding import without_particle
 from fei_lite.analyses.folders import find_analysis
-from fei_lite.analyses.ntuple import joined, read_ntuple
+from fei_lite.analyses.recipes.columns import passes
 from fei_lite.channels import load_channel_set
 from fei_lite.particles import mass
 from fei_lite.plots.analysis import plot_panels

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fei_lite.analyses.candidate_files import Setup
-from fei_lite.analyses.candidate_production import produce
+from fei_lite.analyses.candidates.files import Setup
+from fei_lite.analyses.candidates.production import produce
 from fei_lite.analyses.folders import find_analysis
 from fei_lite.cli import guarded
 from fei_lite.generator.settings import DEFAULT_SETTINGS

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fei_lite.analyses.candidate_files import Setup
+from fei_lite.analyses.candidates.files import Setup
 from fei_lite.analyses.controls.production import produce_embedded
 from fei_lite.analyses.folders import find_analysis, load_analysis
 from fei_lite.cli import guarded

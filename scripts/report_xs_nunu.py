@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from fei_lite.analyses.analysis import Result, analyse
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.folders import load_analysis, with_models
-from fei_lite.analyses.inputs import Inputs
 from fei_lite.analyses.output import read_classifiers
+from fei_lite.analyses.production.driver import with_productions
 from fei_lite.analyses.ranking import ranking
-from fei_lite.analyses.tagged_production import with_productions
 from fei_lite.analyses.xs_nunu.limits import PRELIMINARY, PUBLISHED, PUBLISHED_BDT, branching_fractions
 from fei_lite.plots.unrolled import Unrolled, plot_unrolled
 from fei_lite.statistics.by_sample import after_fit, before_fit

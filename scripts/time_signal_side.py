@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 
+from fei_lite.analyses.candidates.pairs import all_pairs, best_of_each_event
+from fei_lite.analyses.candidates.true_tags import true_tags
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.pairs import all_pairs, best_of_each_event
-from fei_lite.analyses.true_tags import true_tags
 from fei_lite.events import concatenate
 from fei_lite.production.simulate import simulate
 from fei_lite.reconstruction.engine import NoClassifiers, ReconstructionOptions, reconstruct

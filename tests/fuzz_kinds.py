@@ -14,9 +14,9 @@ import numpy as np
 from fuzz_damage import raw, structured, toml_text
 from toy_events import assert_same, toy_batch
 
-from fei_lite.analyses.candidate_files import VERSION, read_candidates
+from fei_lite.analyses.candidates.files import VERSION, read_candidates
+from fei_lite.analyses.candidates.ntuple import write_ntuple
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.ntuple import write_ntuple
 from fei_lite.channels import load_channel_set
 from fei_lite.channels.files import find_channel_set
 from fei_lite.classifiers.model_set import find_model_set, load_model_set

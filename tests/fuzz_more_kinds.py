@@ -16,11 +16,11 @@ from other_layouts import basf2_columns, write_trees
 from toy_events import toy_batch
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.classifier import FlatTransform, FoldClassifier, load_classifier, save_classifier
 from fei_lite.analyses.output import read_classifiers, write_results
-from fei_lite.analyses.production_yields import learning_seconds
-from fei_lite.analyses.tagged_production import with_productions
+from fei_lite.analyses.production.driver import with_productions
+from fei_lite.analyses.production.yields import learning_seconds
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import find_model_set, load_model_set
 from fei_lite.classifiers.text import unpack

@@ -14,15 +14,15 @@ from signal_events import Truth, signal_batch, true_tags
 from toy_candidates import HTA, RECIPE, TOYS, inputs_of, write_toys
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import Setup
-from fei_lite.analyses.candidate_production import produce
-from fei_lite.analyses.candidates import sample_of_events
+from fei_lite.analyses.candidates.files import Setup
+from fei_lite.analyses.candidates.making import sample_of_events
+from fei_lite.analyses.candidates.ntuple import read_ntuple, write_ntuple
+from fei_lite.analyses.candidates.pairs import all_pairs, best_of_each_event, with_signal_side
+from fei_lite.analyses.candidates.production import produce
+from fei_lite.analyses.candidates.samples import Expectation
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.ntuple import read_ntuple, write_ntuple
 from fei_lite.analyses.output import fit_values
-from fei_lite.analyses.pairs import all_pairs, best_of_each_event, with_signal_side
-from fei_lite.analyses.recipe import RegionLine, SampleLine, SignalDecay
-from fei_lite.analyses.samples import Expectation
+from fei_lite.analyses.recipes.recipe import RegionLine, SampleLine, SignalDecay
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import load_channel_set
 from fei_lite.cli import main

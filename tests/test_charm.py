@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fei_lite import particles
-from fei_lite.analyses.pairs import without_tag
+from fei_lite.analyses.candidates.pairs import without_tag
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import UnknownNameError

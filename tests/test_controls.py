@@ -9,7 +9,8 @@ import pytest
 from toy_candidates import HTA, RECIPE, TOYS, inputs_of, toy, write_toys
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import Setup, read_candidates
+from fei_lite.analyses.candidates.files import Setup, read_candidates
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.controls.closure import closure_data, closure_templates
 from fei_lite.analyses.controls.continuum import continuum_control
 from fei_lite.analyses.controls.efficiency import embedding_efficiency
@@ -18,9 +19,8 @@ from fei_lite.analyses.controls.production import Job, embedded_events, make_emb
 from fei_lite.analyses.controls.ratios import DATA, SIGNAL, SIMULATION, Efficiency, of_weights
 from fei_lite.analyses.controls.shapes import compare_shapes
 from fei_lite.analyses.folders import find_analysis, load_analysis
-from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.recipe import findings
-from fei_lite.analyses.recipe_controls import Continuum, Controls, Sideband, Variant
+from fei_lite.analyses.recipes.controls import Continuum, Controls, Sideband, Variant
+from fei_lite.analyses.recipes.recipe import findings
 from fei_lite.errors import AnalysisError
 from fei_lite.statistics.closure import fit_closure
 

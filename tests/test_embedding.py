@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from fei_lite.analyses.comparison import compare
-from fei_lite.analyses.embedding import without_objects, without_particle
-from fei_lite.analyses.reweighting import odds, reweight
+from fei_lite.analyses.controls.comparison import compare
+from fei_lite.analyses.controls.embedding import without_objects, without_particle
+from fei_lite.analyses.controls.reweighting import odds, reweight
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import FeiLiteError
 from fei_lite.events import concatenate

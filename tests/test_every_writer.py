@@ -26,7 +26,7 @@ from fuzz_more_kinds import Counts
 from small_set import write_small_set
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import make_candidates, read_candidates
+from fei_lite.analyses.candidates.files import make_candidates, read_candidates
 from fei_lite.analyses.classifier import save_classifier
 from fei_lite.cli import guarded, main
 from fei_lite.events import open_events
@@ -261,7 +261,7 @@ def test_killed_worker(name, place, tmp_path, monkeypatch, capsys):
     """Would catch, for each command: a wait without end, a traceback or half a file after a worker was killed, as the
     kernel does when memory is short; a result without the pieces of that worker."""
     monkeypatch.chdir(place)
-    monkeypatch.setattr("fei_lite.analyses.tagged_production.PIECE", {"signal": 2})
+    monkeypatch.setattr("fei_lite.analyses.production.driver.PIECE", {"signal": 2})
     monkeypatch.setattr(make_candidates, "__kwdefaults__", {**make_candidates.__kwdefaults__, "batch_size": 2})
     inputs, killed_ones = content_of(place), []
 

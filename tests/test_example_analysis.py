@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.cli import main
 from fei_lite.events.files import read_events
 from fei_lite.production.simulate import simulate_file

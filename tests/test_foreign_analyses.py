@@ -11,9 +11,9 @@ from fit_workspaces import shapes
 from other_layouts import write_edm4hep
 from toy_candidates import HTA
 
-from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.samples import check_distinct, source_of
-from fei_lite.analyses.simulated import load_simulated, with_simulated
+from fei_lite.analyses.candidates.ntuple import read_ntuple
+from fei_lite.analyses.candidates.samples import check_distinct, source_of
+from fei_lite.analyses.candidates.simulated import load_simulated, with_simulated
 from fei_lite.cli import main
 from fei_lite.errors import AnalysisError, EventFileError
 from fei_lite.events import concatenate

@@ -17,8 +17,8 @@ from fuzz_kinds import BTAG, Btags, Manifest, ModelText
 from fuzz_more_kinds import AnalysisClassifier
 from toy_events import toy_batch
 
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.classifier import load_classifier
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.channels import load_channel_set
 from fei_lite.channels.files import find_channel_set
 from fei_lite.classifiers import text as text_module

@@ -15,20 +15,20 @@ from signal_events import Truth, signal_batch, true_tags
 from toy_candidates import EDGES, HTA, RECIPE, TOYS, inputs_of, toy, write_toys
 
 from fei_lite.analyses.analysis import analyse
-from fei_lite.analyses.candidate_files import (
+from fei_lite.analyses.candidates.files import (
     Setup,
     make_candidates,
     merge_candidates,
     read_candidates,
 )
-from fei_lite.analyses.candidate_production import simulate_candidates
-from fei_lite.analyses.candidates import candidates
+from fei_lite.analyses.candidates.making import candidates
+from fei_lite.analyses.candidates.ntuple import read_ntuple
+from fei_lite.analyses.candidates.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
+from fei_lite.analyses.candidates.production import simulate_candidates
+from fei_lite.analyses.candidates.samples import Expectation
 from fei_lite.analyses.classifier import load_classifier, train_folds
 from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
 from fei_lite.analyses.hta import physics
-from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
-from fei_lite.analyses.samples import Expectation
 from fei_lite.analyses.systematics import WeightLine
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.quality import weighted_auc

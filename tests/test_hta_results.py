@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.k_nunu.density import density_from_json
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.output import read_classifiers
 from fei_lite.cli import main
 

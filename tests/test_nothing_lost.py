@@ -16,7 +16,7 @@ from fuzz_kinds import Btags
 from toy_events import toy_batch
 
 from fei_lite import outputs
-from fei_lite.analyses.ntuple import write_ntuple
+from fei_lite.analyses.candidates.ntuple import write_ntuple
 from fei_lite.cli import main
 from fei_lite.errors import OutputError
 from fei_lite.events import EventWriter

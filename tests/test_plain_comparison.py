@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from toy_candidates import HTA, toy, write_toys
 
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.plain_comparison import Step, compared, fraction_of, scatter_of
-from fei_lite.analyses.recipe import CutLine
-from fei_lite.analyses.samples import Source
+from fei_lite.analyses.production.plain_comparison import Step, compared, fraction_of, scatter_of
+from fei_lite.analyses.recipes.recipe import CutLine
 
 PIECES, N, FAMILY = 12, 4000, 1000
 

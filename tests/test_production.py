@@ -10,20 +10,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.ntuple import read_ntuple
-from fei_lite.analyses.piece_summary import summary_of
-from fei_lite.analyses.production_experience import joined_arrays
-from fei_lite.analyses.production_goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
-from fei_lite.analyses.production_learning import costs_of
-from fei_lite.analyses.production_pieces import Piece, Plan, make_piece
-from fei_lite.analyses.production_records import counted, read_record
-from fei_lite.analyses.production_yields import Families, effective_luminosity
+from fei_lite.analyses.production.driver import produce_all, production_files, with_productions
+from fei_lite.analyses.production.experience import joined_arrays
+from fei_lite.analyses.production.goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
+from fei_lite.analyses.production.learning import costs_of
+from fei_lite.analyses.production.piece_summary import summary_of
+from fei_lite.analyses.production.pieces import Piece, Plan, make_piece
+from fei_lite.analyses.production.records import counted, read_record
+from fei_lite.analyses.production.side_trials import try_sides
+from fei_lite.analyses.production.yields import Families, effective_luminosity
 from fei_lite.analyses.selected import likeness, selected
-from fei_lite.analyses.side_trials import try_sides
-from fei_lite.analyses.tagged_production import produce_all, production_files, with_productions
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, SimulationError
 from fei_lite.generator.generate import generate
@@ -342,7 +342,7 @@ def test_a_piece_repeats_itself(production, tmp_path):
 
 def test_kept_events_give_the_same_candidates(production):
     """Would catch events that an analysis needs and the production drops, and weights that they do not carry."""
-    from fei_lite.analyses.candidates import candidates
+    from fei_lite.analyses.candidates.making import candidates
     from fei_lite.events.files import read_events
 
     folder, _, workshop, _ = production
@@ -448,7 +448,7 @@ def test_stopping_by_weights_leaves_no_bias(monkeypatch):
     found = [stopped(rng, wanted, lambda records: next_is_guide("charged", records, 0, wanted)) for _ in range(250)]
     assert np.mean(found) == pytest.approx(1.0, abs=3.5 * np.std(found) / np.sqrt(len(found)))
     assert np.std(found) < 0.4
-    monkeypatch.setattr("fei_lite.analyses.production_goals.counted", list)
+    monkeypatch.setattr("fei_lite.analyses.production.goals.counted", list)
     monkeypatch.setitem(globals(), "counted", list)
     biased = [stopped(rng, wanted, lambda records: True) for _ in range(250)]
     assert np.mean(biased) == pytest.approx(0.93, abs=3.5 * np.std(biased) / np.sqrt(len(biased)))

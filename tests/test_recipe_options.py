@@ -11,7 +11,7 @@ from toy_candidates import HTA, RECIPE, TOYS, inputs_of
 
 from fei_lite.analyses.analysis import analyse
 from fei_lite.analyses.output import fit_regions, read_classifiers, write_results
-from fei_lite.analyses.recipe import CutLine, RegionLine
+from fei_lite.analyses.recipes.recipe import CutLine, RegionLine
 from fei_lite.analyses.selection import cut_flow
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from signal_events import Truth, true_tags
 
+from fei_lite.analyses.candidates.pairs import Pairs, best_of_each_event
 from fei_lite.analyses.k_tau_l.generated import MODES, generated_decays
-from fei_lite.analyses.pairs import Pairs, best_of_each_event
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import load_channel_set
 from fei_lite.events import concatenate

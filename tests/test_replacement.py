@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from fei_lite.analyses.embedding import find_particle, with_track_distances, without_found
-from fei_lite.analyses.k_nunu.generated import generated_q2
-from fei_lite.analyses.pairs import without_tag
-from fei_lite.analyses.replacement import (
+from fei_lite.analyses.candidates.pairs import without_tag
+from fei_lite.analyses.controls.embedding import find_particle, with_track_distances, without_found
+from fei_lite.analyses.controls.replacement import (
     Decays,
     decays_in,
     embedded,
@@ -20,6 +19,7 @@ from fei_lite.analyses.replacement import (
     signal_mesons,
     with_added,
 )
+from fei_lite.analyses.k_nunu.generated import generated_q2
 from fei_lite.channels import load_channel_set
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.errors import AnalysisError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from fei_lite.analyses.samples import source_of
+from fei_lite.analyses.candidates.samples import source_of
 from fei_lite.errors import SimulationError
 from fei_lite.events.files import read_events
 from fei_lite.generator.generate import generate

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from fei_lite.analyses.ntuple import write_ntuple
+from fei_lite.analyses.candidates.ntuple import write_ntuple
 from fei_lite.cli import main
 from fei_lite.errors import FitError, WorkspaceError
 from fei_lite.statistics.from_values import read_values

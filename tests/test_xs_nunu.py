@@ -10,12 +10,12 @@ import pytest
 from scipy.stats import chi2
 from signal_events import Truth, signal_batch
 
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.pairs import SIGNAL, all_pairs, has_any, side_names, with_signal_side, without_tag
+from fei_lite.analyses.candidates.samples import Source
+from fei_lite.analyses.candidates.true_tags import true_tags as tags_of_truth
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.pairs import SIGNAL, all_pairs, has_any, side_names, with_signal_side, without_tag
-from fei_lite.analyses.samples import Source
 from fei_lite.analyses.systematics import Line
-from fei_lite.analyses.true_tags import true_tags as tags_of_truth
 from fei_lite.analyses.xs_nunu.crossfeed import cross_feed
 from fei_lite.analyses.xs_nunu.final_states import OTHER, final_states, modes
 from fei_lite.analyses.xs_nunu.fragmentation import MISSING, fragmentation

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fei_lite.analyses.candidate_files import VERSION
+from fei_lite.analyses.candidates.files import VERSION
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.ntuple import write_ntuple
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import write_ntuple
-from fei_lite.analyses.samples import Source
 
 HTA = load_analysis("hta")
 RECIPE = HTA.recipe

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Expectation, check_no_control, generated_of, process_of
 from fei_lite.analyses.classification import Candidates, classified
 from fei_lite.analyses.classifier import FoldClassifier
-from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import Region, fill_region, inside_region, with_bin_floor
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.samples import Expectation, check_no_control, generated_of, process_of
+from fei_lite.analyses.recipes.columns import passes
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.analyses.selection import FlowRow, cut_flow, step
 from fei_lite.errors import AnalysisError
 

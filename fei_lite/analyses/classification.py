@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.classifier import FoldClassifier, flat_transform, fold_of, left_out, train_folds
-from fei_lite.analyses.columns import calculate, passes
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import ClassifierLine, Recipe
-from fei_lite.analyses.samples import Source
+from fei_lite.analyses.recipes.columns import calculate, passes
+from fei_lite.analyses.recipes.recipe import ClassifierLine, Recipe
 from fei_lite.analyses.shortage import check_entries
 from fei_lite.errors import AnalysisError
 

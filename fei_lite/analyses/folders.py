@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fei_lite.analyses.pairs import check_pair
+from fei_lite.analyses.candidates.pairs import check_pair
 from fei_lite.analyses.physics import Physics
-from fei_lite.analyses.recipe import Recipe, findings
+from fei_lite.analyses.recipes.recipe import Recipe, findings
+from fei_lite.analyses.recipes.variants import MARK, parted, varied
 from fei_lite.analyses.systematics import Line, WeightLine, load_systematics
-from fei_lite.analyses.variants import MARK, parted, varied
 from fei_lite.channels import ChannelSet, load_channel_set
 from fei_lite.data_files import Strict, read_toml, validated
 from fei_lite.errors import AnalysisError, ChannelFileError, FeiLiteError, nearest

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import calculate, passes
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import Recipe, RegionLine
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.recipes.columns import calculate, passes
+from fei_lite.analyses.recipes.recipe import Recipe, RegionLine
 from fei_lite.analyses.systematics import Line, NormalisationLine
 from fei_lite.templates import Template
 

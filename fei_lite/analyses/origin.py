@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.folders import PHYSICS, RECIPE, SYSTEMATICS, Analysis
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.provenance import checksum, provenance
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from fei_lite.analyses import tables
 from fei_lite.analyses.analysis import Result, summary
+from fei_lite.analyses.candidates.ntuple import Columns, write_ntuple
 from fei_lite.analyses.classifier import MANIFEST, FoldClassifier, load_classifier, save_classifier
-from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.ntuple import Columns, write_ntuple
+from fei_lite.analyses.recipes.columns import calculate
 from fei_lite.analyses.systematics import NormalisationLine
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.provenance import provenance, write_record

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fei_lite.analyses.candidates.pairs import Columns, Provider
 from fei_lite.analyses.drawings import Panel
-from fei_lite.analyses.pairs import Columns, Provider
 from fei_lite.analyses.systematics import Line
 from fei_lite.data_files import Strict
 from fei_lite.events import EventBatch

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.analysis import Result
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.classifier import fold_of
-from fei_lite.analyses.columns import calculate, passes
-from fei_lite.analyses.inputs import Inputs
+from fei_lite.analyses.recipes.columns import calculate, passes
 from fei_lite.classifiers.quality import weighted_auc
 
 Floats = NDArray[np.float64]

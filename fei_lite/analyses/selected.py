@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import calculate, needed, passes
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import Recipe
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.recipes.columns import calculate, needed, passes
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.analyses.selection import passes_cut
 
 #: Objects of one sort that are counted, at most.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fei_lite.analyses.columns import passes
-from fei_lite.analyses.recipe import CutLine
+from fei_lite.analyses.recipes.columns import passes
+from fei_lite.analyses.recipes.recipe import CutLine
 
 
 @dataclass(frozen=True)

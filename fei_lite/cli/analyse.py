@@ -65,9 +65,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite analyse``."""
     from fei_lite.analyses.analysis import analyse
-    from fei_lite.analyses.candidate_files import Clock, Setup, candidate_files, merge_candidates, read_candidates
+    from fei_lite.analyses.candidates.files import Clock, Setup, candidate_files, merge_candidates, read_candidates
+    from fei_lite.analyses.candidates.ntuple import is_ntuple
     from fei_lite.analyses.folders import load_analysis
-    from fei_lite.analyses.ntuple import is_ntuple
     from fei_lite.analyses.origin import made_from
     from fei_lite.analyses.output import read_classifiers, write_results
     from fei_lite.outputs import check_free, make_folder, refuse_inputs
@@ -111,8 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _inputs(arguments: argparse.Namespace, analysis: Analysis) -> list[Any]:
     """The files of the inputs, each with how it is read and, if that is given, what was simulated into it."""
-    from fei_lite.analyses.simulated import load_simulated, with_simulated
-    from fei_lite.analyses.tagged_production import with_productions
+    from fei_lite.analyses.candidates.simulated import load_simulated, with_simulated
+    from fei_lite.analyses.production.driver import with_productions
 
     found = with_productions(event_inputs_of(arguments, arguments.inputs, listed=True), analysis)
     if arguments.samples is None:

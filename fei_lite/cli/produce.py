@@ -51,9 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run ``fei-lite produce``."""
     from fei_lite.analyses.folders import find_analysis
-    from fei_lite.analyses.production_goals import Wanted
-    from fei_lite.analyses.production_pieces import Plan
-    from fei_lite.analyses.tagged_production import produce_all
+    from fei_lite.analyses.production.driver import produce_all
+    from fei_lite.analyses.production.goals import Wanted
+    from fei_lite.analyses.production.pieces import Plan
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
                 arguments.settings, arguments.keep_events, arguments.plain)
@@ -80,9 +80,9 @@ def _tell(record: dict[str, Any]) -> None:
 
 def _print_yields(folder: Path, plan: Any) -> None:
     """The table of effective luminosities."""
-    from fei_lite.analyses.plain_costs import plain_seconds
-    from fei_lite.analyses.production_records import records_of
-    from fei_lite.analyses.production_yields import learning_seconds, yields_of
+    from fei_lite.analyses.production.plain_costs import plain_seconds
+    from fei_lite.analyses.production.records import records_of
+    from fei_lite.analyses.production.yields import learning_seconds, yields_of
 
     workshop = plan.load()
     processes = list(dict.fromkeys(r["process"] for r in records_of(folder) if r["luminosity_fb"] is not None))

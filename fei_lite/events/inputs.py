@@ -34,7 +34,8 @@ class EventInput(os.PathLike[str]):
 
     ``mappings`` are tried for files of no known format; ``conditions`` replace those that the file lacks;
     ``simulated`` is what was simulated into a file that does not say it
-    (:class:`~fei_lite.analyses.simulated.SimulatedSample`). It stands wherever the path of an event file may stand.
+    (:class:`~fei_lite.analyses.candidates.simulated.SimulatedSample`). It stands wherever the path of an event file
+    may stand.
     """
 
     address: str

@@ -138,7 +138,7 @@ class _Pool(_Here):
                 process.terminate()
             # One may have ended within a result: its reader here would wait for the rest as long as anyone can write.
             with suppress(AttributeError, OSError):
-                self._pool._result_queue._writer.close()
+                self._pool._result_queue._writer.close()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """End the processes when their tasks are done."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import calculate
 from fei_lite.analyses.drawings import Grid, Panel
 from fei_lite.analyses.histograms import Region
+from fei_lite.analyses.recipes.columns import calculate
 from fei_lite.plots.canvas import INK, PathLike, new_figure, save
 from fei_lite.templates import Template
 

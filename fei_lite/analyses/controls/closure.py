@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.analysis import Result, analyse
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.classifier import FoldClassifier
-from fei_lite.analyses.columns import calculate, passes
 from fei_lite.analyses.controls.judged import judged
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import inside_region
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe_controls import Closure
+from fei_lite.analyses.recipes.columns import calculate, passes
+from fei_lite.analyses.recipes.controls import Closure
 
 Floats = NDArray[np.float64]
 

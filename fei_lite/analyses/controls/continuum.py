@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.classifier import FoldClassifier
-from fei_lite.analyses.columns import calculate
-from fei_lite.analyses.comparison import Comparison, compare
+from fei_lite.analyses.controls.comparison import Comparison, compare
 from fei_lite.analyses.controls.judged import judged
+from fei_lite.analyses.controls.reweighting import Reweighting, reweight
 from fei_lite.analyses.controls.shapes import Yield
 from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe_controls import Continuum
-from fei_lite.analyses.reweighting import Reweighting, reweight
+from fei_lite.analyses.recipes.columns import calculate
+from fei_lite.analyses.recipes.controls import Continuum
 from fei_lite.errors import AnalysisError
 
 Floats = NDArray[np.float64]

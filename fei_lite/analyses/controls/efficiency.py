@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import passes
-from fei_lite.analyses.comparison import compare
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.samples import process_of
+from fei_lite.analyses.controls.comparison import compare
 from fei_lite.analyses.controls.judged import Judged, judged
 from fei_lite.analyses.controls.ratios import (
     DATA,
@@ -30,9 +31,8 @@ from fei_lite.analyses.controls.ratios import (
 )
 from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe_controls import Embedding
-from fei_lite.analyses.samples import process_of
+from fei_lite.analyses.recipes.columns import passes
+from fei_lite.analyses.recipes.controls import Embedding
 
 Floats = NDArray[np.float64]
 

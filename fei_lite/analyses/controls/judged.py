@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.analysis import sample_of
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Expectation, generated_of
 from fei_lite.analyses.classification import Candidates, classified
 from fei_lite.analyses.classifier import FoldClassifier
-from fei_lite.analyses.columns import passes
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import inside_region
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.samples import Expectation, generated_of
+from fei_lite.analyses.recipes.columns import passes
 from fei_lite.analyses.selection import cut_flow
 
 Floats = NDArray[np.float64]

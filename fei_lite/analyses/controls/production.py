@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_files import Loaded, Setup, is_made, merge_candidates, write_candidates
-from fei_lite.analyses.candidates import Counts, candidates
-from fei_lite.analyses.embedding import find_particle, with_track_distances, without_found
+from fei_lite.analyses.candidates.files import Loaded, Setup, is_made, merge_candidates, write_candidates
+from fei_lite.analyses.candidates.making import Counts, candidates
+from fei_lite.analyses.candidates.samples import Source
+from fei_lite.analyses.controls.embedding import find_particle, with_track_distances, without_found
+from fei_lite.analyses.controls.replacement import embedded, generate_decays
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.recipe_controls import Embedding
-from fei_lite.analyses.replacement import embedded, generate_decays
-from fei_lite.analyses.samples import Source
+from fei_lite.analyses.recipes.controls import Embedding
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events import EventBatch

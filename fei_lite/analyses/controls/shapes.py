@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import calculate
-from fei_lite.analyses.comparison import Comparison, compare
+from fei_lite.analyses.controls.comparison import Comparison, compare
 from fei_lite.analyses.controls.judged import Judged
 from fei_lite.analyses.drawings import Panel, Steps
-from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.recipe_controls import Sideband
+from fei_lite.analyses.recipes.columns import calculate
+from fei_lite.analyses.recipes.controls import Sideband
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.plain import as_plain
 
 Floats = NDArray[np.float64]

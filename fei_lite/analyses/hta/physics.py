@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fei_lite.analyses.analysis import Result
+from fei_lite.analyses.candidates.pairs import Columns
 from fei_lite.analyses.drawings import Curve, Panel, Steps
 from fei_lite.analyses.k_nunu.density import Density
 from fei_lite.analyses.k_nunu.form_factor import FormFactor, total
@@ -22,7 +23,6 @@ from fei_lite.analyses.k_nunu.spectrum import (
     spectrum,
     weight,
 )
-from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError

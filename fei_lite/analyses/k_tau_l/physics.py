@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fei_lite.analyses.candidates.pairs import Columns
 from fei_lite.analyses.k_tau_l import results
 from fei_lite.analyses.k_tau_l.generated import generated_decays
-from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch

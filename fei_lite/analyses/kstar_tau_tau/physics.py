@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fei_lite.analyses.candidates.pairs import Columns
 from fei_lite.analyses.kstar_tau_tau import results
 from fei_lite.analyses.kstar_tau_tau.spectrum import weight
-from fei_lite.analyses.pairs import Columns
 from fei_lite.analyses.physics import Physics
 from fei_lite.errors import AnalysisError, EventFileError
 from fei_lite.events import EventBatch

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.samples import process_of
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.samples import process_of
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.generator.processes import F_CHARGED, F_NEUTRAL
 
 #: Published upper limits at 90 % CL on the branching fraction in regions of M(Xs) and in all; arXiv:2511.10980.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.pairs import Columns, Pairs
+from fei_lite.analyses.candidates.pairs import Columns, Pairs
 from fei_lite.analyses.physics import Physics
 from fei_lite.analyses.xs_nunu import results
 from fei_lite.analyses.xs_nunu.final_states import OTHER, final_states, modes

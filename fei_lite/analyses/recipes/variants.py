@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fei_lite.analyses.recipe import CutLine, Recipe, SampleLine
-from fei_lite.analyses.recipe_controls import Controls, Variant
+from fei_lite.analyses.recipes.controls import Controls, Variant
+from fei_lite.analyses.recipes.recipe import CutLine, Recipe, SampleLine
 from fei_lite.errors import AnalysisError, nearest
 
 #: Between an analysis and its variant: ``hta:pion``.

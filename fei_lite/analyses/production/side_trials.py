@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.candidate_files import Loaded
-from fei_lite.analyses.candidates import first_look, tagged_candidates
-from fei_lite.analyses.columns import needed
+from fei_lite.analyses.candidates.files import Loaded
+from fei_lite.analyses.candidates.making import first_look, tagged_candidates
+from fei_lite.analyses.candidates.pairs import with_btag
+from fei_lite.analyses.candidates.true_tags import tags_of_mesons
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.pairs import with_btag
-from fei_lite.analyses.production_experience import joined_arrays
+from fei_lite.analyses.production.experience import joined_arrays
+from fei_lite.analyses.recipes.columns import needed
 from fei_lite.analyses.selected import likeness, likeness_of_rest
-from fei_lite.analyses.true_tags import tags_of_mesons
 from fei_lite.detector.response import Response, default_response
 from fei_lite.detector.simulate import simulate_detector
 from fei_lite.events import EventBatch

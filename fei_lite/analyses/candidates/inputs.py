@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe_parts import SignalDecay
-from fei_lite.analyses.samples import Source, process_of
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Source, process_of
+from fei_lite.analyses.recipes.parts import SignalDecay
 
 #: Sample -> step -> (events, sum of weights).
 Steps = Mapping[str, Mapping[str, Sequence[float]]]

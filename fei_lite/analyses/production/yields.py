@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.candidate_files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.production_records import counted, read_trials, records_of
+from fei_lite.analyses.production.records import counted, read_trials, records_of
 from fei_lite.analyses.selected import likeness, selected
 
 Floats = NDArray[np.float64]

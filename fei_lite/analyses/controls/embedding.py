@@ -2,7 +2,7 @@
 
 B -> Xs J/psi without the leptons of the J/psi looks like B -> Xs nu nubar (arXiv:2511.10980), B+ -> K+ J/psi like
 B+ -> K+ nu nubar (arXiv:2311.14647) once its kaon has the momentum of a signal kaon
-(:mod:`fei_lite.analyses.replacement`).
+(:mod:`fei_lite.analyses.controls.replacement`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.pairs import best_rows
+from fei_lite.analyses.candidates.pairs import best_rows
 from fei_lite.channels import ChannelSet
 from fei_lite.detector.clusters import track_distance
 from fei_lite.detector.response import Response, default_response

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.ntuple import read_ntuple
 from fei_lite.analyses.selected import likeness
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.production.learned import Experience

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import needed
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.recipe import Recipe
+from fei_lite.analyses.recipes.columns import needed
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.analyses.selection import passes_cut
 
 Floats = NDArray[np.float64]

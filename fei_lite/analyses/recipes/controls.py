@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fei_lite.analyses.columns import is_condition, needed
-from fei_lite.analyses.recipe_parts import Best, Positive, SignalDecay, Text
+from fei_lite.analyses.recipes.columns import is_condition, needed
+from fei_lite.analyses.recipes.parts import Best, Positive, SignalDecay, Text
 from fei_lite.data_files import Strict
 from fei_lite.errors import ExpressionError, nearest
 from fei_lite.generator.processes import PROCESSES

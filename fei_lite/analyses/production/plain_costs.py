@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fei_lite.analyses.candidates import first_look, tagged_candidates
-from fei_lite.analyses.production_pieces import Times, Workshop
-from fei_lite.analyses.production_records import read_costs
+from fei_lite.analyses.candidates.making import first_look, tagged_candidates
+from fei_lite.analyses.production.pieces import Times, Workshop
+from fei_lite.analyses.production.records import read_costs
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
 from fei_lite.generator.generate import generate

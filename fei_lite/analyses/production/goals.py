@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.production_learning import kind_of
-from fei_lite.analyses.production_records import counted, selection_number
+from fei_lite.analyses.production.learning import kind_of
+from fei_lite.analyses.production.records import counted, selection_number
 from fei_lite.generator.processes import events_in
 
 Records = Sequence[dict[str, Any]]

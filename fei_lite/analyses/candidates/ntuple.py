@@ -23,7 +23,7 @@ Columns = dict[str, NDArray[Any]]
 
 
 class _Source(Strict):
-    """See :class:`fei_lite.analyses.samples.Source`."""
+    """See :class:`fei_lite.analyses.candidates.samples.Source`."""
 
     file: str
     process: str

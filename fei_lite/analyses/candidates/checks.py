@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.inputs import Steps
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.recipe import Recipe
-from fei_lite.analyses.samples import Source, process_of
+from fei_lite.analyses.candidates.inputs import Steps
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Source, process_of
+from fei_lite.analyses.recipes.recipe import Recipe
 from fei_lite.errors import AnalysisError
 from fei_lite.events.checks import LARGEST_WEIGHT
 from fei_lite.events.files import PathLike

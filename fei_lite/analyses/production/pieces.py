@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_files import Loaded, write_candidates
-from fei_lite.analyses.candidates import Counts, first_look, tagged_candidates
+from fei_lite.analyses.candidates.files import Loaded, write_candidates
+from fei_lite.analyses.candidates.making import Counts, first_look, tagged_candidates
+from fei_lite.analyses.candidates.ntuple import Columns
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis, with_models
-from fei_lite.analyses.ntuple import Columns
-from fei_lite.analyses.piece_summary import luminosity_of, summary_of
-from fei_lite.analyses.production_experience import experience_file, joined_arrays, save_arrays
-from fei_lite.analyses.samples import Source
+from fei_lite.analyses.production.experience import experience_file, joined_arrays, save_arrays
+from fei_lite.analyses.production.piece_summary import luminosity_of, summary_of
 from fei_lite.analyses.selected import likeness
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response

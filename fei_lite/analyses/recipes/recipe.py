@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from fei_lite.analyses.columns import defect, is_condition, needed
-from fei_lite.analyses.recipe_controls import Controls, control_findings
-from fei_lite.analyses.recipe_parts import Best, Positive, SignalDecay, Text
+from fei_lite.analyses.recipes.columns import defect, is_condition, needed
+from fei_lite.analyses.recipes.controls import Controls, control_findings
+from fei_lite.analyses.recipes.parts import Best, Positive, SignalDecay, Text
 from fei_lite.data_files import Strict
 from fei_lite.errors import AnalysisError, ExpressionError, nearest
 from fei_lite.generator.processes import PROCESSES

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fei_lite.analyses.candidate_files import Loaded, Setup, is_made, merge_candidates, write_candidates
-from fei_lite.analyses.candidates import Counts, candidates
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.samples import Source
+from fei_lite.analyses.candidates.files import Loaded, Setup, is_made, merge_candidates, write_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.making import Counts, candidates
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.errors import AnalysisError
 from fei_lite.generator.processes import events_in
 from fei_lite.generator.settings import DEFAULT_SETTINGS

@@ -93,7 +93,7 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def counted(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of pieces that count: no guides (:mod:`fei_lite.analyses.production_goals`), and those of the first
+    """The records of pieces that count: no guides (:mod:`fei_lite.analyses.production.goals`), and those of the first
     selection only where their process has no others yet.
 
     Before anything was learned weights are large: few such pieces would make most of the error of all. They are left

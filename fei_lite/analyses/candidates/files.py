@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidate_checks import check_candidates, check_columns_agree, check_steps_agree
-from fei_lite.analyses.candidates import Counts, candidates
+from fei_lite.analyses.candidates.checks import check_candidates, check_columns_agree, check_steps_agree
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.making import Counts, candidates
+from fei_lite.analyses.candidates.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
+from fei_lite.analyses.candidates.samples import Source, check_distinct, process_of, source_of
 from fei_lite.analyses.folders import Analysis, load_analysis, with_models
-from fei_lite.analyses.inputs import Inputs
-from fei_lite.analyses.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
-from fei_lite.analyses.samples import Source, check_distinct, process_of, source_of
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import load_tagger

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.embedding import Found, with_track_distances, without_found
+from fei_lite.analyses.controls.embedding import Found, with_track_distances, without_found
 from fei_lite.constants import SPEED_OF_LIGHT
 from fei_lite.detector.response import Response, default_response
 from fei_lite.detector.simulate import simulate_detector

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.production_experience import (
+from fei_lite.analyses.production.experience import (
     experience_file,
     joined_arrays,
     read_arrays,
     read_experience,
     save_arrays,
 )
-from fei_lite.analyses.production_pieces import Times, Workshop
-from fei_lite.analyses.side_trials import try_sides
+from fei_lite.analyses.production.pieces import Times, Workshop
+from fei_lite.analyses.production.side_trials import try_sides
 from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import PROCESSES, SEEDS
 from fei_lite.generator.settings import load_settings

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.columns import passes
-from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.pairs import (
+from fei_lite.analyses.candidates.pairs import (
     SIGNAL,
     Columns,
     Pairs,
@@ -21,6 +19,8 @@ from fei_lite.analyses.pairs import (
     with_btag,
     with_signal_side,
 )
+from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.recipes.columns import passes
 from fei_lite.errors import AnalysisError
 from fei_lite.events import EventBatch
 from fei_lite.reconstruction.engine import Reconstruction

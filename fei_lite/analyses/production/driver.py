@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fei_lite.analyses.folders import Analysis
-from fei_lite.analyses.production_goals import Wanted, most_lacking, next_is_guide
-from fei_lite.analyses.production_learning import kind_of, present_selection
-from fei_lite.analyses.production_pieces import Piece, Plan, Workshop, make_piece
-from fei_lite.analyses.production_records import counted, read_manifest, read_record, records_of
+from fei_lite.analyses.production.goals import Wanted, most_lacking, next_is_guide
+from fei_lite.analyses.production.learning import kind_of, present_selection
+from fei_lite.analyses.production.pieces import Piece, Plan, Workshop, make_piece
+from fei_lite.analyses.production.records import counted, read_manifest, read_record, records_of
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.outputs import atomic_output, make_folder

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fei_lite.analyses.recipe_parts import SignalDecay
-from fei_lite.analyses.simulated import SimulatedSample
+from fei_lite.analyses.candidates.simulated import SimulatedSample
+from fei_lite.analyses.recipes.parts import SignalDecay
 from fei_lite.errors import AnalysisError, nearest
 from fei_lite.events.files import PathLike
 from fei_lite.events.formats import format_of

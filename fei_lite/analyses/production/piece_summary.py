@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.candidate_files import Loaded
+from fei_lite.analyses.candidates.files import Loaded
+from fei_lite.analyses.candidates.ntuple import Columns, joined
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.ntuple import Columns, joined
 from fei_lite.analyses.selected import selected
 from fei_lite.generator.processes import PROCESSES
 
