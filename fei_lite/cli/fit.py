@@ -16,7 +16,6 @@ expected ones, per region; --background and --more say with which background and
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.errors import WorkspaceError
     from fei_lite.outputs import refuse_inputs
+    from fei_lite.plain import as_plain
     from fei_lite.provenance import provenance_of
     from fei_lite.statistics.fits import error_budget, fit_strength, significance
     from fei_lite.statistics.limits import check_limit_options, upper_limit
@@ -88,16 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
         undefined.update({f"upper_limit.{name}": reason for name, reason in limit.undefined.items()})
     result: dict[str, Any] = {
         "workspace": str(arguments.workspace), "poi": likelihood.names[likelihood.poi],
-        "mu": {"best_fit": fit.best_fit, "error_up": _number(fit.error_up), "error_down": _number(fit.error_down),
-               "statistical": [_number(x) for x in fit.statistical],
-               "systematic": [_number(x) for x in fit.systematic]},
+        "mu": {"best_fit": fit.best_fit, "error_up": as_plain(fit.error_up), "error_down": as_plain(fit.error_down),
+               "statistical": as_plain(fit.statistical),
+               "systematic": as_plain(fit.systematic)},
         "free": _free(likelihood, fit.point),
         "at_bound": _at_bound(likelihood, fit.point),
         "error_budget": error_budget(likelihood, fit.point),
         "significance": _attempt(lambda: significance(likelihood, data), "significance", undefined),
         f"upper_limit_{100 * arguments.level:g}": {
-            "observed": None if limit is None else _number(limit.observed),
-            "expected": [None] * 5 if limit is None else [_number(x) for x in limit.expected]},
+            "observed": None if limit is None else as_plain(limit.observed),
+            "expected": [None] * 5 if limit is None else as_plain(limit.expected)},
         "toys": arguments.toys,
         "undefined": undefined,
         "provenance": provenance_of(arguments.workspace),
@@ -153,11 +153,6 @@ def _at_bound(likelihood: Likelihood, point: FitPoint) -> list[str]:
     x = point.parameters
     return [name for i, name in enumerate(likelihood.names)
             if not likelihood.fixed[i] and not likelihood.lower[i] < x[i] < likelihood.upper[i]]
-
-
-def _number(value: float) -> float | None:
-    """JSON knows no NaN: undefined is null."""
-    return value if math.isfinite(value) else None
 
 
 def _form(values: Iterable[float | None]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,7 @@ def fit_regions(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _fitted(values: Any, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    from fei_lite.plain import as_plain
     from fei_lite.statistics.unbinned import PeakFit
     from fei_lite.statistics.unbinned_limits import expected_limits
 
@@ -52,12 +52,8 @@ def _fitted(values: Any, name: str, arguments: argparse.Namespace) -> dict[str, 
     total, error = own.background_total
     return {"signal_at_1": float(own.signal_weight.sum()), "signal_entries": len(own.signal),
             "background": total, "background_error": error, "background_entries": len(own.background),
-            "peak": model.peak.to_json(), "error_up": _number(fit.error(1.0)), "error_down": _number(fit.error(-1.0)),
-            "expected_limit": [_number(x) for x in expected_limits(model, level=arguments.level)]}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+            "peak": model.peak.to_json(), "error_up": as_plain(fit.error(1.0)), "error_down": as_plain(fit.error(-1.0)),
+            "expected_limit": as_plain(expected_limits(model, level=arguments.level))}
 
 
 def table(result: dict[str, Any]) -> str:

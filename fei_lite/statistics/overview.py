@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.errors import FitError
+from fei_lite.plain import as_plain
 from fei_lite.statistics.by_sample import Expected, after_fit, before_fit
 from fei_lite.statistics.impacts import correlations, effects, errors_of, hesse, scan, yields
 from fei_lite.statistics.limits import cls_band, upper_limit
@@ -63,7 +63,7 @@ def overview(likelihoods: Mapping[str, Likelihood], data: Floats | None = None, 
                 for i in (likelihood.index(one), likelihood.index(two))]
         result["contours"].append({"names": [one, two], "x": axes[0][1], "y": axes[1][1],
                                    "twice_nll": scan(likelihood, data, point, axes=axes)})
-    plain: dict[str, Any] = _plain(result)
+    plain: dict[str, Any] = as_plain(result)
     return plain
 
 
@@ -105,14 +105,3 @@ def _yields(likelihood: Likelihood, point: FitPoint) -> list[dict[str, Any]]:
     after = yields(likelihood, point.parameters, point.covariance)
     return [{"channel": b.channel, "sample": b.sample, "before": [b.events, b.error], "after": [a.events, a.error]}
             for b, a in zip(before, after, strict=True)]
-
-
-def _plain(value: Any) -> Any:
-    """Arrays as lists, and null for what is not finite: JSON knows neither."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value
