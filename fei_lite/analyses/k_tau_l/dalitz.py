@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.particles import mass
+from fei_lite.plain import as_plain
 
 Floats = NDArray[np.float64]
 #: Points per bin and axis of the integral over phase space.
@@ -35,12 +36,8 @@ class Efficiency:
     def to_json(self) -> dict[str, Any]:
         """The fields by name; undefined numbers are null."""
         return {"m2_taul_edges": list(self.m2_taul_edges), "m2_Kl_edges": list(self.m2_Kl_edges),
-                "phase_space_fraction": self.fraction.tolist(), "values": _plain(self.values),
-                "errors": _plain(self.errors), "total": self.total, "total_error": self.total_error}
-
-
-def _plain(values: Floats) -> list[list[float | None]]:
-    return [[None if np.isnan(x) else float(x) for x in row] for row in values]
+                "phase_space_fraction": self.fraction.tolist(), "values": as_plain(self.values),
+                "errors": as_plain(self.errors), "total": self.total, "total_error": self.total_error}
 
 
 def limits(m2_taul: Floats, *, m_b: float, m_k: float, m_l: float) -> tuple[Floats, Floats]:
