@@ -18,6 +18,7 @@ from small_set import write_decays, write_small_set
 
 from fei_lite.classifiers.model_set import shipped_model_sets
 from fei_lite.cli import COMMANDS, build_parser, main
+from fei_lite.kernels.ahead import entries
 from fei_lite.tagging.output import read_tags
 
 _COMMAND = [sys.executable, "-c", "import sys; from fei_lite.cli import main; sys.exit(main())"]
@@ -332,7 +333,7 @@ def test_reader_that_leaves_early():
 @pytest.mark.parametrize("cached", [True, False])
 def test_compiling_is_said(cached, place, capsys, monkeypatch):
     """Would catch half a minute of silence at the first start, and the line at every other."""
-    monkeypatch.setattr("fei_lite.tagging.driver.kernels_are_cached", lambda: cached)
+    monkeypatch.setattr("fei_lite.kernels.ahead.missing", lambda: [] if cached else list(entries()[:1]))
     code, _, err = run(capsys, "reconstruct", "test.parquet", "--set", "small", "--models", "models", "--max-events",
                        "5", "-o", "again.root", "--quiet")
     assert code == 0

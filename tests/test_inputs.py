@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import resource
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -28,6 +32,7 @@ from fei_lite.events.inputs import EventInput, event_inputs
 from fei_lite.events.mapping import load_mapping
 from fei_lite.events.mdst import read_mdst
 from fei_lite.events.ranges import entry_ranges
+from fei_lite.events.remote import readable_url
 from fei_lite.inspection import inspect_file, inspection_text
 from fei_lite.tagging.merging import merge_tags
 from fei_lite.tagging.output import read_tags
@@ -178,6 +183,59 @@ def test_urls_are_read_by_fsspec(tmp_path):
         list(fei_lite.open(f"file://{tmp_path}/none.root"))
     with pytest.raises(EventFileError, match="given twice"):
         entry_ranges(event_inputs(2 * [f"file://{tmp_path}/a.root"]))
+
+
+class _Whole(http.server.SimpleHTTPRequestHandler):
+    """A web server of files that answers with all of a file, whatever part is asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, *_):
+        self.asked.append(self.command)
+
+
+class _Parts(_Whole):
+    """One that gives the part that is asked for."""
+
+    def do_HEAD(self):
+        self.answer(b"")
+
+    def do_GET(self):
+        data = Path(self.translate_path(self.path)).read_bytes()
+        first, last = (int(x) for x in self.headers["Range"].removeprefix("bytes=").split("-"))
+        self.answer(data[first:last + 1], f"bytes {first}-{min(last + 1, len(data)) - 1}/{len(data)}")
+
+    def answer(self, data, content_range=None):
+        size = len(data) or os.path.getsize(self.translate_path(self.path))
+        self.send_response(206 if content_range else 200)
+        self.send_header("Content-Length", str(size))
+        self.send_header("Accept-Ranges", "bytes")
+        if content_range:
+            self.send_header("Content-Range", content_range)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.mark.parametrize("handler, fetched", [(_Whole, True), (_Parts, False)])
+def test_files_of_web_servers(tmp_path, handler, fetched):
+    """Would catch events of a server without ranges that are silently none, or of others."""
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (extra fei-lite[remote])")
+    batch = toy_batch(400)
+    for name in ("a.root", "a.parquet"):
+        with EventWriter(tmp_path / name) as writer:
+            writer.write(batch)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{server.server_port}"
+        for name in ("a.root", "a.parquet"):
+            assert readable_url(f"{place}/{name}").startswith("simplecache::") == fetched
+            there, here = (list(fei_lite.open(f"{folder}/{name}", batch_size=150)) for folder in (place, tmp_path))
+            assert [part.n_events for part in there] == [150, 150, 100]
+            for one, other in zip(there, here, strict=True):
+                assert_same(one, other)
+        with pytest.raises(EventFileError, match=r"none\.root: cannot be opened"):
+            list(fei_lite.open(f"{place}/none.root"))
+        server.shutdown()
 
 
 def test_ten_thousand_files(tmp_path):

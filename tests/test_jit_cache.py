@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -10,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba import types
 from numba.core.caching import IndexDataCacheFile
 
 import fei_lite
+from fei_lite.kernels.ahead import Entry, entries, parts, read, written
 from fei_lite.kernels.cache import STALE, UniqueCacheFiles
 
 #: Compiles one small kernel for two types of array, in an order of its own, and one for trees;
@@ -165,3 +168,35 @@ def test_a_read_only_installation_without_a_home(tmp_path):
     assert [run.stdout.split()[0] for run in runs] == ["False", "True", "False"]
     assert [run.stderr.count("compiled code is kept in") for run in runs] == [1, 1, 0]
     assert runs[2].stderr.count("compiled code is not kept") == 1
+
+
+def test_what_is_compiled_ahead():
+    """Would catch a kernel whose arguments changed: it would be compiled twice, and late."""
+    script = Path(__file__).resolve().parents[1] / "scripts/write_signatures.py"
+    for _ in range(2):  # the first one may have to compile, which loads kernels that others call
+        done = subprocess.run([sys.executable, str(script), "--step", "find"], stdout=subprocess.PIPE, text=True,
+                              check=True)
+        found = sorted(json.loads(done.stdout.splitlines()[-1]))
+        if found == (listed := sorted([entry.kernel, entry.arguments] for entry in entries())):
+            return
+    assert found == listed, f"run python {script}"
+
+
+def test_parts_to_compile():
+    """Would catch a kernel that no process compiles, and one process that has all the work."""
+    wanted = [Entry(f"m.k{i}", [], seconds) for i, seconds in enumerate((1.0, 5.0, 3.0, 2.0, 1.0))]
+    found = parts(wanted, 2)
+    assert sorted(entry for part in found for entry in part) == sorted(wanted)
+    assert [sum(entry.seconds for entry in part) for part in found] == [6.0, 6.0]
+    assert parts(wanted[:1], 4) == [wanted[:1]]
+
+
+def test_types_to_compile_ahead():
+    """Would catch a kernel compiled for other types than those it is called with."""
+    for entry in entries():
+        assert [written(read(argument)) for argument in entry.arguments] == entry.arguments
+        assert callable(entry.dispatcher())
+    for kind in (types.Array(types.bool_, 3, "A", readonly=True), types.UniTuple(types.int8, 2), types.uint64):
+        assert read(written(kind)) == kind
+    with pytest.raises(ValueError, match="neither"):
+        written(types.unicode_type)

@@ -50,12 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fei_lite.events.ranges import BATCH_SIZE
     from fei_lite.outputs import refuse_inputs
-    from fei_lite.tagging.driver import kernels_are_cached, tag_files
+    from fei_lite.tagging.driver import tag_files
     from fei_lite.variables.request import columns_of
 
     variables = {} if arguments.variables is None else columns_of(arguments.variables)
-    if not kernels_are_cached():
-        print("compiling the reconstruction, once on this machine: about half a minute ...", file=sys.stderr)
     inputs = event_inputs_of(arguments, arguments.inputs, listed=True)
     refuse_inputs(arguments.output, files_read(arguments))
     with workers_of(arguments) as workers, \

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from fei_lite.errors import EventFileError
 
+#: How long a web server may take to say whether it gives parts of a file (s).
+_PATIENCE = 30.0
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z0-9+.-]+)*://")
 
 
@@ -36,9 +40,29 @@ def open_remote(url: str) -> Any:
     import fsspec
 
     try:
-        return fsspec.open(url, "rb").open()
+        return fsspec.open(readable_url(url), "rb").open()
     except Exception as error:  # each protocol raises its own
         raise EventFileError(f"{url}: cannot be opened: {_first_line(error)}") from error
+
+
+@cache
+def readable_url(url: str) -> str:
+    """The URL, or that of a copy on this machine where a web server gives files only as a whole.
+
+    Such a server answers with all of the file, whatever part of it is asked for. The copy is made once in each process,
+    in a temporary folder that is removed at its end.
+    """
+    from urllib.error import URLError
+    from urllib.request import Request, urlopen
+
+    if not url.startswith(("http://", "https://")):
+        return url
+    try:
+        with urlopen(Request(url, headers={"Range": "bytes=0-0"}), timeout=_PATIENCE) as answer:
+            gives_parts = answer.status == HTTPStatus.PARTIAL_CONTENT
+    except (URLError, OSError):  # whoever opens it says why
+        return url
+    return url if gives_parts else f"simplecache::{url}"
 
 
 def _first_line(error: Exception) -> str:

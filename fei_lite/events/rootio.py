@@ -17,7 +17,7 @@ from fei_lite.errors import EventFileError, FeiLiteError, nearest
 from fei_lite.events import schema
 from fei_lite.events.checksums import CHECKSUMS, Checksums, Values, part
 from fei_lite.events.layout import Branch, branches
-from fei_lite.events.remote import is_url
+from fei_lite.events.remote import is_url, readable_url
 
 TREE = "events"
 METADATA = "fei_lite_metadata"  # name of the TObjString with the JSON metadata
@@ -74,7 +74,7 @@ def open_root(path: str | os.PathLike[str]) -> Any:
 
     if is_url(path):
         with damage_reported(path, "opening it"):
-            return uproot.open({str(path): None}, array_cache=None)
+            return uproot.open({readable_url(str(path)): None}, array_cache=None)
     check_root_bytes(path)
     with damage_reported(path, "opening it"):
         return uproot.open({str(path): None}, handler=uproot.source.file.MultithreadedFileSource, num_workers=1,

@@ -14,6 +14,7 @@ from typing import Any
 from fei_lite.errors import FeiLiteError, WorkerError
 from fei_lite.parallel.context import Context
 from fei_lite.parallel.executor import Outcome, Session
+from fei_lite.parallel.processes import processors
 from fei_lite.parallel.worker import Terms, check_identity, do_piece, files_of, identity
 
 #: Kinds of clusters that can be started: on this machine, or as jobs of a batch system.
@@ -160,7 +161,7 @@ class DaskExecutor:
     @property
     def threads(self) -> int:
         """All of this machine: the others wait."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return processors()
 
     @contextmanager
     def session(self, function: Callable[[Any, Any], Any], context: Context[Any]) -> Iterator[Session]:

@@ -28,6 +28,11 @@ def checked_workers(workers: int) -> int:
     return workers
 
 
+def processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Processes:
     """An executor of ``workers`` processes on this machine; with one, all is done in this process.

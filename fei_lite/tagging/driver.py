@@ -20,8 +20,9 @@ from fei_lite.events.ranges import BATCH_SIZE, COUNTED_FIRST, EntryRange, entry_
 from fei_lite.events.reading import has_truth
 from fei_lite.events.same_events import digest_of
 from fei_lite.events.types import event_types
+from fei_lite.kernels.ahead import compile_ahead
 from fei_lite.outputs import PathLike
-from fei_lite.parallel import Journal, Workers, executor_of, map_in_context
+from fei_lite.parallel import Journal, Processes, Workers, executor_of, map_in_context
 from fei_lite.parallel.worker import identity
 from fei_lite.provenance import provenance
 from fei_lite.reconstruction.classifiers import Classifiers
@@ -124,14 +125,6 @@ def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str
             for batch in read_range(entries)]
 
 
-def kernels_are_cached() -> bool:
-    """Whether the largest kernels were compiled before; if not, the first batch takes half a minute."""
-    from fei_lite.kernels import combine, features, vertex
-    from fei_lite.kernels.jit import is_cached
-
-    return all(is_cached(kernel) for kernel in (combine.combine, features.fill, vertex.fit_candidates))
-
-
 def tag_files(
     inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: Workers = 1, journal: bool = False, batch_size: int = BATCH_SIZE, max_events: int | None = None,
@@ -143,9 +136,9 @@ def tag_files(
     ``channel_set`` defaults to the one of the models. ROOT or Parquet by the
     suffix; written whole or not at all. In a list of files with and without truth, isSignal is -1 where there
     is none. The same events twice are refused (unless ``distinct`` is False).
-    ``notice`` gets a sentence on a model set that cannot give a Btag. ``progress`` is called with (events done,
-    events in all). Memory depends on ``batch_size`` and ``workers``, not on the
-    files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
+    ``notice`` gets a sentence on a model set that cannot give a Btag, and on kernels that have to be compiled first.
+    ``progress`` is called with (events done, events in all). Memory depends on ``batch_size`` and ``workers``, not on
+    the files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
     columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none and
     the largest the fastest. ``workers`` are processes, or an executor (:mod:`fei_lite.parallel`).
     With ``journal`` what is done stands in ``output``.journal until all is: after a kill, the same call goes on
@@ -174,6 +167,8 @@ def tag_files(
     totals, cutflow = Totals(), CutFlow()
     with TagWriter(output, force=force, inputs=[*inputs, model_set.source, channels.path]) as writer:
         work = partial(_tag_range, variables=asked, speed=speed)
+        if isinstance(executor, Processes):
+            compile_ahead(notice)
         for parts in map_in_context(work, ranges, context, workers=executor, journal=written):
             for part in parts:
                 writer.write(with_truth_columns(part.tags.columns) if mixed else part.tags.columns)
