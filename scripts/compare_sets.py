@@ -42,6 +42,9 @@ def main() -> None:
                         help="events hold no continuum: order the Btags by SignalProbabilityGivenBB where a set has it")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
+    names = [Path(models).name for models in arguments.models]
+    if len(set(names)) < len(names):
+        parser.error(f"--models: {' '.join(names)}: folders of different names are needed, which the Btag files get.")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     files = []
     for models in arguments.models:

@@ -59,7 +59,7 @@ def full(compared: dict[str, Any]) -> str:
         lines.append(f"| {particle} | any candidate right | {listed} | |")
         for title, key in (("events with a B of the channel list", "covered"),
                            ("and all of it inside the acceptance", "in_acceptance")):
-            values = " | ".join(_percent(compared["ceiling"][name][particle][key], 2) for name in _SETS)
+            values = " | ".join(_percent(compared["reconstructible"][name][particle][key], 2) for name in _SETS)
             lines.append(f"| {particle} | {title} | {values} | |")
     return "\n".join(lines) + "\n"
 
