@@ -70,7 +70,7 @@ TABLES = {"short": short, "full": full}
 def _at(purity: float) -> Any:
     def of(found: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
         point = next(one for one in found["at_purity"] if one["purity"] == purity)
-        return point["efficiency"], point["ratio"]
+        return point["tag_side_efficiency"], point["ratio"]
     return of
 
 
