@@ -455,6 +455,12 @@ def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     assert parts["last_stage"][str(ccbar)] == pytest.approx(factor * 2.0)  # twice the charged events
     assert scaled.manifest["sample"]["last_stage_factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}
     assert "--same-luminosity" in scaled.manifest["command"] and "last_stage_factors" not in counted.manifest["sample"]
+    # of the first file two events in five are taken, and a fifth of these teaches the tag classifier; of ccbar all
+    some = train([charged], tmp_path / "some", settings=replace(short, max_events=40, tag_classifier=True,
+                                                                same_luminosity=True),
+                 date=DATE, tag_classifier_samples=[ccbar])
+    assert some.manifest["sample"]["tag_classifier_factors"] == {
+        "charged.root": 1.0, "ccbar.root": pytest.approx(factor * 0.4 * 0.2)}
     with pytest.raises(EventFileError, match=r"train_generic.root: luminosity_fb: got None, expected a positive"):
         train([charged, samples[1]], tmp_path / "no", settings=replace(short, same_luminosity=True), date=DATE)
 

@@ -114,8 +114,9 @@ def train(samples: Sequence[Path], folder: Path, *, settings: Settings, date: st
     parameters = {**FEI_DEFAULT, **(settings.parameters or {}), "max_entries": settings.max_entries,
                   "min_entries": settings.min_entries, "early_fraction": settings.early_fraction}
     parameters |= {"search": True} if settings.search else {}
-    factors = _factors(samples, last_stage_samples, tag_classifier_samples) if settings.same_luminosity else {}
     sample = describe_samples(everything, settings)
+    used = sum(r.stop - r.start for r in ranges) / max(1, sum(file["entries"] for file in sample["files"]))
+    factors = _factors(samples, last_stage_samples, tag_classifier_samples, used) if settings.same_luminosity else {}
     if last_stage_samples:
         sample["last_stage"] = [Path(path).name for path in last_stage_samples]
     if tag_classifier_samples:
@@ -170,10 +171,14 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
 
 
 def _factors(samples: Sequence[Path], last_stage_samples: Sequence[Path],
-             tag_classifier_samples: Sequence[Path]) -> dict[str, Factors]:
-    """Factors of the files for one luminosity: of the stages before the last, of the last, of the tag classifier."""
+             tag_classifier_samples: Sequence[Path], used: float = 1.0) -> dict[str, Factors]:
+    """Factors of the files for one luminosity: of the stages before the last, of the last, of the tag classifier.
+
+    ``used``: the fraction of the events of ``samples`` and ``last_stage_samples`` that the training takes.
+    """
     everything = [*samples, *last_stage_samples]
-    shares = [(path, 1.0 / VALIDATION_EVERY) for path in everything] + [(path, 1.0) for path in tag_classifier_samples]
+    shares = [(path, used / VALIDATION_EVERY) for path in everything]
+    shares += [(path, 1.0) for path in tag_classifier_samples]
     return {"early": luminosity_factors([(path, 1.0) for path in samples]),
             "last_stage": luminosity_factors([(path, 1.0) for path in everything]),
             "tag_classifier": luminosity_factors(shares)}
