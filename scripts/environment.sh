@@ -26,7 +26,7 @@ find_python() {
 # uv needs a tenth of pip's processor time; pip, where uv cannot be had or finds no index.
 install() {
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv 2>/dev/null &&
-        VIRTUAL_ENV="$venv" "$venv/bin/uv" pip install --quiet "$@" 2>/dev/null ||
+        VIRTUAL_ENV="$venv" "$venv/bin/uv" pip install --quiet --compile-bytecode "$@" 2>/dev/null ||
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
 }
 
