@@ -200,3 +200,22 @@ def test_types_to_compile_ahead():
         assert read(written(kind)) == kind
     with pytest.raises(ValueError, match="neither"):
         written(types.unicode_type)
+
+
+@pytest.mark.parametrize("as_program", [True, False])
+def test_helpers_compile_their_part(tmp_path, as_program):
+    """Would catch helpers that die unseen: all would be compiled later, one after the other."""
+    names = ("trees.logistic", "truth.number_particles")
+    code = f"""
+import sys
+import fei_lite.kernels.ahead as ahead
+small = tuple(one for one in ahead.entries() if one.kernel in {names})
+ahead.entries, ahead.processors, ahead.Entry.compile = lambda: small, lambda: 3, lambda self: None
+if {as_program}:
+    ahead.__name__ = "__main__"
+ahead.compile_ahead()  # what is compiled now was compiled by helpers: this process compiles nothing
+print(*(one.kernel for one in ahead.missing()))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "FEI_LITE_JIT_CACHE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    assert len(done.stdout.split()) == 1 and done.stdout.split()[0] in names

@@ -116,6 +116,21 @@ def test_errors_of_workers_reach_the_caller(workers):
     assert not children()
 
 
+def failing_or_long(i):
+    if i == 1:
+        raise EventFileError("task 1: no events")
+    time.sleep(90.0 if i else 0.0)
+
+
+def test_an_error_does_not_wait_for_other_tasks():
+    """Would catch a command that is ended, by an error or a job scheduler, and works on for minutes."""
+    begun = time.monotonic()
+    with pytest.raises(EventFileError, match="task 1"):
+        list(ordered_map(failing_or_long, range(6), workers=2))
+    assert time.monotonic() - begun < 60.0
+    assert not children()
+
+
 def test_stopping_early_ends_the_workers():
     """Would catch processes that live on after the caller has had enough."""
     results = ordered_map(task, range(8), workers=2)

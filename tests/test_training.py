@@ -450,7 +450,7 @@ def test_files_of_one_luminosity(folder, samples, settings, tmp_path):
     assert several[str(charged)] == several[str(tmp_path / "more_charged.root")] == 1.0
     assert several[str(ccbar)] == several[str(tmp_path / "more_ccbar.root")] == pytest.approx(
         factor * (120 / 100) / (312 / 60))
-    parts = _factors([charged, ccbar], [tmp_path / "more_charged.root"], [])
+    parts = _factors([charged, ccbar], [tmp_path / "more_charged.root"], [], 1.0)
     assert parts["early"][str(ccbar)] == pytest.approx(factor)
     assert parts["last_stage"][str(ccbar)] == pytest.approx(factor * 2.0)  # twice the charged events
     assert scaled.manifest["sample"]["last_stage_factors"] == {"charged.root": 1.0, "ccbar.root": pytest.approx(factor)}

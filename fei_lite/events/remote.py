@@ -52,7 +52,7 @@ def readable_url(url: str) -> str:
     Such a server answers with all of the file, whatever part of it is asked for. The copy is made once in each process,
     in a temporary folder that is removed at its end.
     """
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
     if not url.startswith(("http://", "https://")):
@@ -60,7 +60,7 @@ def readable_url(url: str) -> str:
     try:
         with urlopen(Request(url, headers={"Range": "bytes=0-0"}), timeout=_PATIENCE) as answer:
             gives_parts = answer.status == HTTPStatus.PARTIAL_CONTENT
-    except (URLError, OSError):  # whoever opens it says why
+    except (OSError, HTTPException, ValueError):  # not there, no answer, no URL: whoever opens it says why
         return url
     return url if gives_parts else f"simplecache::{url}"
 

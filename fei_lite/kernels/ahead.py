@@ -27,6 +27,8 @@ from fei_lite.parallel import processors
 #: Processes at most: the largest kernel takes a quarter of the time of all.
 _PROCESSES = 4
 _LIST = "ahead.json"
+#: This module, which is __main__ where a helper, or CI, runs it.
+_MODULE = "fei_lite.kernels.ahead"
 
 
 class Entry(NamedTuple):
@@ -109,7 +111,7 @@ def compile_ahead(notice: Callable[[str], None] | None = None) -> None:
     if not CACHE:
         return
     own, *others = parts(wanted, min(processors(), _PROCESSES))
-    helpers = [subprocess.Popen([sys.executable, "-m", __name__, json.dumps([entries().index(one) for one in part])],
+    helpers = [subprocess.Popen([sys.executable, "-m", _MODULE, json.dumps([one._asdict() for one in part])],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for part in others]
     try:
         for entry in own:
@@ -126,6 +128,6 @@ def compile_ahead(notice: Callable[[str], None] | None = None) -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         compile_ahead()
-    else:  # a helper: numbers of its entries
-        for number in json.loads(sys.argv[1]):
-            entries()[number].compile()
+    else:  # a helper, with its part of the list
+        for given in json.loads(sys.argv[1]):
+            Entry(**given).compile()

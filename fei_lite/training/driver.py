@@ -171,7 +171,7 @@ def _searched(collected: Mapping[str, ChannelSample], writer: ModelSetWriter, se
 
 
 def _factors(samples: Sequence[Path], last_stage_samples: Sequence[Path],
-             tag_classifier_samples: Sequence[Path], used: float = 1.0) -> dict[str, Factors]:
+             tag_classifier_samples: Sequence[Path], used: float) -> dict[str, Factors]:
     """Factors of the files for one luminosity: of the stages before the last, of the last, of the tag classifier.
 
     ``used``: the fraction of the events of ``samples`` and ``last_stage_samples`` that the training takes.
