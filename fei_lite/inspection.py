@@ -14,8 +14,9 @@ from fei_lite.events.files import inspect_events
 from fei_lite.events.formats import FileLook, format_of, look_at
 from fei_lite.events.inputs import EventInput
 from fei_lite.events.mapping import Mapping as MappingFile
-from fei_lite.events.mapping import load_mapping
+from fei_lite.events.mapping import load_mapping, mapping_names
 from fei_lite.events.mdst_tree import TREE as MDST_TREE
+from fei_lite.events.podio import is_podio, podio_collections
 from fei_lite.events.reading import open_events
 from fei_lite.events.remote import is_url
 from fei_lite.events.rootio import damage_reported, open_root
@@ -152,13 +153,13 @@ def _foreign_root(path: PathLike, look: FileLook) -> Inspection:
             if kind == "TTree":
                 trees[name] = tuple(branch.name for branch in file[name].branches)
         release = _release(file) if MDST_TREE in trees else ""
+        podio = podio_collections(file) if is_podio(file) else None
     if "EventMetaData" in trees.get(MDST_TREE, ()):
         return _mdst(path, trees[MDST_TREE], release)
     rows = {name: columns for name, columns in trees.items() if "__experiment__" in columns}
     if rows:
         return _basf2(path, rows)
-    podio = trees.get("events", ())
-    if "podio_metadata" in look.root or any(n.endswith("trackStates_begin") or n.startswith("_") for n in podio):
+    if podio is not None:
         return _podio(path, podio)
     if trees:
         facts = {"trees": {name: len(columns) for name, columns in trees.items()}}
@@ -215,14 +216,19 @@ def _basf2(path: PathLike, trees: dict[str, tuple[str, ...]]) -> Inspection:
                       f"{_EVENTS} {path} --mapping basf2_ntuple ...")
 
 
-def _podio(path: PathLike, names: tuple[str, ...]) -> Inspection:
-    collections = sorted(name for name in names if not name.startswith("_") and "." not in name) or \
-        sorted({name.partition(".")[0] for name in names if not name.startswith("_")})
-    found = _events(EventInput(str(path), (load_mapping("edm4hep"),)), "EDM4hep")
-    lacks = () if found.usable else (*found.lacks, "names of the collections: a mapping with extends = \"edm4hep\" and "
-                                     "[names] tracks = ..., clusters = ..., particles = ..., header = ...")
-    return Inspection(str(path), "EDM4hep (podio)", found.usable, {"collections": collections}, lacks,
-                      f"{_EVENTS} {path} --mapping edm4hep --conditions FILE ...")
+def _podio(path: PathLike, collections: dict[str, list[str]]) -> Inspection:
+    mapping = load_mapping("edm4hep")
+    names = mapping_names("edm4hep")
+    found = _events(EventInput(str(path), (mapping,)), "EDM4hep")
+    lacks = list(found.lacks)
+    other = [f"{word} = {' or '.join(map(repr, known))}" for word, known in collections.items()
+             if known and names[word] not in known]
+    if other:
+        lacks.append(f"names of the collections: a mapping with extends = \"edm4hep\" and [names] {', '.join(other)}")
+    lacks += [f"a collection of {word}" for word in ("tracks", "header") if not collections[word]]
+    return Inspection(str(path), "EDM4hep (podio)", found.usable,
+                      {"collections": {word: known for word, known in collections.items() if known}}, tuple(lacks),
+                      f"{_EVENTS} {path} --mapping {'FILE' if other else 'edm4hep'} --conditions FILE ...")
 
 
 def _folder(path: Path) -> Inspection:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.events.layout import HELIX
+from fei_lite.events.schema import STATUS
 
 Floats = NDArray[np.float64]
 
@@ -89,6 +90,8 @@ QUANTITIES: dict[tuple[str, str], Quantity] = {
     ("E", "log"): Quantity("number", lambda v, _: np.exp(v), lambda v, _: np.exp(v)),
     ("E", "sqrt"): Quantity("number", lambda v, _: v * v, lambda v, _: 2.0 * v),
     ("E", "mass"): Quantity("energy", lambda v, _: v, lambda v, _: np.ones_like(v)),  # finished with the momentum
+    ("status", "generatorStatus"): Quantity("number", lambda v, _: np.where(v > 0.0, float(STATUS["primary"]), 0.0),
+                                            lambda v, _: np.zeros_like(v)),  # 0: made by the detector's simulation
 }
 
 

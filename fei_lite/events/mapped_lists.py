@@ -15,7 +15,7 @@ from fei_lite.events.checksums import Values
 from fei_lite.events.conversion import QUANTITIES, UNITS, Floats, Surroundings, packed_places, scaled_covariance
 from fei_lite.events.files import PathLike
 from fei_lite.events.layout import HELIX, branches, join
-from fei_lite.events.mapping import COSTS, REQUIRED, Column, Mapping, Objects, as_column
+from fei_lite.events.mapping import COSTS, REQUIRED, Column, Mapping, Objects, Truth, as_column
 from fei_lite.events.mdst import cluster_region
 from fei_lite.events.row_index import RowIndex
 from fei_lite.events.tables import Table, find
@@ -94,8 +94,9 @@ class MappedList:
     def _shape(self) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
         every = {key: as_column(c) for key, c in (*self.objects.columns.items(), *self.objects.position.items())}
         key, named = next((key, c) for key, c in every.items() if c.names != ("",))
-        name = named.at or self._find(named.names, key)
+        name = self._find((named.at,), f"{key}: at") if named.at else self._find(named.names, key)
         offsets, _ = self._raw(name)
+        self._all = offsets
         where = self.objects.where
         if where is None:
             return offsets, None
@@ -172,6 +173,8 @@ class MappedList:
                 self.around = Surroundings(np.sign(found[key]), self.around.bz)
         if self.objects.position:
             self._positions(found)
+        if self.objects.truth is not None:
+            self._truth(self.objects.truth, found)
         if self.name == "tracks":
             self._track_columns(found, slopes)
         if self.name == "generated" and as_column(given["E"]).quantity == "mass":
@@ -185,6 +188,25 @@ class MappedList:
                 raise EventFileError(f"{self.part.path}: {self.name}: '{name}': found "
                                      f"{values[np.abs(np.nan_to_num(values)) > 1e-4][0]:g}, expected 0 everywhere: the "
                                      "parameters are those at another point.")
+
+    def _truth(self, links: Truth, found: dict[str, NDArray[Any]]) -> None:
+        """The generated particle of each object, -1 without a link; without the links it stays missing."""
+        names = self.part.table(self.objects).names
+        ours, theirs = (next((n for n in given if n in names), "") for given in (links.object, links.particle))
+        if not ours or not theirs:
+            return
+        offsets, index = self._raw(ours)
+        other, particle = self._raw(theirs)
+        third, weight = self._raw(links.weight) if links.weight in names else (offsets, np.ones(len(index)))
+        if not (np.array_equal(offsets, other) and np.array_equal(offsets, third)):
+            raise EventFileError(f"{self.part.path}: {self.name}.truth: the branches of the links have different "
+                                 "lengths.")
+        counts = np.repeat(np.diff(self._all), np.diff(offsets))
+        good = np.flatnonzero((index >= 0) & (index < counts) & (weight >= links.least))
+        order = good[np.argsort(weight[good], kind="stable")]  # the largest is set last
+        matched = np.full(int(self._all[-1]), -1)
+        matched[(np.repeat(self._all[:-1], np.diff(offsets)) + index)[order]] = particle[order]
+        found["mc_index"] = matched if self._keep is None else matched[self._keep]
 
     def _positions(self, found: dict[str, NDArray[Any]]) -> None:
         x, y, z = (scaled(as_column(c), self.branch(as_column(c).names, key), self.around, key)[0]

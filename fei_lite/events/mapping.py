@@ -110,11 +110,25 @@ class Condition(Strict):
     equals: float
 
 
+class Truth(Strict):
+    """Links from objects to generated particles: branches of their indices in the event, a link a place (of several
+    names the first that is there).
+
+    Of several links of an object the one with the largest ``weight`` counts, if it has at least ``least``.
+    """
+
+    object: tuple[str, ...]
+    particle: tuple[str, ...]
+    weight: str = ""
+    least: float = 0.0
+
+
 class Objects(Strict):
     """A list of objects: its ``tree``, the objects ``where`` a branch has a value, and its columns.
 
     ``errors``: standard deviations of the helix, in its units, where there is no covariance. ``position``: x, y, z of
-    clusters in place of theta, phi and r. ``zero``: branches that must be 0, such as a reference point.
+    clusters in place of theta, phi and r. ``zero``: branches that must be 0, such as a reference point. ``truth``:
+    where the matched generated particle stands, if it is no column of the objects.
     """
 
     tree: str = ""
@@ -125,6 +139,7 @@ class Objects(Strict):
     covariance: Covariance | None = None
     errors: dict[str, str | float | Column] = Field(default_factory=dict)
     position: dict[str, str | float | Column] = Field(default_factory=dict)
+    truth: Truth | None = None
 
 
 class Mapping(Strict):
@@ -169,6 +184,9 @@ class Mapping(Strict):
             if name == "tracks" and objects.covariance is None and set(objects.errors) != set(HELIX) and \
                     not any(key.startswith("cov_") for key in objects.columns):
                 yield f"tracks: neither covariance, columns cov_00 ... cov_44 nor errors of {', '.join(HELIX)}"
+            if objects.truth is not None and ("mc_index" in objects.columns or self.rows == "object" or
+                                              name not in ("tracks", "clusters", "klm")):
+                yield f"{name}.truth: expected with rows = \"event\", for tracks, clusters or klm without mc_index"
             if objects.position and set(objects.position) != {"x", "y", "z"}:
                 yield f"{name}.position: expected x, y and z"
             if all(as_column(c).value is not None for c in (*objects.columns.values(), *objects.position.values())):
@@ -218,6 +236,13 @@ def shipped_mappings() -> tuple[str, ...]:
     """Names of the shipped mappings."""
     folder = resources.files("fei_lite.events") / "mappings"
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def mapping_names(name: str) -> dict[str, str]:
+    """The ``[names]`` of a shipped mapping, filled: what stands for its words in braces."""
+    names: dict[str, str] = _content(name, ("",)).get("names", {})
+    filled = {key: _filled(value, names) for key, value in names.items()}
+    return {key: str(value) for key, value in filled.items()}
 
 
 def load_mapping(path: PathLike) -> Mapping:
