@@ -3,8 +3,8 @@
 The library in six lines::
 
     import fei_lite
-    channels = fei_lite.load_channel_set("hadronic")
-    models = fei_lite.load_model_set("fei_default")
+    channels = fei_lite.load_channel_set("extended")
+    models = fei_lite.load_model_set("extended")
     for batch in fei_lite.open(["events.root"]):
         tags = fei_lite.select_tags(fei_lite.reconstruct(batch, channels, models))
         print(tags.to_awkward().Mbc)

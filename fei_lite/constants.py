@@ -16,4 +16,4 @@ CURVATURE_TO_PT = 0.00299792458
 PID_HYPOTHESES = ("e-", "mu-", "pi+", "K+", "p+", "deuteron")
 
 #: The shipped model set that commands take unless told another.
-DEFAULT_MODELS = "fei_default"
+DEFAULT_MODELS = "extended"

@@ -12,7 +12,9 @@ import uproot
 
 import fei_lite
 from fei_lite import variables
+from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.cli import main
+from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.errors import ExpressionError, FeiLiteError, UnknownNameError
 from fei_lite.events import EventWriter
 from fei_lite.particles import charge, mass, pdg_code
@@ -36,8 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tagger():
-    models = fei_lite.load_model_set("fei_default")
-    return fei_lite.load_channel_set("hadronic"), models
+    return load_tagger(DEFAULT_MODELS)
 
 
 @pytest.fixture(scope="module")
