@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.detector.response import Pid, Response
+from fei_lite.detector.response import Response
+from fei_lite.detector.response_sections import Pid
 from fei_lite.detector.tracks import Tracks
 
 #: Masses of the hypotheses e, mu, pi, K, p, deuteron in GeV (PDG) and their codes without sign.

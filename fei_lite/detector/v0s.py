@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.constants import CURVATURE_TO_PT
-from fei_lite.detector.response import V0, Response
+from fei_lite.detector.response import Response
+from fei_lite.detector.response_sections import V0
 from fei_lite.detector.tracks import Tracks
 from fei_lite.events.batch import Jagged, offsets_of
 

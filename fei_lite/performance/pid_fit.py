@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from fei_lite.constants import CURVATURE_TO_PT
 from fei_lite.detector.pid import pid_likelihoods
-from fei_lite.detector.response import Pid, Response
+from fei_lite.detector.response import Response
+from fei_lite.detector.response_sections import Pid
 from fei_lite.detector.simulate import with_secondaries_of
 from fei_lite.detector.tracks import Tracks, find_tracks
 from fei_lite.events.mdst import read_mdst
