@@ -153,7 +153,7 @@ def _foreign_root(path: PathLike, look: FileLook) -> Inspection:
             if kind == "TTree":
                 trees[name] = tuple(branch.name for branch in file[name].branches)
         release = _release(file) if MDST_TREE in trees else ""
-        podio = podio_collections(file) if is_podio(file) else None
+        podio = podio_collections(file) if "events" in trees and is_podio(file) else None
     if "EventMetaData" in trees.get(MDST_TREE, ()):
         return _mdst(path, trees[MDST_TREE], release)
     rows = {name: columns for name, columns in trees.items() if "__experiment__" in columns}

@@ -21,11 +21,9 @@ _TABLE = "events___CollectionTypeInfo"
 
 
 def is_podio(file: Any) -> bool:
-    """Whether an open ROOT file has podio's tables, or collections of EDM4hep."""
-    if "podio_metadata" in file:
-        return True
-    return "events" in file and any("<edm4hep::" in branch.typename or branch.name.endswith(".trackStates_begin")
-                                    for branch in file["events"].branches)
+    """Whether an open ROOT file with a tree ``events`` has podio's tables, or collections of EDM4hep."""
+    return "podio_metadata" in file or any("<edm4hep::" in branch.typename or branch.name.endswith(".trackStates_begin")
+                                           for branch in file["events"].branches)
 
 
 def podio_collections(file: Any) -> dict[str, list[str]]:
