@@ -33,6 +33,16 @@ def marked(number, scale, *, folder, seconds=0.05, die_at=None, fail_at=None, br
     return {"number": number, "values": np.arange(number) * scale}
 
 
+def page_faults(number, _scale):
+    """Page faults of filling and dropping 50 arrays of 8 MB each: 2048 of them are one array's pages."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        np.full(1_000_000, number, dtype=np.float64)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 def times_calculated(folder):
     """How often each task was begun: {number: times}."""
     return {int(path.stem): path.read_text().count("\n") for path in Path(folder).glob("*.marks")}

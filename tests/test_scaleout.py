@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scaleout_tasks import factor, journal_of, marked, times_calculated
+from scaleout_tasks import factor, journal_of, marked, page_faults, times_calculated
 
 from fei_lite.errors import EventFileError, FeiLiteError, OutputError, WorkerError
 from fei_lite.events.ranges import EntryRange, name_of
@@ -218,6 +219,13 @@ def test_tasks_are_taken_when_there_is_room(executor, tmp_path):
         next(results)
     results.close()
     assert len(taken) <= 5 + 2 * 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone lets memory be kept")
+def test_workers_use_freed_memory_again(executor):
+    """Dask has them give it back: every array of every batch would cost its page faults anew."""
+    faults = list(map_in_context(page_faults, range(4), Context(factor), workers=executor))
+    assert max(faults) < 5 * 2048  # 50 * 2048 where each array is given back
 
 
 def test_killed_worker_changes_nothing(cluster, executor, tmp_path):

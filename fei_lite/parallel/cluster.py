@@ -26,7 +26,9 @@ _REACH, _LOST = 10.0, 10.0
 #: What is asked of a job where Dask's own configuration (jobqueue.yaml) says nothing.
 _JOB = {"cores": 1, "processes": 1, "memory": "3GB"}
 #: Watching what workers do costs some percent of their time, and only a dashboard shows it.
-_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False}
+_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.gil.enabled": False,
+          "distributed.admin.system-monitor.interval": "5s", "distributed.admin.tick.interval": "1s",
+          "distributed.admin.tick.limit": "30s"}
 
 Notice = Callable[[str], None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import socket
@@ -19,6 +20,10 @@ from fei_lite.provenance import versions_of
 
 #: Packages whose versions change what is calculated, or whether.
 _PACKAGES = ("numpy", "numba")
+
+#: Of mallopt(3): what to set, and bytes. Up to this size freed memory is kept for the next batch, as glibc does by
+#: itself in a process that no one told otherwise.
+_KEPT_MEMORY = ((-3, 32 << 20), (-1, 64 << 20))  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
 #: One piece at a time in a process, whatever number of threads its worker has.
 _one_at_a_time = Lock()
@@ -70,6 +75,20 @@ def files_of(task: Any) -> list[Path]:
     return [value for one in fields(task) if isinstance(value := getattr(task, one.name), Path)]
 
 
+@cache
+def keep_freed_memory() -> bool:
+    """Let this process use memory again that it freed; False where the C library has no such choice.
+
+    Dask tells its workers to give every freed piece back (``MALLOC_TRIM_THRESHOLD_``), and each array of a batch then
+    costs its page faults anew (docs/scaling.md). 64 MiB at most are held.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # not glibc
+        return False
+    return all([mallopt(what, size) == 1 for what, size in _KEPT_MEMORY])
+
+
 @contextmanager
 def _in_folder(folder: str) -> Iterator[None]:
     before = os.getcwd()
@@ -92,6 +111,7 @@ def do_piece(terms: Terms, function: Callable[[Any, Any], Any], context: Context
     """
     where = f"worker on {socket.gethostname()}"
     check_identity(terms.identity, identity(), where)
+    keep_freed_memory()
     with _one_at_a_time, _in_folder(terms.folder):
         for path in files:
             if not path.exists():
