@@ -25,6 +25,7 @@ from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconst
 from fei_lite.reconstruction.first_look import FEATURES, FirstLook, first_look_of
 from fei_lite.reconstruction.frames import to_cms
 from fei_lite.tagging.best import select_tags
+from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, train
 from fei_lite.training.first_look import LOSSES
@@ -190,7 +191,7 @@ def test_the_curve(models, events, folder):
 
 
 def test_the_set_is_otherwise_the_same(models, folder, settings):
-    """Would catch a first look that changes classifiers, hides in the digest, or stays when the tag classifier goes."""
+    """Would catch a first look that changes classifiers, hides in the digest, or goes with the tag classifier."""
     old = load_model_set(folder / "models")
     assert models.digest == old.digest and models.models.keys() == old.models.keys()
     assert set(models.first_look) and models.manifest["first_look"]["origin"]["command"] == "as tested"
@@ -204,7 +205,30 @@ def test_the_set_is_otherwise_the_same(models, folder, settings):
         first_look_of(replace(models, first_look={3: next(iter(old.models.values()))}), 1)
     renewed = renew_tag_classifier(str(folder / "fast"), [folder / "look.root"], folder / "renewed", date=DATE,
                                    settings=replace(settings, min_entries=5), command="")
-    assert not renewed.first_look and not renewed.levels
+    assert renewed.levels == models.levels and renewed.first_look.keys() == models.first_look.keys()
+    assert renewed.digest != models.digest
+
+
+def test_a_set_can_name_its_level(events, folder, settings):
+    """Would catch a level that the library does not use, cannot be told off, or that a digest does not know."""
+    channel_set, batch = events
+    fast = add_first_look(str(folder / "models"), [folder / "look.root"], folder / "named", settings=settings,
+                          date=DATE, command="", speed=3)
+    assert fast.speed == 3 and fast.digest != load_model_set(folder / "models").digest
+    sizes = {}
+    for speed in (None, 0, 1, 3):
+        tags = select_tags(reconstruct(batch, channel_set, fast, options=ReconstructionOptions(speed=speed)))
+        sizes[speed] = len(tags)
+    assert sizes[0] > sizes[3] == sizes[None]
+    tag_files([folder / "test.root"], folder / "named.root", models=str(folder / "named"),
+              channel_set=str(folder / "small"))
+    read = read_tags(folder / "named.root")
+    assert read.metadata["speed"] == 3 and len(read.columns["event"]) == sizes[3]
+    with pytest.raises(ModelSetError, match="expected 0 to"):
+        damaged = json.loads((folder / "named" / "manifest.json").read_text())
+        damaged["first_look"]["speed"] = 99
+        (folder / "named" / "manifest.json").write_text(json.dumps(damaged))
+        load_model_set(folder / "named")
 
 
 def test_command_line(folder, models, capsys):
@@ -213,6 +237,9 @@ def test_command_line(folder, models, capsys):
              "--min-entries", "20", "--quiet", "-o"]
     assert main([*words, str(folder / "again")]) == 0
     assert "speed 1: a first look above" in capsys.readouterr().out
+    assert main(["train", str(folder / "look.root"), "--renew", str(folder / "models"), "--set", str(folder / "small"),
+                 "--speed", "1", "-o", str(folder / "other"), "--quiet"]) == 2
+    assert "give it with --first-look" in capsys.readouterr().err
     again = json.loads((folder / "again" / "manifest.json").read_text())["first_look"]
     assert again["levels"][0].keys() == {"lost", "least", "min_product"}
     assert main([*words, str(folder / "again")]) == 2  # exists

@@ -11,7 +11,6 @@ from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.events.ranges import entry_ranges, read_range
 from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
-from fei_lite.reconstruction.first_look import first_look_of
 from fei_lite.reconstruction.timing import Stopwatch
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.output import TagWriter
@@ -27,9 +26,8 @@ def simulate_both(folder: Path, *, n_events: int, seed: int) -> tuple[list[Path]
 
 
 def tag_in_steps(files: Sequence[Path], output: Path, channel_set: ChannelSet, models: ModelSet, *,
-                 with_truth: bool, speed: int = 0) -> tuple[dict[str, float], float]:
-    """Seconds per step and in all, from files to a Btag file; ``speed`` is the level of the first look."""
-    look = first_look_of(models, speed)
+                 with_truth: bool, speed: int | None = None) -> tuple[dict[str, float], float]:
+    """Seconds per step and in all, from files to a Btag file; ``speed`` is the level of the first look (theirs)."""
     watch = Stopwatch()
     started = time.perf_counter()
     with TagWriter(output) as writer:
@@ -38,7 +36,7 @@ def tag_in_steps(files: Sequence[Path], output: Path, channel_set: ChannelSet, m
                 batches = list(read_range(entries))
             for batch in batches:
                 result = reconstruct(batch, channel_set, models, hooks=Hooks(stopwatch=watch),
-                                     options=ReconstructionOptions(with_truth=with_truth, first_look=look))
+                                     options=ReconstructionOptions(with_truth=with_truth, speed=speed))
                 with watch("best tag"):
                     tags = select_tags(result, first_entry=entries.first_entry)
                 with watch("write"):

@@ -74,7 +74,7 @@ class BenchmarkResult:
 
 
 def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel_set: str | None = None,
-                  processes: bool = True, full: bool = False, speed: int = 0,
+                  processes: bool = True, full: bool = False, speed: int | None = None,
                   report: Callable[[str], None] | None = None) -> BenchmarkResult:
     """Simulate B+B- and B0B0bar events, reconstruct them, and time every step.
 
@@ -83,7 +83,7 @@ def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel
     data); the figure with truth matching stands beside it. The peak memory is
     taken then. The pieces follow; with ``processes`` also what needs others:
     two workers, the start-up; with ``full`` memory against the size of the file. ``speed`` is the level of the models'
-    first look for the line; the pieces are without it.
+    first look for the line (None: the level that they name); the pieces are without it.
     """
     say = report or (lambda _text: None)
     channel_set = channel_set or load_tagger(models)[0].name
@@ -104,7 +104,7 @@ def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel
     return BenchmarkResult(load_average=load, **figures)
 
 
-def _line(folder: Path, n_events: int, models: str, channel_set: str, speed: int,
+def _line(folder: Path, n_events: int, models: str, channel_set: str, speed: int | None,
           say: Callable[[str], None]) -> tuple[dict[str, Any], list[Path]]:
     """Figures of the whole line, and the files it was measured on."""
     small = folder / "small.root"
@@ -123,7 +123,7 @@ def _line(folder: Path, n_events: int, models: str, channel_set: str, speed: int
     stages["truth"] = with_truth.get("truth", 0.0)
     n = 2 * (n_events // 2)
     return {
-        "n_events": n, "models": models, "speed": speed,
+        "n_events": n, "models": models, "speed": sets[1].speed if speed is None else speed,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} "
                    f"{platform.python_version()}",
         "simulation_events_per_second_per_core": n / simulation, "events_per_second_per_core": n / seconds,

@@ -16,7 +16,6 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventBatch
 from fei_lite.events.ranges import BATCH_SIZE, entry_ranges, read_range
 from fei_lite.reconstruction.engine import Reconstruction, ReconstructionOptions, reconstruct
-from fei_lite.reconstruction.first_look import first_look_of
 from fei_lite.tagging.best import select_tags
 
 #: Called as report(what, events done).
@@ -67,7 +66,7 @@ def compare_speeds(timed: Sequence[Path], counted: Sequence[Path], sets: tuple[C
     favours none.
     """
     chosen = [0, *(level for level in levels if level)]
-    options = [ReconstructionOptions(with_truth=False, first_look=first_look_of(sets[1], level)) for level in chosen]
+    options = [ReconstructionOptions(with_truth=False, speed=level) for level in chosen]
     seconds, candidates, n_timed = np.zeros(len(chosen)), np.zeros(len(chosen)), 0
     for batch in _batches(timed, batch_size, max_events):
         for i, option in enumerate(options):
@@ -101,7 +100,7 @@ def _count(paths: Sequence[Path], sets: tuple[ChannelSet, ModelSet], levels: Seq
         if batch.generated is None:
             raise EventFileError(f"{batch.source}: no list 'generated': right tags are known from truth alone.")
         for part, level in zip(parts, levels, strict=True):
-            option = ReconstructionOptions(with_truth=True, first_look=first_look_of(sets[1], level))
+            option = ReconstructionOptions(with_truth=True, speed=level)
             part.append(_best(batch, reconstruct(batch, *sets, options=option)))
         weights.append(batch.events["weight"].astype(np.float64))
         if report is not None:

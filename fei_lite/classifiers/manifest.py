@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from fei_lite.data_files import json_content, read_text, validated
 from fei_lite.errors import ModelSetError, nearest
@@ -107,6 +107,7 @@ class _FirstLook(BaseModel):
 
     forests: dict[str, dict[str, Any]]
     levels: list[_Level] = Field(min_length=1)
+    speed: int = Field(default=0, ge=0)
     origin: _Origin | None = None
 
     @field_validator("forests")
@@ -116,6 +117,12 @@ class _FirstLook(BaseModel):
             if not re.fullmatch("[0-9]{1,3}", stage):
                 raise ValueError(f"got {stage!r}, expected the number of a stage")
         return forests
+
+    @model_validator(mode="after")
+    def _speed_is_a_level(self) -> _FirstLook:
+        if self.speed > len(self.levels):
+            raise ValueError(f"speed: got {self.speed}, expected 0 to {len(self.levels)}, the number of levels")
+        return self
 
 
 class _Rest(BaseModel):

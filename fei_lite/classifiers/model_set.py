@@ -8,6 +8,7 @@ lists them with the reason, and the reconstruction leaves them out.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -91,11 +92,19 @@ class ModelSet:
         return tuple((self.manifest.get("first_look") or {}).get("levels", ()))
 
     @property
+    def speed(self) -> int:
+        """The level that the set is used at unless told another; 0 is no first look."""
+        return int((self.manifest.get("first_look") or {}).get("speed", 0))
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of what decides the probabilities: channel set, model files, tag classifier."""
+        """SHA-256 of what decides the probabilities: channel set, model files, tag classifier, a first look in use."""
         parts = [str(self.manifest["channel_set"]["hash"]),
                  *(f"{name} {model.entry['sha256']}" for name, model in sorted(self.models.items()))]
         parts += [str(model.entry["sha256"]) for model in (self.tag_classifier, self.given_bb) if model is not None]
+        if self.speed:
+            parts += [f"{stage} {model.entry['sha256']}" for stage, model in sorted(self.first_look.items())]
+            parts.append(json.dumps([self.speed, self.levels], sort_keys=True))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def has_model(self, identifier: str) -> bool:

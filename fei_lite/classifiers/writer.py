@@ -154,10 +154,12 @@ def _write_forest(folder: Path, name: str, model: FittedChannel) -> dict[str, An
 
 
 def write_with_first_look(models: ModelSet, folder: Path, fitted: Mapping[int, FittedChannel],
-                          levels: Sequence[Mapping[str, Any]], *, name: str, origin: Mapping[str, Any]) -> None:
+                          levels: Sequence[Mapping[str, Any]], *, speed: int, name: str,
+                          origin: Mapping[str, Any]) -> None:
     """Write a copy of a model set with a first look (forests by stage, levels) to a new folder, the manifest at last.
 
-    ``origin`` (command, date, sample) becomes part of its entry. Raises :class:`ModelSetError` without a forest or
+    ``speed`` is the level that the set is used at unless told another. ``origin`` (command, date, sample) becomes
+    part of its entry. Raises :class:`ModelSetError` without a forest or
     a level.
     """
     forests = {stage: forest for stage, forest in fitted.items() if forest.trained}
@@ -173,7 +175,7 @@ def write_with_first_look(models: ModelSet, folder: Path, fitted: Mapping[int, F
         shutil.copyfile(Path(models.source) / file, folder / file)
     look = {"forests": {str(stage): _write_forest(folder, f"first_look_{stage}", forest)
                         for stage, forest in forests.items()},
-            "levels": [dict(level) for level in levels], "origin": dict(origin)}
+            "levels": [dict(level) for level in levels], "speed": min(speed, len(levels)), "origin": dict(origin)}
     with atomic_output(folder / MANIFEST, force=True) as temporary:
         temporary.write_text(dump_manifest({**manifest, "name": name, "first_look": look}), encoding="utf-8")
 
@@ -188,12 +190,12 @@ def write_with_tag_classifier(models: ModelSet, folder: Path, fitted: FittedChan
     if not fitted.trained:
         raise ModelSetError(f"the tag classifier: {fitted.reason}. Give more events.")
     make_folder(folder / "models")
-    for entry in models.manifest["channels"].values():
+    looks = (models.manifest.get("first_look") or {}).get("forests", {})
+    for entry in [*models.manifest["channels"].values(), *looks.values()]:
         make_folder((folder / entry["file"]).parent)
         shutil.copyfile(Path(models.source) / entry["file"], folder / entry["file"])
     content = {key: value for key, value in models.manifest.items()
-               if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb",
-                              "first_look")}
+               if key not in ("no_tag_classifier", "no_tag_classifier_given_bb", "tag_classifier", "given_bb")}
     content["name"] = name
     content["sample"] = {key: value for key, value in content["sample"].items()
                          if key not in ("tag_classifier", "tag_classifier_factors")}

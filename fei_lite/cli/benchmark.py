@@ -28,8 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default=DEFAULT_MODELS, help="model set (default: %(default)s)")
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set (default: that of the models)")
-    parser.add_argument("--speed", type=natural, default=0, metavar="LEVEL",
-                        help="level of the models' first look, see fei-lite reconstruct (default: %(default)s)")
+    parser.add_argument("--speed", type=natural, default=None, metavar="LEVEL",
+                        help="level of the models' first look, see fei-lite reconstruct (default: that of the models)")
     parser.add_argument("--one-process", action="store_true", help="without start-up times and two workers")
     parser.add_argument("--full", action="store_true",
                         help="also peak memory of 10 000 and 40 000 events (some minutes)")

@@ -32,9 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set: a shipped name or a folder (default: that of the models)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="Btag file, .root or .parquet")
-    parser.add_argument("--speed", type=natural, default=0, metavar="LEVEL",
+    parser.add_argument("--speed", type=natural, default=None, metavar="LEVEL",
                         help="drop combinations after a first look: 0 none, 1, 2, ... more and more of them, as far "
-                             "as the models go (default: %(default)s)")
+                             "as the models go (default: the level that the models name)")
     parser.add_argument("--variables", type=Path, default=None, metavar="FILE",
                         help="TOML file with further columns: any variable (see fei-lite variables)")
     parser.add_argument("--force", action="store_true", help="overwrite the output")

@@ -15,6 +15,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="keep all classifiers of this set, and add small forests that drop most combinations "
                              "before any fit (fei-lite reconstruct --speed), fitted on EVENTS, which no channel may "
                              "know")
+    parser.add_argument("--speed", type=natural, default=None, metavar="LEVEL",
+                        help="with --first-look: the level that the set is used at unless told another (default: 0, "
+                             "none)")
     parser.add_argument("--same-luminosity", action="store_true",
                         help="weight events as if every process had the luminosity of the first; files of one process "
                              "add up")
@@ -139,8 +143,9 @@ def _print_summary(models: ModelSet) -> None:
         if key in models.manifest:
             print(f"{what:<48} no model: {models.manifest[key]}")
     for i, level in enumerate(models.levels):
+        used = ", used unless told another" if models.speed == i + 1 else ""
         print(f"speed {i + 1}: a first look above {level['least']:.2e} loses {100.0 * level['lost']:g} % of the right "
-              "best tags")
+              f"best tags{used}")
     for stage, found in models.manifest.get("search", {}).items():
         print(f"stage {stage}: {found['chosen']}")
 
@@ -158,7 +163,10 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
     if old is None:
         option, old = "--first-look", arguments.first_look
     elif arguments.first_look is not None:
-        raise FeiLiteError("--renew and --first-look: one after the other, the first look of a set last.")
+        raise FeiLiteError("--renew and --first-look: one after the other. A new tag classifier sees the candidates "
+                           "of the level that the set is used at.")
+    if arguments.speed is not None and arguments.first_look is None:
+        raise FeiLiteError("--speed is the level of a first look: give it with --first-look SET.")
     for given, other in ((arguments.last_stage_events, "--last-stage-events"),
                           (arguments.tag_classifier_events, "--tag-classifier-events"),
                           (arguments.no_tag_classifier, "--no-tag-classifier"),
@@ -174,7 +182,9 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
              "--name", settings.name, "--seed", settings.seed, "--min-entries", settings.min_entries]
     words += ["--max-events", settings.max_events] if settings.max_events is not None else []
     words += ["--set", Path(settings.channel_set).name] if arguments.channel_set is not None else []
+    words += ["--speed", arguments.speed] if arguments.speed is not None else []
     words += ["--same-luminosity"] * settings.same_luminosity
     command = shlex.join(str(word) for word in [*words, "-o", settings.name])
-    make = renew_tag_classifier if arguments.renew is not None else add_first_look
+    make = (renew_tag_classifier if arguments.renew is not None
+            else partial(add_first_look, speed=arguments.speed or 0))
     return make(old, arguments.samples, arguments.output, settings=settings, date=date, command=command, report=report)

@@ -28,7 +28,7 @@ from fei_lite.events.files import PathLike
 from fei_lite.events.types import event_types
 from fei_lite.fractions import CONFIDENCE
 from fei_lite.performance.two_sample import Sample, ks_distance, ks_events
-from fei_lite.reconstruction.engine import Hooks, reconstruct
+from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 
 Floats = NDArray[np.float64]
 
@@ -99,7 +99,8 @@ def collect(paths: Sequence[PathLike], channels: ChannelSet, models: ModelSet, *
                     found.add(channel.identifier, channel.particle, channels.particles[channel.particle].stage,
                               table.event_index, columns)
 
-            result = reconstruct(batch, channels, models, hooks=Hooks(observer=observe))
+            result = reconstruct(batch, channels, models, options=ReconstructionOptions(speed=0),
+                                 hooks=Hooks(observer=observe))
             for name, table in result.tables.items():
                 found.add(name, name, channels.particles[name].stage, table.event_index,
                           {PROBABILITY: table["SignalProbability"]})

@@ -22,7 +22,7 @@ from fei_lite.reconstruction.combination import combine_channel
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.features import feature_matrix
 from fei_lite.reconstruction.final_state import leaf_candidates, leaf_kind
-from fei_lite.reconstruction.first_look import first_features
+from fei_lite.reconstruction.first_look import FirstLook, first_features, first_look_of
 from fei_lite.reconstruction.frames import invariant_mass
 from fei_lite.reconstruction.options import DEFAULT_OPTIONS, NO_HOOKS, Hooks, ReconstructionOptions
 from fei_lite.reconstruction.pool import Pool
@@ -76,6 +76,7 @@ def reconstruct(
     them only. Users call :func:`fei_lite.reconstruct`.
     """
     with_truth = batch.generated is not None if options.with_truth is None else options.with_truth
+    look = options.first_look or first_look_of(models, options.speed)
     watch = hooks.stopwatch or Stopwatch()
     tags = btags if isinstance(btags, Reconstruction) else None
     result = Reconstruction(batch, channel_set, tags=tags)
@@ -86,7 +87,7 @@ def reconstruct(
     for stage, names in enumerate(channel_set.stages):
         if options.last_stage is not None and stage > options.last_stage:
             break
-        worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, options=options,
+        worker = _Stage(result, models, pool, watch, stage=stage, with_truth=with_truth, options=options, look=look,
                         hooks=hooks.at(stage), btags=btags.tables if isinstance(btags, Reconstruction) else btags)
         finished = [worker.particle(channel_set.particles[name]) for name in names]
         with watch("combine"):
@@ -122,6 +123,7 @@ class _Stage:
     stage: int
     with_truth: bool
     options: ReconstructionOptions
+    look: FirstLook | None
     hooks: Hooks
     btags: Mapping[str, CandidateTable] | None
 
@@ -167,7 +169,7 @@ class _Stage:
             self.count(channel.identifier, "events without a model", self.result.batch.n_events)
             return None
         daughters: list[CandidateTable] = []
-        look = self.options.first_look
+        look = self.look
         if channel.leaf is not None:
             table = self._leaf(channel, config)
         else:
@@ -209,15 +211,15 @@ class _Stage:
             if self.hooks.looker is not None:
                 table.columns["look_row"] = np.arange(len(table))
                 self.hooks.looker(channel, table, X)
-            if self.options.first_look is None:
+            if self.look is None:
                 return table
-            table = table.select(self.options.first_look.passes(self.stage, X))
+            table = table.select(self.look.passes(self.stage, X))
         self.count(channel.identifier, "left by the first look", len(table))
         return table
 
     def _min_probability(self, config: ParticleConfig) -> float | None:
         """The cut on SignalProbability after the classifiers, of tags at least the first look's; None without."""
-        look, cut = self.options.first_look, config.min_signal_probability
+        look, cut = self.look, config.min_signal_probability
         if look is None or config.name not in self.result.channel_set.tags:
             return cut
         return look.least if cut is None else max(cut, look.least)

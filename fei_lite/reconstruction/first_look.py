@@ -34,10 +34,9 @@ from numpy.typing import NDArray
 
 from fei_lite.candidates import CandidateTable
 from fei_lite.channels import Channel, ChannelSet
-from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.errors import ModelSetError
 from fei_lite.kernels import first_look as kernels
-from fei_lite.reconstruction.classifiers import BoundedForest
+from fei_lite.reconstruction.classifiers import BoundedForest, Classifiers
 from fei_lite.reconstruction.pool import Pool
 
 Floats = NDArray[np.float64]
@@ -74,24 +73,28 @@ class FirstLook:
         return np.asarray(forest.predict(X, above=self.least) > self.least)
 
 
-def first_look_of(models: ModelSet, level: int) -> FirstLook | None:
-    """The first look of a model set at a level: 1 is the slowest, 0 none at all (None).
+def first_look_of(models: Classifiers, level: int | None = None) -> FirstLook | None:
+    """The first look of a model set at a level: 1 is the slowest, 0 none at all (None); without one, the set's own.
 
-    Raises :class:`ModelSetError` for a level that the set does not have, or forests of other features.
+    Classifiers that are no model set may have none. Raises :class:`ModelSetError` for a level that the set does not
+    have, or forests of other features.
     """
+    level = getattr(models, "speed", 0) if level is None else level
     if level == 0:
         return None
-    if not 0 < level <= len(models.levels):
-        has = f"it has levels 1 to {len(models.levels)}, and 0 for none" if models.levels else "it has no first look"
-        raise ModelSetError(f"{models.source}: speed {level}: {has}. fei-lite train EVENTS --first-look SET -o NEW "
-                            "adds one to a set.")
-    for stage, forest in models.first_look.items():
+    levels, source = getattr(models, "levels", ()), getattr(models, "source", type(models).__name__)
+    if not 0 < level <= len(levels):
+        has = f"it has levels 1 to {len(levels)}, and 0 for none" if levels else "it has no first look"
+        raise ModelSetError(f"{source}: speed {level}: {has}. fei-lite train EVENTS --first-look SET -o NEW adds one "
+                            "to a set.")
+    forests = getattr(models, "first_look", {})
+    for stage, forest in forests.items():
         if tuple(forest.features) != FEATURES:
             raise ModelSetError(f"{forest.source}: the first look of stage {stage} has features that this fei-lite "
                                 "does not know. Add it anew (fei-lite train --first-look), or use the fei-lite that "
                                 "did.")
-    chosen = models.levels[level - 1]
-    return FirstLook(models.first_look, float(chosen["least"]), chosen["min_product"])
+    chosen = levels[level - 1]
+    return FirstLook(forests, float(chosen["least"]), chosen["min_product"])
 
 
 def first_features(table: CandidateTable, names: tuple[str, ...], channel: Channel, channel_set: ChannelSet,

@@ -27,14 +27,16 @@ class ReconstructionOptions:
     batch has them). ``last_stage`` ends after that stage of the graph. ``prune``
     gives up partial combinations that cannot pass the cuts, ``early_exit``
     candidates that cannot pass the cut on the probability while their trees are
-    added; neither changes the result. ``first_look`` drops combinations that a tag is improbable to be made of
-    (:mod:`fei_lite.reconstruction.first_look`): faster, with fewer candidates.
+    added; neither changes the result. ``speed``, a level of the models' first look, drops combinations that a tag is
+    improbable to be made of (:mod:`fei_lite.reconstruction.first_look`): faster, with fewer candidates; 0 drops none,
+    None takes the level that the models name. ``first_look`` is one in place of theirs.
     """
 
     with_truth: bool | None = None
     last_stage: int | None = None
     prune: bool = True
     early_exit: bool = True
+    speed: int | None = None
     first_look: FirstLook | None = None
 
 

@@ -185,8 +185,8 @@ def _observe_range(entries: EntryRange, loaded: _Loaded, *, sets: Sets, fraction
                     seen: dict[str, tuple[CandidateTable, Floats]] = seen) -> None:
             seen[channel.identifier] = (table, X)
 
-        # without the early exit every candidate has its own probability
-        options = ReconstructionOptions(with_truth=True, early_exit=False, last_stage=sets.last_stage)
+        # without the early exit every candidate has its own probability; without a first look all are there
+        options = ReconstructionOptions(with_truth=True, early_exit=False, last_stage=sets.last_stage, speed=0)
         result = reconstruct(batch, channels, models, options=options, hooks=Hooks(observer=observe))
         _sample(observed, batch, seen, fractions, rng, entries.first_entry)
         weight = batch.events["weight"].astype(np.float64)

@@ -29,7 +29,7 @@ from fei_lite.reconstruction.classifiers import Classifiers
 from fei_lite.reconstruction.cutflow import CutFlow
 from fei_lite.reconstruction.engine import reconstruct
 from fei_lite.reconstruction.first_look import first_look_of
-from fei_lite.reconstruction.options import DEFAULT_OPTIONS, ReconstructionOptions
+from fei_lite.reconstruction.options import ReconstructionOptions
 from fei_lite.tagging.best import TAG_PARTICLES, Btags, select_tags
 from fei_lite.tagging.output import TagWriter
 from fei_lite.tagging.table import Column
@@ -101,15 +101,14 @@ class TaggedBatch:
 
 
 def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
-              first_entry: int = 0, variables: Mapping[str, str] | None = None, speed: int = 0,
+              first_entry: int = 0, variables: Mapping[str, str] | None = None, speed: int | None = None,
               file: int = 0) -> TaggedBatch:
     """Reconstruct a batch of events and choose the Btags; ``variables`` are further columns (name -> expression).
 
     ``first_entry`` is the number of the batch's first event among all, ``file`` that of its file. ``speed``: level of
-    the models' first look (:func:`fei_lite.reconstruction.first_look.first_look_of`).
+    the models' first look (:func:`fei_lite.reconstruction.first_look.first_look_of`), theirs if None.
     """
-    options = ReconstructionOptions(first_look=first_look_of(models, speed)) if speed else DEFAULT_OPTIONS
-    result = reconstruct(batch, channel_set, models, options=options)
+    result = reconstruct(batch, channel_set, models, options=ReconstructionOptions(speed=speed))
     tags = select_tags(result, first_entry=first_entry, variables=variables, file=file)
     tagged = int(np.count_nonzero(tags.columns["best"]))
     result.cutflow.add("events", "all", "tagged", tagged)
@@ -119,7 +118,7 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str], speed: int) -> list[TaggedBatch]:
+def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str], speed: int | None) -> list[TaggedBatch]:
     return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, speed=speed,
                       file=entries.file)
             for batch in read_range(entries)]
@@ -128,7 +127,7 @@ def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str
 def tag_files(
     inputs: Sequence[PathLike], output: PathLike, *, models: str, channel_set: str | None = None, force: bool = False,
     workers: Workers = 1, journal: bool = False, batch_size: int = BATCH_SIZE, max_events: int | None = None,
-    distinct: bool = True, variables: Mapping[str, str] | None = None, speed: int = 0,
+    distinct: bool = True, variables: Mapping[str, str] | None = None, speed: int | None = None,
     progress: Callable[[int, int], None] | None = None, notice: Callable[[str], None] | None = None,
 ) -> Totals:
     """Reconstruct event files and write all B candidates to ``output``.
@@ -139,8 +138,8 @@ def tag_files(
     ``notice`` gets a sentence on a model set that cannot give a Btag, and on kernels that have to be compiled first.
     ``progress`` is called with (events done, events in all). Memory depends on ``batch_size`` and ``workers``, not on
     the files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
-    columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none and
-    the largest the fastest. ``workers`` are processes, or an executor (:mod:`fei_lite.parallel`).
+    columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none,
+    the largest the fastest, None the level that the models name. ``workers`` are processes, or an executor (:mod:`fei_lite.parallel`).
     With ``journal`` what is done stands in ``output``.journal until all is: after a kill, the same call goes on
     there. Returns the sums over the events read.
     """
@@ -159,8 +158,8 @@ def tag_files(
     mixed = len(inputs) > 1 and any(has_truth(path) for path in inputs[:COUNTED_FIRST])
     origin: dict[str, Any] = {"channel_set": channel_set or channels.name, "channel_set_hash": channels.hash,
               "models": models, "models_digest": model_set.digest, "b_channels": b_channels}
-    if speed:
-        origin["speed"] = speed
+    if (level := model_set.speed if speed is None else speed):
+        origin["speed"] = level
     if asked:
         origin["variables"] = json.dumps(asked)
     written = _journal(output, origin | {"batch_size": batch_size}, notice) if journal else None

@@ -68,6 +68,6 @@ def _of_range(entries: EntryRange, sets: Tagger, *,
             found.setdefault(channel.identifier, []).append((
                 table["isSignal"][rows] == 1, loaded.predict(channel.identifier, X[rows]), weight))
 
-        reconstruct(batch, channels, loaded, options=ReconstructionOptions(with_truth=True),
+        reconstruct(batch, channels, loaded, options=ReconstructionOptions(with_truth=True, speed=0),
                     hooks=Hooks(observer=observe))
     return found

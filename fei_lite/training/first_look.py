@@ -283,6 +283,6 @@ class _Seen:
 
 def _looks(batch: EventBatch, sets: tuple[ChannelSet, ModelSet]) -> _Seen:
     seen = _Seen(batch, sets[0])
-    seen.result = reconstruct(batch, *sets, options=ReconstructionOptions(with_truth=True),
+    seen.result = reconstruct(batch, *sets, options=ReconstructionOptions(with_truth=True, speed=0),
                               hooks=Hooks(looker=seen.look))
     return seen

@@ -29,6 +29,7 @@ def renew_tag_classifier(models: str, samples: Sequence[Path], folder: Path, *, 
                    command: str, report: Callable[[str, int, int], None] | None = None) -> ModelSet:
     """A copy of a model set in ``folder``, with a tag classifier fitted on ``samples``; returns it.
 
+    A first look of the set stays, and the candidates are those of the level that the set is used at.
     All events of the samples are used, with their weights (and, with
     ``settings.same_luminosity``, as if every process had the luminosity of the
     first). ``date`` and ``command`` go into the manifest, beside those of the channels.
@@ -46,11 +47,12 @@ def renew_tag_classifier(models: str, samples: Sequence[Path], folder: Path, *, 
 
 
 def add_first_look(models: str, samples: Sequence[Path], folder: Path, *, settings: Settings, date: str,
-                   command: str, report: Callable[[str, int, int], None] | None = None) -> ModelSet:
+                   command: str, speed: int = 0, report: Callable[[str, int, int], None] | None = None) -> ModelSet:
     """A copy of a model set in ``folder``, with a first look fitted on ``samples``; returns it.
 
     See :mod:`fei_lite.training.first_look`; arguments and errors are those of :func:`renew_tag_classifier`.
-    ``settings.max_events`` are taken evenly from all files.
+    ``settings.max_events`` are taken evenly from all files. ``speed`` is the level that the new set is used at unless
+    told another.
     """
     old, description, factors = _prepared(models, samples, folder, settings, purpose="teach its first look")
     ranges = evenly(entry_ranges(samples, batch_size=settings.batch_size), settings.max_events)
@@ -59,7 +61,7 @@ def add_first_look(models: str, samples: Sequence[Path], folder: Path, *, settin
         factors=factors, workers=settings.workers, min_entries=settings.min_entries,
         report=None if report is None else lambda done, total: report("reconstruct", done, total))
     return _written(partial(write_with_first_look, old, folder, fitted, [level.to_json() for level in levels],
-                            name=settings.name, origin=_origin(command, date, description, factors)), folder)
+                            speed=speed, name=settings.name, origin=_origin(command, date, description, factors)), folder)
 
 
 def _prepared(models: str, samples: Sequence[Path], folder: Path, settings: Settings, *,
