@@ -39,6 +39,9 @@ ENTRIES = 300_000
 LOSSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 #: Part of the losses that combinations which are not even made may have.
 _UNMADE = 0.5
+#: Logarithms of combinations that a unit of promise may cost, and points of a channel's curve.
+_PRICES = (-5.0, 40.0)
+_POINTS = 500
 #: Every other event fits no forest: the levels are measured on as many right tags as the forests learn from.
 _EVERY = 2
 _LOG_PRODUCT = FEATURES.index("logProduct")
@@ -160,25 +163,50 @@ class _Levels:
     def bounds(self, bound: float, lost: float) -> tuple[float, dict[str, float]]:
         """The bound, and by channel what the product of the daughters' probabilities has to exceed.
 
-        Below it stands a small fraction of what the forests promise of the combinations that they would keep: of a
-        stage :data:`_UNMADE` of ``lost`` over the number of stages, half of it in proportion, half by channel.
+        What is not made may have :data:`_UNMADE` of ``lost``, divided evenly by the stages, of what the forests
+        promise of the combinations that they would keep. In a stage it is taken where it saves most: of every channel
+        combinations are left out up to the same promise for each that is saved.
         """
-        found = {}
+        found: dict[str, float] = {}
         for stage, channels in self.looked.items():
-            promise = {key: np.cumsum(np.where(of.probability > bound, of.probability * of.weight, 0.0))
-                       for key, of in channels.items()}
-            half = 0.5 * _UNMADE * lost / len(self.looked)
-            spare = half * sum(total[-1] for total in promise.values()) / max(1, len(promise))
-            for name in self.set.stages[stage]:
-                for channel in self.set.particles[name].channels:
-                    key = self.numbers.index(name), channel.index
-                    if channel.leaf is not None or not channel.features or key not in channels:
-                        continue
-                    total = promise[key]
-                    first = int(np.searchsorted(total, half * total[-1] + spare, side="right"))  # has to be made
-                    found[channel.identifier] = (float(np.exp(channels[key].log_product[first]) * (1.0 - 1e-6))
-                                                 if first < len(total) else 1.0)
+            named = {(self.numbers.index(channel.particle), channel.index): channel.identifier
+                     for name in self.set.stages[stage] for channel in self.set.particles[name].channels
+                     if channel.leaf is None and channel.features}
+            curves = {named[key]: _Curve.of(looked, bound) for key, looked in channels.items() if key in named}
+            budget = _UNMADE * lost / len(self.looked) * sum(curve.promise[-1] for curve in curves.values())
+            low, high = _PRICES
+            while high - low > 0.01:  # the lowest price of promise that stays in the budget
+                price = 0.5 * (low + high)
+                spent = sum(curve.promise[curve.cut(price)] for curve in curves.values())
+                low, high = (price, high) if spent > budget else (low, price)
+            found |= {name: curve.product(curve.cut(high)) for name, curve in curves.items()}
         return bound, found
+
+
+class _Curve(NamedTuple):
+    """Of a channel, with its combinations left out in the rising order of the daughters' product, up to some: how many
+    are saved, and which promise is lost with them. From none to all of them."""
+
+    saved: Floats
+    promise: Floats
+    log_product: Floats
+
+    @classmethod
+    def of(cls, looked: _Looked, bound: float) -> _Curve:
+        """At so many points as count."""
+        promise = np.where(looked.probability > bound, looked.probability * looked.weight, 0.0)
+        points = np.unique(np.linspace(0, len(promise), _POINTS + 1).astype(np.intp))
+        saved, lost = (np.concatenate([[0.0], np.cumsum(values)])[points] for values in (looked.weight, promise))
+        return cls(saved, lost, np.append(looked.log_product, np.inf)[points])
+
+    def cut(self, price: float) -> int:
+        """The point where most is gained, if a unit of promise costs exp(``price``) combinations."""
+        return int(np.argmax(self.saved - np.exp(price) * self.promise))
+
+    def product(self, point: int) -> float:
+        """What the daughters' product has to exceed there."""
+        first = float(self.log_product[point])
+        return float(np.exp(first) * (1.0 - 1e-6)) if np.isfinite(first) else 1.0
 
 
 def _by_channel(X: Floats, weight: Floats, probability: Floats) -> dict[tuple[int, int], _Looked]:
