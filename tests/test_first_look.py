@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
 from fei_lite.training.driver import Settings, train
-from fei_lite.training.first_look import LOSSES
+from fei_lite.training.first_look import LOSSES, _Levels, _Looked
 from fei_lite.training.renewal import add_first_look, renew_tag_classifier
 
 DATE = "2026-01-01"
@@ -229,6 +230,29 @@ def test_a_set_can_name_its_level(events, folder, settings):
         damaged["first_look"]["speed"] = 99
         (folder / "named" / "manifest.json").write_text(json.dumps(damaged))
         load_model_set(folder / "named")
+
+
+def test_what_is_not_made_is_chosen_where_it_saves_most():
+    """Would catch a budget shared out by channel: the long list that promises little, and costs most, has to go."""
+    rng = np.random.default_rng(5)
+    n_long, n_short = 50_000, 500
+    looked = {0: {}}
+    for key, n, promised in (((1, 0), n_long, 1.0), ((1, 1), n_short, 9.0)):
+        log_product = np.sort(rng.uniform(-10.0, 0.0, n))
+        probability = np.exp(log_product)  # what is more probable promises more
+        looked[0][key] = _Looked(log_product, np.full(n, 1.0), probability * promised / probability.sum())
+    channels = [SimpleNamespace(particle="b", index=i, identifier=name, leaf=None, features=["x"])
+                for i, name in enumerate(("long", "short"))]
+    levels = _Levels({}, {}, [], SimpleNamespace(particles={"a": None, "b": SimpleNamespace(channels=channels)},
+                                                 stages=[["b"]]))
+    levels.looked = looked
+    _, bounds = levels.bounds(0.0, 0.04)  # half of it: 2 % of a promise of 10
+    lost = sum(of.probability[np.exp(of.log_product) <= bounds[channels[index].identifier]].sum()
+               for (_, index), of in looked[0].items())
+    assert 0.15 < lost <= 0.2 + 1e-9
+    # where they end, the combinations of both promise the same; at the same product the short list's promise 900 times
+    assert math.log(bounds["long"] / bounds["short"]) == pytest.approx(math.log(900.0), abs=0.3)
+    assert math.log(bounds["long"]) > -2.5  # all but a fifth of its combinations are saved
 
 
 def test_command_line(folder, models, capsys):
