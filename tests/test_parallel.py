@@ -25,6 +25,7 @@ from fei_lite.classifiers.writer import ModelSetWriter
 from fei_lite.errors import EventFileError, FeiLiteError
 from fei_lite.events import EventWriter, read_events
 from fei_lite.parallel import Context, map_in_context, ordered_map
+from fei_lite.parallel.processes import processors
 from fei_lite.production.simulate import simulate_file
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
@@ -373,3 +374,12 @@ def test_killed_run_goes_on_with_its_journal(events, models, tmp_path):
     work(again, journal=True, notice=calls.append)
     assert plain.read_bytes() == again.read_bytes() and not Path(f"{again}.journal").exists()
     assert [text for text in calls if "3 finished pieces of work are there already" in text]
+
+
+def test_no_more_processors_than_were_given(monkeypatch):
+    """Would catch a job with one processor of a large host that takes all of it."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    there = processors()
+    for told, expected in (("1", 1), ("1,4", 1), (str(there + 5), there), ("0", there), ("many", there), ("", there)):
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+        assert processors() == expected

@@ -29,8 +29,10 @@ def checked_workers(workers: int) -> int:
 
 
 def processors() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may use: no more than ``OMP_NUM_THREADS``, which batch systems set."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(there, int(told)) if told.isdecimal() and int(told) > 0 else there
 
 
 @dataclass(frozen=True)
