@@ -12,6 +12,7 @@ import uproot
 from toy_events import assert_same, toy_batch
 
 import fei_lite
+from fei_lite.errors import EventFileError
 from fei_lite.events import (
     EventWriter,
     concatenate,
@@ -22,6 +23,7 @@ from fei_lite.events import (
     read_events,
     schema,
 )
+from fei_lite.events import opened as opened_files
 from fei_lite.events.layout import branches
 
 SUFFIXES = pytest.mark.parametrize("suffix", ["root", "parquet"])
@@ -153,3 +155,38 @@ def test_selected_events_are_the_events():
     batch = toy_batch(40, seed=3)
     chosen = np.array([0, 3, 4, 17, 39])
     assert_same(batch.select(chosen), concatenate([batch.slice(int(e), int(e) + 1) for e in chosen]))
+
+
+@pytest.mark.parametrize("suffix", [".root", ".parquet"])
+def test_the_file_read_last_stays_open_as_long_as_it_is_the_same(tmp_path, monkeypatch, suffix):
+    """Would catch events of a file that was replaced meanwhile, one handle per file, and one shared by two readers."""
+    path = write(tmp_path / f"a{suffix}", toy_batch(6, seed=1))
+    other = write(tmp_path / f"b{suffix}", toy_batch(4, seed=2))
+    kind = opened_files.ParquetSource if suffix == ".parquet" else opened_files.RootSource
+    made, closed = [], []
+    monkeypatch.setattr(kind, "__init__", counted(kind.__init__, made))
+    monkeypatch.setattr(kind, "__exit__", counted(kind.__exit__, closed))
+    parts = [read_events(path, entry_start=i, entry_stop=i + 2) for i in (0, 2, 4)]
+    assert len(made) == 1 and [part.start for part in parts] == [0, 2, 4]
+    first, second = iterate_events(path, batch_size=2), iterate_events(path, batch_size=2)
+    pairs = list(zip(first, second, strict=True))  # at once: each has its own
+    assert len(pairs) == 3
+    for a, b in pairs:
+        assert_same(a, b)
+    assert len(made) == 2  # the first goes on with what was open
+    read_events(other)
+    assert len([source for source in made if source not in closed]) == 1  # one is open, whatever was read
+    read_events(path)
+    replacement = write(tmp_path / f"c{suffix}", toy_batch(6, seed=3))
+    os.replace(replacement, path)
+    assert_same(read_events(path), toy_batch(6, seed=3))
+    with pytest.raises(EventFileError):
+        read_events(path, entry_start=0, entry_stop=99)
+    assert not [source for source in made if source not in closed]  # not kept after an error
+
+
+def counted(function, calls):
+    def wrapped(self, *arguments):
+        calls.append(self)
+        return function(self, *arguments)
+    return wrapped

@@ -25,9 +25,10 @@ from fei_lite.events import schema
 from fei_lite.events.batch import EventBatch, Jagged, concatenate
 from fei_lite.events.checks import clean
 from fei_lite.events.layout import Branch, branches, join, split
-from fei_lite.events.parquetio import ParquetSink, ParquetSource
+from fei_lite.events.opened import Source, opened
+from fei_lite.events.parquetio import ParquetSink
 from fei_lite.events.remote import is_url, open_remote
-from fei_lite.events.rootio import RootSink, RootSource
+from fei_lite.events.rootio import RootSink
 from fei_lite.outputs import atomic_output, check_suffix
 from fei_lite.provenance import provenance
 
@@ -157,13 +158,7 @@ def is_parquet(path: PathLike) -> bool:
         return False
 
 
-def _open_source(path: PathLike) -> RootSource | ParquetSource:
-    if is_parquet(path):
-        return ParquetSource(path)
-    return RootSource(path)
-
-
-def _version(source: RootSource | ParquetSource) -> tuple[int, dict[str, str | int | float]]:
+def _version(source: Source) -> tuple[int, dict[str, str | int | float]]:
     expected = f"expected schema version {schema.VERSION}"
     if source.metadata is None:
         raise EventFileError(f"{source.path}: not an event file of fei-lite: found no schema version, {expected}.")
@@ -177,7 +172,7 @@ def _version(source: RootSource | ParquetSource) -> tuple[int, dict[str, str | i
     return version, metadata
 
 
-def _checked(source: RootSource | ParquetSource) -> tuple[str, ...]:
+def _checked(source: Source) -> tuple[str, ...]:
     """The lists of the file, after each branch was compared with the schema."""
     _version(source)
     names = [b.name for b in branches("generated")]
@@ -196,7 +191,7 @@ def _checked(source: RootSource | ParquetSource) -> tuple[str, ...]:
 
 def inspect_events(path: PathLike) -> EventFile:
     """Check an event file against the schema and say what is in it, reading no event."""
-    with _open_source(path) as source:
+    with opened(path, parquet=is_parquet(path)) as source:
         version, metadata = _version(source)
         lists = _checked(source)
         return EventFile(str(path), source.n_events, version, metadata, "generated" in lists)
@@ -214,7 +209,7 @@ def _jagged(path: PathLike, name: str, arrays: _Read) -> Jagged:
     return Jagged(offsets, join(name, {b.name: arrays[b.name][1] for b in fields}))
 
 
-def _read(source: RootSource | ParquetSource, lists: tuple[str, ...], start: int, stop: int) -> EventBatch:
+def _read(source: Source, lists: tuple[str, ...], start: int, stop: int) -> EventBatch:
     wanted: tuple[Branch, ...] = tuple(b for name in ("events", *lists) for b in branches(name))
     arrays = source.read(wanted, start, stop)
     for b in wanted:
@@ -244,7 +239,7 @@ def iterate_events(path: PathLike, *, batch_size: int = BASKET, entry_start: int
     Entries count from 0, ``entry_stop`` is excluded. Defects of the file raise
     :class:`EventFileError`; single bad objects are dropped and counted in ``notes``.
     """
-    with _open_source(path) as source:
+    with opened(path, parquet=is_parquet(path)) as source:
         lists = _checked(source)
         first, last = entry_bounds(path, source.n_events, entry_start, entry_stop)
         for start in range(first, last, batch_size):
@@ -256,6 +251,6 @@ def read_events(path: PathLike, *, entry_start: int | None = None, entry_stop: i
 
     See :func:`iterate_events` for long files.
     """
-    with _open_source(path) as source:
+    with opened(path, parquet=is_parquet(path)) as source:
         lists = _checked(source)
         return _read(source, lists, *entry_bounds(path, source.n_events, entry_start, entry_stop))
