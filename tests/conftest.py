@@ -13,6 +13,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+#: Files that take long, the longest first: with --no-loadscope-reorder they begin first, so that the end is not waited
+#: for. What --durations prints of a whole run says which they are.
+LONGEST = ("test_readme", "test_inputs", "test_pipelines", "test_parallel", "test_trees", "test_every_writer",
+           "test_fuzzing", "test_documentation", "test_scaleout", "test_training", "test_jit_cache", "test_bad_input")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first; the others, and the tests of a file, in their order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
 
 def pytest_terminal_summary(terminalreporter, config):
     """With --durations: the seconds of each file as well, which --dist loadfile gives to one process."""

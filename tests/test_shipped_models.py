@@ -85,8 +85,8 @@ def test_baseline_is_the_feis():
     parameters = models.manifest["parameters"]
     assert [parameters[k] for k in ("n_trees", "max_depth", "learning_rate", "bagging_fraction")] == [400, 3, 0.1, 0.5]
     assert "search" not in models.manifest and models.tag_classifier is None
-    of_both = [[(file["name"], file["entries"], file["origin"]) for file in load_model_set(name).manifest["sample"]["files"]]
-               for name in ("fei_default", "extended")]
+    of_both = [[(file["name"], file["entries"], file["origin"]) for file in
+                load_model_set(name).manifest["sample"]["files"]] for name in ("fei_default", "extended")]
     assert of_both[0] == of_both[1]  # the same events; bytes differ (dates)
 
 

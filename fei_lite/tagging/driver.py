@@ -118,7 +118,8 @@ def tag_batch(batch: EventBatch, channel_set: ChannelSet, models: ModelSet, *,
     return TaggedBatch(tags, result.cutflow, totals)
 
 
-def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str], speed: int | None) -> list[TaggedBatch]:
+def _tag_range(entries: EntryRange, sets: Tagger, *, variables: Mapping[str, str],
+               speed: int | None) -> list[TaggedBatch]:
     return [tag_batch(batch, *sets, first_entry=entries.first_entry, variables=variables, speed=speed,
                       file=entries.file)
             for batch in read_range(entries)]
@@ -139,7 +140,8 @@ def tag_files(
     ``progress`` is called with (events done, events in all). Memory depends on ``batch_size`` and ``workers``, not on
     the files; while many files are not yet counted, the events in all are an estimate. ``variables`` are further
     columns: name -> variable or expression. ``speed``: level of the models' first look, 0 is none,
-    the largest the fastest, None the level that the models name. ``workers`` are processes, or an executor (:mod:`fei_lite.parallel`).
+    the largest the fastest, None the level that the models name. ``workers`` are processes, or an executor
+    (:mod:`fei_lite.parallel`).
     With ``journal`` what is done stands in ``output``.journal until all is: after a kill, the same call goes on
     there. Returns the sums over the events read.
     """

@@ -61,7 +61,8 @@ def add_first_look(models: str, samples: Sequence[Path], folder: Path, *, settin
         factors=factors, workers=settings.workers, min_entries=settings.min_entries,
         report=None if report is None else lambda done, total: report("reconstruct", done, total))
     return _written(partial(write_with_first_look, old, folder, fitted, [level.to_json() for level in levels],
-                            speed=speed, name=settings.name, origin=_origin(command, date, description, factors)), folder)
+                            speed=speed, name=settings.name, origin=_origin(command, date, description, factors)),
+                    folder)
 
 
 def _prepared(models: str, samples: Sequence[Path], folder: Path, settings: Settings, *,
