@@ -15,8 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 #: Files that take long, the longest first: with --no-loadscope-reorder they begin first, so that the end is not waited
 #: for. What --durations prints of a whole run says which they are.
-LONGEST = ("test_readme", "test_inputs", "test_pipelines", "test_parallel", "test_trees", "test_every_writer",
-           "test_fuzzing", "test_documentation", "test_scaleout", "test_training", "test_jit_cache", "test_bad_input")
+LONGEST = ("test_training", "test_generator", "test_readme", "test_parallel", "test_every_writer", "test_jit_cache",
+           "test_inputs", "test_pipelines", "test_command_line", "test_scaleout", "test_shipped_models")
 
 
 def pytest_collection_modifyitems(items):

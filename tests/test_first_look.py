@@ -13,6 +13,7 @@ import pytest
 from small_set import write_decays, write_small_set
 from test_lost import Told
 
+from fei_lite.analyses.candidates.files import Loaded
 from fei_lite.benchmarks.speeds import compare_speeds
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set
@@ -25,6 +26,7 @@ from fei_lite.production.simulate import simulate_file
 from fei_lite.reconstruction.engine import Hooks, ReconstructionOptions, reconstruct
 from fei_lite.reconstruction.first_look import FEATURES, FirstLook, first_look_of
 from fei_lite.reconstruction.frames import to_cms
+from fei_lite.report.observed import Sets, observe_files
 from fei_lite.tagging.best import select_tags
 from fei_lite.tagging.driver import tag_files
 from fei_lite.tagging.output import read_tags
@@ -225,6 +227,24 @@ def test_a_set_can_name_its_level(events, folder, settings):
               channel_set=str(folder / "small"))
     read = read_tags(folder / "named.root")
     assert read.metadata["speed"] == 3 and len(read.columns["event"]) == sizes[3]
+    # a report has all candidates of the channels, and the tags that are used
+    observed = observe_files([folder / "test.root"], Sets(str(folder / "named"), str(folder / "small"),
+                                                          len(channel_set.stages) - 1))
+    assert len(observed.best_tags("set").entry) == np.count_nonzero(read.columns["best"])
+    classified = sum(len(part.arrays()[0]) for part in observed.scored.values())
+    assert classified > sum(count for _, name, count in read.cutflow if name.endswith(": classified"))
+    # a new tag classifier learns from the candidates of the level
+    learned = [renew_tag_classifier(str(folder / name), [folder / "look.root"], folder / f"renewed_{name}", date=DATE,
+                                    settings=replace(settings, min_entries=5), command="").manifest["tag_classifier"]
+               for name in ("named", "fast")]  # the second has a first look and does not use it
+    assert learned[0]["training"]["n_background"] < learned[1]["training"]["n_background"]
+    # candidates of analyses, which say what they were made with, are not taken for those of another level
+    said = [Loaded(SimpleNamespace(name="any", identity="any"), channel_set, models).identity["models"]
+            for models in (fast, load_model_set(folder / "fast"))]
+    assert said[0] != said[1] and said[0]["date"] == said[1]["date"]
+    with pytest.raises(ModelSetError, match="got 99, expected 0 to"):
+        add_first_look(str(folder / "models"), [folder / "look.root"], folder / "none", settings=settings, date=DATE,
+                       command="", speed=99)
     with pytest.raises(ModelSetError, match="expected 0 to"):
         damaged = json.loads((folder / "named" / "manifest.json").read_text())
         damaged["first_look"]["speed"] = 99
@@ -264,6 +284,8 @@ def test_command_line(folder, models, capsys):
     assert main(["train", str(folder / "look.root"), "--renew", str(folder / "models"), "--set", str(folder / "small"),
                  "--speed", "1", "-o", str(folder / "other"), "--quiet"]) == 2
     assert "give it with --first-look" in capsys.readouterr().err
+    assert main(["train", str(folder / "train.root"), "--speed", "1", "-o", str(folder / "other"), "--quiet"]) == 2
+    assert "give it with --first-look" in capsys.readouterr().err and not (folder / "other").exists()
     again = json.loads((folder / "again" / "manifest.json").read_text())["first_look"]
     assert again["levels"][0].keys() == {"lost", "least", "min_product"}
     assert main([*words, str(folder / "again")]) == 2  # exists

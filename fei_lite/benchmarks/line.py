@@ -27,7 +27,8 @@ def simulate_both(folder: Path, *, n_events: int, seed: int) -> tuple[list[Path]
 
 def tag_in_steps(files: Sequence[Path], output: Path, channel_set: ChannelSet, models: ModelSet, *,
                  with_truth: bool, speed: int | None = None) -> tuple[dict[str, float], float]:
-    """Seconds per step and in all, from files to a Btag file; ``speed`` is the level of the first look (theirs)."""
+    """Seconds per step and in all, from files to a Btag file; ``speed`` is the level of the first look
+    (None: the one that the models name)."""
     watch = Stopwatch()
     started = time.perf_counter()
     with TagWriter(output) as writer:

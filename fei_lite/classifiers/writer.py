@@ -175,7 +175,7 @@ def write_with_first_look(models: ModelSet, folder: Path, fitted: Mapping[int, F
         shutil.copyfile(Path(models.source) / file, folder / file)
     look = {"forests": {str(stage): _write_forest(folder, f"first_look_{stage}", forest)
                         for stage, forest in forests.items()},
-            "levels": [dict(level) for level in levels], "speed": min(speed, len(levels)), "origin": dict(origin)}
+            "levels": [dict(level) for level in levels], "speed": speed, "origin": dict(origin)}
     with atomic_output(folder / MANIFEST, force=True) as temporary:
         temporary.write_text(dump_manifest({**manifest, "name": name, "first_look": look}), encoding="utf-8")
 

@@ -85,9 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from fei_lite.channels import load_channel_set
+    from fei_lite.errors import FeiLiteError
     from fei_lite.training.driver import Settings, train
     from fei_lite.training.outcome import missing_b_channels
 
+    if arguments.speed is not None and arguments.first_look is None:
+        raise FeiLiteError("--speed is the level of a first look: give it with --first-look SET.")
     bars: dict[str, tqdm] = {}
 
     def report(what: str, done: int, total: int) -> None:
@@ -165,8 +168,6 @@ def _renew(arguments: argparse.Namespace, settings: Settings, date: str,
     elif arguments.first_look is not None:
         raise FeiLiteError("--renew and --first-look: one after the other. A new tag classifier sees the candidates "
                            "of the level that the set is used at.")
-    if arguments.speed is not None and arguments.first_look is None:
-        raise FeiLiteError("--speed is the level of a first look: give it with --first-look SET.")
     for given, other in ((arguments.last_stage_events, "--last-stage-events"),
                           (arguments.tag_classifier_events, "--tag-classifier-events"),
                           (arguments.no_tag_classifier, "--no-tag-classifier"),

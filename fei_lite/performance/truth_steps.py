@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 #: Steps of each stage, in their order, and what each asks for.
 STEPS = {
     "cuts": "inside the cuts of its channel, its daughters kept",
-    "best before": "among the best that are kept before the fit",
+    "best before": "not dropped by a first look, and among the best that are kept before the fit",
     "after the fit": "inside the cuts after the vertex fit",
     "model": "its channel has a classifier",
     "probability": "above the cut on SignalProbability",

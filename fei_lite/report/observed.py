@@ -197,7 +197,8 @@ def _observe_range(entries: EntryRange, loaded: _Loaded, *, sets: Sets, fraction
         observed.totals.add(batch, first_entry=entries.first_entry)
         observed.cutflow.merge(result.cutflow)
         if sets.last_stage == len(channels.stages) - 1:
-            _add_tags(observed, "set", result, entries.first_entry)
+            used = reconstruct(batch, channels, models) if models.speed else result
+            _add_tags(observed, "set", used, entries.first_entry)
         if baseline is not None:
             _add_tags(observed, "baseline", reconstruct(batch, *baseline), entries.first_entry)
     return observed

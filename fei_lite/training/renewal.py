@@ -17,10 +17,10 @@ from fei_lite.classifiers.independence import check_independent
 from fei_lite.classifiers.manifest import MANIFEST
 from fei_lite.classifiers.model_set import ModelSet, load_model_set
 from fei_lite.classifiers.writer import write_with_first_look, write_with_tag_classifier
-from fei_lite.errors import OutputError
+from fei_lite.errors import ModelSetError, OutputError
 from fei_lite.events.ranges import entry_ranges, evenly
 from fei_lite.training.driver import Settings, describe_samples, seed_of
-from fei_lite.training.first_look import fit_first_look
+from fei_lite.training.first_look import LOSSES, fit_first_look
 from fei_lite.training.mixture import Factors, luminosity_factors
 from fei_lite.training.tag_classifier import fit_tag_classifier
 
@@ -52,8 +52,10 @@ def add_first_look(models: str, samples: Sequence[Path], folder: Path, *, settin
 
     See :mod:`fei_lite.training.first_look`; arguments and errors are those of :func:`renew_tag_classifier`.
     ``settings.max_events`` are taken evenly from all files. ``speed`` is the level that the new set is used at unless
-    told another.
+    told another; :class:`ModelSetError` for one that it will not have.
     """
+    if not 0 <= speed <= len(LOSSES):
+        raise ModelSetError(f"speed: got {speed}, expected 0 to {len(LOSSES)}, the number of levels of a first look.")
     old, description, factors = _prepared(models, samples, folder, settings, purpose="teach its first look")
     ranges = evenly(entry_ranges(samples, batch_size=settings.batch_size), settings.max_events)
     fitted, levels = fit_first_look(

@@ -76,7 +76,7 @@ class Loaded:
         """What candidates depend on besides their events."""
         return {"analysis": self.analysis.name, "version": VERSION, "recipe": self.analysis.identity,
                 "models": {"name": self.models.name, "date": self.models.manifest.get("date"),
-                           "channel_set": self.channels.hash}}
+                           "channel_set": self.channels.hash, "digest": self.models.digest}}
 
     def tags(self, batch: EventBatch, clock: Clock | None = None) -> Reconstruction:
         """The Btags of a batch; the clock counts the time."""
