@@ -212,7 +212,7 @@ def test_the_set_is_otherwise_the_same(models, folder, settings):
     assert renewed.digest != models.digest
 
 
-def test_a_set_can_name_its_level(events, folder, settings):
+def test_a_set_can_name_its_level(models, events, folder, settings):
     """Would catch a level that the library does not use, cannot be told off, or that a digest does not know."""
     channel_set, batch = events
     fast = add_first_look(str(folder / "models"), [folder / "look.root"], folder / "named", settings=settings,
@@ -239,8 +239,8 @@ def test_a_set_can_name_its_level(events, folder, settings):
                for name in ("named", "fast")]  # the second has a first look and does not use it
     assert learned[0]["training"]["n_background"] < learned[1]["training"]["n_background"]
     # candidates of analyses, which say what they were made with, are not taken for those of another level
-    said = [Loaded(SimpleNamespace(name="any", identity="any"), channel_set, models).identity["models"]
-            for models in (fast, load_model_set(folder / "fast"))]
+    said = [Loaded(SimpleNamespace(name="any", identity="any"), channel_set, one).identity["models"]
+            for one in (fast, models)]
     assert said[0] != said[1] and said[0]["date"] == said[1]["date"]
     with pytest.raises(ModelSetError, match="got 99, expected 0 to"):
         add_first_look(str(folder / "models"), [folder / "look.root"], folder / "none", settings=settings, date=DATE,
