@@ -96,25 +96,17 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     check_no_control(inputs.sources)
     norm = Expectation(luminosity or recipe.normalisation.luminosity_fb, recipe.normalisation.luminosity_fb,
                        recipe.normalisation.n_upsilon4s, decays)
-    process, generated = inputs.process(decays), generated_of(inputs.sources, decays)
+    generated = generated_of(inputs.sources, decays)
     for line in recipe.signals:
         if not set(line.processes) & set(generated):
             ways = [f"fei-lite simulate signal --dec {analysis.decay_file(name)}" for name in line.processes]
             raise AnalysisError(f"no signal among the inputs: sample '{line.name}' needs {' or '.join(ways)}.")
     scale = {name: norm.expected(name) / n for name, n in generated.items()}
-    weight = inputs.columns["weight"] * np.array([scale[name] for name in process.tolist()])
-    sample = sample_of(recipe, process, inputs.columns)
-    keep, _ = cut_flow(recipe.cut, inputs.columns, weight)
-    flows = _flows(inputs, recipe, norm, scale, sample, weight)
-    every = Candidates(inputs.columns | {"event_weight": weight, "decay": inputs.decay()}, sample, process)
-    if (second := inputs.second()) is not None:
-        every.columns["second"] = second
-    chosen = every.where(keep)
+    every = _weighted(inputs, recipe, scale)
+    flows = _flows(inputs, recipe, norm, scale, every.sample, every.columns["event_weight"])
+    chosen = every.where(cut_flow(recipe.cut, every.columns, every.columns["event_weight"])[0])
     columns, sample = chosen.columns, chosen.sample
-    used: list[FoldClassifier] = []
-    for i, wanted in enumerate(recipe.classifier):
-        given = None if classifiers is None else classifiers[i]
-        used.append(classified(wanted, chosen, recipe, inputs.sources, generated, given=given, every=every))
+    used = _classifiers(inputs, recipe, generated, every, chosen, given=classifiers)
     regions = tuple(fill_region(line, list(flows), columns, sample, recipe, analysis.systematics)
                     for line in recipe.region)
     if recipe.fit == "binned":
@@ -125,8 +117,36 @@ def analyse(inputs: Inputs, analysis: Analysis, *, luminosity: float | None = No
     samples = tuple(_sample_result(name, regions, recipe, generated, norm, columns["event_weight"][sample == name],
                                    flow) for name, flow in flows.items())
     absent = tuple(p for line in recipe.sample for p in line.processes if p not in generated and p != "taupair")
-    return Result(analysis, norm, columns, sample, tuple(used), samples, regions, generated,
+    return Result(analysis, norm, columns, sample, used, samples, regions, generated,
                   tuple(dict.fromkeys(absent)))
+
+
+def trained_classifiers(inputs: Inputs, analysis: Analysis) -> tuple[FoldClassifier, ...]:
+    """The classifiers of an analysis trained on candidates, each left out (no forest) where there are too few yet."""
+    recipe = analysis.recipe
+    recipe = recipe.model_copy(update={"classifier": tuple(line.model_copy(update={"optional": True})
+                                                           for line in recipe.classifier)})
+    generated = generated_of(inputs.sources, recipe.signal_decays)
+    every = _weighted(inputs, recipe, {name: 1.0 for name in generated})
+    chosen = every.where(cut_flow(recipe.cut, every.columns, every.columns["event_weight"])[0])
+    return _classifiers(inputs, recipe, generated, every, chosen, given=None)
+
+
+def _weighted(inputs: Inputs, recipe: Recipe, scale: Mapping[str, float]) -> Candidates:
+    """All candidates, with the expected events that each stands for and its decays."""
+    process = inputs.process(recipe.signal_decays)
+    weight = inputs.columns["weight"] * np.array([scale[name] for name in process.tolist()])
+    columns = inputs.columns | {"event_weight": weight, "decay": inputs.decay()}
+    if (second := inputs.second()) is not None:
+        columns["second"] = second
+    return Candidates(columns, sample_of(recipe, process, inputs.columns), process)
+
+
+def _classifiers(inputs: Inputs, recipe: Recipe, generated: Mapping[str, int], every: Candidates, chosen: Candidates, *,
+                 given: Sequence[FoldClassifier] | None) -> tuple[FoldClassifier, ...]:
+    """The classifiers in their order, each with its scores among the columns of the chosen candidates."""
+    return tuple(classified(line, chosen, recipe, inputs.sources, generated, every=every,
+                            given=None if given is None else given[i]) for i, line in enumerate(recipe.classifier))
 
 
 def sample_of(recipe: Recipe, process: NDArray[np.str_], columns: Columns) -> NDArray[np.str_]:

@@ -43,8 +43,6 @@ def classified(line: ClassifierLine, chosen: Candidates, recipe: Recipe, sources
 
     It is trained here unless ``given``, on them or (``before_cuts``) on ``every`` candidate.
     """
-    columns, n = chosen.columns, len(chosen.sample)
-    judged = np.ones(n, dtype=bool) if line.where is None else passes(line.where, columns, f"classifier '{line.name}'")
     if given is None:
         try:
             given = _trained(line, chosen, recipe, sources, generated, every=every)
@@ -52,11 +50,23 @@ def classified(line: ClassifierLine, chosen: Candidates, recipe: Recipe, sources
             if not line.optional:
                 raise
             given = left_out(line.features, str(error))
-    score = _scores(given, line, {name: values[judged] for name, values in columns.items()}, sources)
-    columns[line.name] = _spread(score, judged)
-    if line.flat is not None:
-        columns[line.flat] = _spread(given.transform(score), judged)
+    chosen.columns.update(scores_of(line, given, chosen.columns, sources))
     return given
+
+
+def scores_of(line: ClassifierLine, used: FoldClassifier, columns: Columns, sources: Sequence[Source]) -> Columns:
+    """Score and flattened score of candidates (n,) that a classifier judges, NaN for all others; by column.
+
+    ``columns`` need the ``decay`` of each candidate and its ``source``.
+    """
+    judged = np.ones(len(columns["weight"]), dtype=bool)
+    if line.where is not None:
+        judged = passes(line.where, columns, f"classifier '{line.name}'")
+    score = _scores(used, line, {name: values[judged] for name, values in columns.items()}, sources)
+    found = {line.name: _spread(score, judged)}
+    if line.flat is not None:
+        found[line.flat] = _spread(used.transform(score), judged)
+    return found
 
 
 def _trained(line: ClassifierLine, chosen: Candidates, recipe: Recipe, sources: Sequence[Source],

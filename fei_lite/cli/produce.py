@@ -39,6 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="channel_set", default=None,
                         help="channel set of the tagger (default: that of the models)")
     parser.add_argument("--settings", default="belle2", metavar="NAME", help="Pythia's settings")
+    parser.add_argument("--signal", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="candidates of simulated signal (fei-lite analyse --candidates-only): the analyses' "
+                             "classifiers are then trained on the way, and the time goes to what comes into the bins "
+                             "of their fits")
     parser.add_argument("--keep-events", action="store_true",
                         help="keep all events with a Btag, so that other analyses can run on them")
     parser.add_argument("--plain", action="store_true",
@@ -56,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.production.pieces import Plan
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
-                arguments.settings, arguments.keep_events, arguments.plain)
+                arguments.settings, arguments.keep_events, arguments.plain, tuple(arguments.signal))
     wanted = Wanted(arguments.luminosity, arguments.events,
                     None if arguments.minutes is None else 60.0 * arguments.minutes,
                     None if arguments.effective is None else tuple(arguments.effective))

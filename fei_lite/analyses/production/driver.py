@@ -20,6 +20,7 @@ from fei_lite.analyses.production.goals import Wanted, most_lacking, next_is_gui
 from fei_lite.analyses.production.learning import kind_of, present_selection
 from fei_lite.analyses.production.pieces import Piece, Plan, Workshop, make_piece
 from fei_lite.analyses.production.records import counted, read_manifest, read_record, records_of
+from fei_lite.analyses.production.scores import candidates_of
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
 from fei_lite.outputs import atomic_output, make_folder
@@ -145,7 +146,7 @@ def production_files(folder: Path, analysis: Analysis) -> list[Path]:
     own = [record for record in counted(records)
            if record["analyses"].get(analysis.name, {}).get("identity") == analysis.identity]
     if own:
-        return [folder / analysis.name / f"{record['process']}_{record['seed']}.parquet" for record in own]
+        return [candidates_of(folder, analysis, record) for record in own]
     events = [folder / "events" / f"{record['process']}_{record['seed']}.parquet" for record in counted(records)
               if record["selection"]]
     if not events or not all(path.exists() for path in events):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fei_lite.analyses.candidates.ntuple import read_ntuple
+from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.production.scores import Classifiers, candidates_of, with_scores
 from fei_lite.analyses.selected import likeness
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.production.learned import Experience
@@ -44,14 +45,15 @@ def joined_arrays(parts: Sequence[Arrays]) -> Arrays:
                    for item in fields(kind)})  # type: ignore[arg-type]
 
 
-def read_experience(folder: Path, record: Mapping[str, Any], analyses: Sequence[Analysis]) -> Experience:
-    """The experience of a piece, with the likeness of its candidates as the analyses calculate it now."""
-    name = f"{record['process']}_{record['seed']}"
-    found = read_arrays(experience_file(folder, name), Experience)
-    for i, analysis in enumerate(analyses):
-        columns, _ = read_ntuple(folder / analysis.name / f"{name}.parquet")
+def read_experience(folder: Path, record: dict[str, Any], analyses: Sequence[tuple[Analysis, Classifiers]],
+                    ) -> Experience:
+    """The experience of a piece, with the likeness of its candidates as analyses and classifiers have it now."""
+    found = read_arrays(experience_file(folder, f"{record['process']}_{record['seed']}"), Experience)
+    for i, (analysis, classifiers) in enumerate(analyses):
         rows = np.flatnonzero(found.like[:, i] > 0.0)  # in the order of the candidates' events
         if len(rows):
+            inputs = read_candidates([candidates_of(folder, analysis, record)], analysis)
+            columns = with_scores(inputs, analysis, classifiers)
             event = np.cumsum(np.diff(columns["event"], prepend=columns["event"][0]) != 0)
             nearest = np.zeros(len(rows))
             np.maximum.at(nearest, event, likeness(analysis.recipe, columns))

@@ -93,6 +93,7 @@ def effective_of(process: str, records: Records) -> float:
     found = []
     for name in names:
         parts = [record["analyses"][name] for record in guides if name in record["analyses"]]
+        parts = [part for part in parts if part.get("classified")] or parts
         for keys in (("selected", "sum_of_weights", "variance"), ("candidates", "all_weights", "all_variance")):
             number, weight, variance = (sum(part.get(key, 0.0) for part in parts) for key in keys)
             if number >= _KNOWN and variance > 0.0:

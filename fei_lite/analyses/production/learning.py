@@ -17,6 +17,7 @@ from fei_lite.analyses.production.experience import (
     save_arrays,
 )
 from fei_lite.analyses.production.pieces import Times, Workshop
+from fei_lite.analyses.production.scores import classifiers_folder, known_classifiers, train_classifiers
 from fei_lite.analyses.production.side_trials import try_sides
 from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import PROCESSES, SEEDS
@@ -62,9 +63,13 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
     if not {*processes} <= {record["process"] for record in of_kind}:
         return present, path  # what one process has nothing of is not rare in all
-    if candidates < max(CANDIDATES, MORE * present.learned_from.get("all_candidates", 0)):
+    started = bool(workshop.plan.signal) and not classifiers_folder(folder, present.name).exists()
+    before = 0 if started else present.learned_from.get("all_candidates", 0)
+    if candidates < max(CANDIDATES, MORE * before):
         return present, path
-    new = learn(_experience(folder, of_kind, workshop), before=present, costs=costs_of(of_kind))
+    name = f"{kind}_{numbers[-1] + 1}"
+    train_classifiers(folder, name, [one.analysis for one in workshop.all], records, workshop.plan.signal)
+    new = learn(_experience(folder, name, of_kind, workshop), before=present, costs=costs_of(of_kind))
     new.learned_from["all_candidates"] = candidates
     return new, new.save(where)
 
@@ -120,11 +125,13 @@ def costs_of(records: Sequence[dict[str, Any]]) -> Costs:
                  per(["side", "tag", "analyse", "write"], "chosen"))
 
 
-def _experience(folder: Path, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
+def _experience(folder: Path, selection: str, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
     """The experience of the latest pieces, up to some hundred thousand events; every piece is of the same analyses."""
     parts: list[Experience] = []
+    known = {one.analysis.name: known_classifiers(folder, selection, one.analysis) for one in workshop.all}
     for record in sorted(records, key=lambda record: -int(record["selection"]["name"].split("_")[1])):
         there = experience_file(folder, f"{record['process']}_{record['seed']}").exists()
         if there and sum(len(part.X) for part in parts) < _ROWS:
-            parts.append(read_experience(folder, record, [one.analysis for one in workshop.of(record["process"])]))
+            parts.append(read_experience(folder, record, [(one.analysis, known[one.analysis.name])
+                                                          for one in workshop.of(record["process"])]))
     return joined_arrays(parts)

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fei_lite.analyses.candidates.files import Loaded
-from fei_lite.analyses.candidates.ntuple import Columns, joined
+from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.production.scores import Classifiers, with_scores
 from fei_lite.analyses.selected import selected
 from fei_lite.generator.processes import PROCESSES
 
 
-def summary_of(one: Loaded, parts: Sequence[Columns], options: Mapping[str, Any]) -> dict[str, Any]:
+def summary_of(one: Loaded, inputs: Inputs, classifiers: Classifiers) -> dict[str, Any]:
     """Numbers of candidates and of those selected, the sums of their weights and the variances of these.
 
-    ``options`` say how events are numbered (``family``), and whether decays were combined anew (``recombined``).
+    With classifiers (``classified``) those are selected that they leave in the bins of a fit.
     """
-    columns = joined(list(parts))
+    columns, first, second = with_scores(inputs, one.analysis, classifiers), inputs.decay(), inputs.second()
     every, keep = np.ones(len(columns["weight"]), dtype=bool), selected(one.analysis.recipe, columns)
 
     def sums(mask: NDArray[np.bool_]) -> tuple[float, float]:
-        weight, event, partner = (columns[name][mask] for name in ("weight", "event", "partner"))
-        variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64),
-                                 event // options.get("family", 1), np.array([-1.0, 1.0]),
-                                 second=partner if options.get("recombined") else event)[0]
+        weight = columns["weight"][mask]
+        variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), first[mask],
+                                 np.array([-1.0, 1.0]), second=None if second is None else second[mask])[0]
         return float(weight.sum()), float(variance)
 
     (weight, variance), (all_weights, all_variance) = sums(keep), sums(every)
-    return {"identity": one.identity["recipe"], "candidates": len(every), "selected": int(np.count_nonzero(keep)),
+    return {"identity": one.identity["recipe"], "classified": bool(classifiers),
+            "candidates": len(every), "selected": int(np.count_nonzero(keep)),
             "sum_of_weights": weight, "variance": variance, "all_weights": all_weights, "all_variance": all_variance}
 
 

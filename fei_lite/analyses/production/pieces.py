@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from fei_lite.analyses.candidates.files import Loaded, write_candidates
+from fei_lite.analyses.candidates.files import Loaded, read_candidates, write_candidates
 from fei_lite.analyses.candidates.making import Counts, first_look, tagged_candidates
 from fei_lite.analyses.candidates.ntuple import Columns
 from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis, with_models
 from fei_lite.analyses.production.experience import experience_file, joined_arrays, save_arrays
 from fei_lite.analyses.production.piece_summary import luminosity_of, summary_of
+from fei_lite.analyses.production.scores import check_signal, known_classifiers
 from fei_lite.analyses.selected import likeness
 from fei_lite.classifiers.tagger import load_tagger
 from fei_lite.detector.response import default_response
@@ -45,7 +46,8 @@ SEEN = 0.3
 class Plan:
     """What a production makes candidates of: folders of analyses, tagger, Pythia's settings.
 
-    ``plain``: every event is detected and tagged, to compare with.
+    ``plain``: every event is detected and tagged, to compare with. ``signal``: candidates of simulated signal, to train
+    the analyses' classifiers on the way.
     """
 
     analyses: tuple[Path, ...]
@@ -54,6 +56,7 @@ class Plan:
     settings: str = DEFAULT_SETTINGS
     keep_events: bool = False
     plain: bool = False
+    signal: tuple[Path, ...] = ()
 
     def load(self) -> Workshop:
         """Read it all; raises children of :class:`FeiLiteError`."""
@@ -65,6 +68,7 @@ class Plan:
         names = [analysis.name for analysis in found]
         if len(set(names)) < len(names):
             raise AnalysisError(f"two analyses have the same name: {', '.join(names)}. Rename a folder.")
+        check_signal(self.signal, found)
         channels, tagger = load_tagger(models[0], self.channel_set)
         return Workshop(self, tuple(Loaded(analysis, channels, tagger) for analysis in found))
 
@@ -173,7 +177,8 @@ def make_piece(piece: Piece, workshop: Workshop) -> Path:
         output = piece.folder / name / f"{piece.name}.parquet"
         make_folder(output.parent)
         write_candidates(output, made.candidates[name], source, made.counts[name], one.identity)
-        said[name] = summary_of(one, made.candidates[name], options)
+        known = known_classifiers(piece.folder, None if selection is None else selection.name, one.analysis)
+        said[name] = summary_of(one, read_candidates([output], one.analysis), known)
     if selection is not None and made.experience:
         save_arrays(experience_file(piece.folder, piece.name), joined_arrays(made.experience))
     record = {"process": piece.process, "seed": piece.seed, "n_generated": piece.n,

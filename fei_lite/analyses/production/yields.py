@@ -13,6 +13,7 @@ from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.production.records import counted, read_trials, records_of
+from fei_lite.analyses.production.scores import candidates_of, latest_classifiers, with_scores
 from fei_lite.analyses.selected import likeness, selected
 
 Floats = NDArray[np.float64]
@@ -109,18 +110,20 @@ def effective_luminosity(weight: float, variance: float, luminosity: float) -> f
 def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, float]) -> list[Yield]:
     """The yields of an analysis in productions, process by process.
 
+    Selected are, where the latest selection of the first folder knew classifiers, those in the bins of the fit.
     ``plain`` are the processor seconds that plain simulation takes for an event of each process, and all analyses.
     """
     records = [(folder, record) for folder in folders for record in counted(records_of(folder))
                if record["luminosity_fb"] is not None and analysis.name in record["analyses"]]
+    latest = latest_classifiers(records, analysis)
     found = []
     for process in dict.fromkeys(record["process"] for _, record in records):
         own = [(folder, record) for folder, record in records if record["process"] == process]
-        inputs = read_candidates([folder / analysis.name / f"{process}_{record['seed']}.parquet"
-                                  for folder, record in own], analysis)
-        keep = selected(analysis.recipe, inputs.columns)
-        families = Families(inputs.columns["weight"], inputs.columns["source"], inputs.decay(), inputs.second())
-        near = keep & (likeness(analysis.recipe, inputs.columns) > _NEAR)
+        inputs = read_candidates([candidates_of(folder, analysis, record) for folder, record in own], analysis)
+        columns = with_scores(inputs, analysis, latest)
+        keep = selected(analysis.recipe, columns)
+        families = Families(columns["weight"], columns["source"], inputs.decay(), inputs.second())
+        near = keep & (likeness(analysis.recipe, columns) > _NEAR)
         luminosity = sum(record["luminosity_fb"] for _, record in own)
         seconds = sum(sum(record["seconds"].values()) for _, record in own)
         of_one = luminosity / sum(record["n_generated"] for _, record in own)
