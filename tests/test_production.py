@@ -10,8 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fei_lite.analyses.candidates.files import read_candidates
+from fei_lite.analyses.candidates.files import read_candidates, write_candidates
+from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.making import Counts
 from fei_lite.analyses.candidates.ntuple import read_ntuple
+from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
 from fei_lite.analyses.production.driver import produce_all, production_files, with_productions
@@ -21,6 +24,7 @@ from fei_lite.analyses.production.learning import costs_of
 from fei_lite.analyses.production.piece_summary import summary_of
 from fei_lite.analyses.production.pieces import Piece, Plan, make_piece
 from fei_lite.analyses.production.records import counted, read_record
+from fei_lite.analyses.production.scores import check_signal, known_classifiers, train_classifiers, with_scores
 from fei_lite.analyses.production.side_trials import try_sides
 from fei_lite.analyses.production.yields import Families, effective_luminosity
 from fei_lite.analyses.selected import likeness, selected
@@ -297,15 +301,18 @@ def test_plain_events_are_no_family():
                "nCleanedTracks": np.full(3, 5), "nCleanedClusters": np.full(3, 5),
                "visibleEnergyOfEventCMS": np.full(3, 6.0), "E_ECL": np.full(3, 4.0), "roeEextra": np.full(3, 0.2),
                **{name: np.zeros(3) for name in ("nROE_Tracks", "nROE_K_S0", "nROE_Lambda0", "nROE_pi0")}}
+    columns["source"] = np.zeros(3, dtype=int)
     one = SimpleNamespace(analysis=analysis, identity={"recipe": analysis.identity})
-    said = summary_of(one, [columns], {})
+
+    def said_of(columns, **options):
+        return summary_of(one, Inputs(columns, (Source("file", "charged", 1, 3, 3, options),), ({},)), ())
+
+    said = said_of(columns)
     assert (said["selected"], said["sum_of_weights"], said["variance"]) == (3, 3.0, 3.0)
-    columns["nROE_Tracks"] = np.array([0.0, 0.0, 1.0])
-    some = summary_of(one, [columns], {})
+    some = said_of(columns | {"nROE_Tracks": np.array([0.0, 0.0, 1.0])})
     assert (some["selected"], some["variance"], some["all_weights"], some["all_variance"]) == (2, 2.0, 3.0, 3.0)
-    columns["nROE_Tracks"] = np.zeros(3)
-    assert summary_of(one, [columns], {"family": FAMILY, "recombined": 0})["variance"] == 9.0
-    assert summary_of(one, [columns], {"family": FAMILY, "recombined": 1})["variance"] == 9.0 + 5.0 - 5.0
+    assert said_of(columns, family=FAMILY, recombined=0)["variance"] == 9.0
+    assert said_of(columns, family=FAMILY, recombined=1)["variance"] == 9.0 + 5.0 - 5.0
 
 
 def test_effective_luminosity_of_weights():
@@ -353,6 +360,48 @@ def test_kept_events_give_the_same_candidates(production):
         np.testing.assert_array_equal(columns["event"], made["event"])
         np.testing.assert_allclose(columns["weight"], made["weight"])
         np.testing.assert_allclose(columns["tagSignalProbability"], made["tagSignalProbability"])
+
+
+def test_classifiers_are_trained_on_the_way(production, tmp_path):
+    """Would catch a production that does not know the bins of the fit: nearness that no score enters.
+
+    Candidates of one piece many times over stand for signal and background, told apart by one variable.
+    """
+    folder, _, workshop, _ = production
+    one = workshop.all[0]
+    few, metadata = read_ntuple(folder / "hta" / "charged_3.parquet")
+    rng = np.random.default_rng(4)
+    for process, shift in (("signal", 0.0), ("charged", 0.3)):
+        n = 400
+        columns = {name: values[rng.integers(len(few["weight"]), size=n)] for name, values in few.items()}
+        columns |= {"event": FAMILY * np.arange(n), "weight": np.ones(n), "roeEextra": shift + rng.uniform(0.0, 0.5, n)}
+        columns |= {"nROE_AllTracks": np.zeros(n), **{f"nROE_{name}": np.zeros(n)
+                                                      for name in ("Tracks", "K_S0", "Lambda0", "pi0")}}
+        columns |= {"nCleanedTracks": np.full(n, 5), "nCleanedClusters": np.full(n, 5), "E_ECL": np.full(n, 4.0),
+                    "visibleEnergyOfEventCMS": np.full(n, 6.0)}
+        options, counts = {"decay_file": "k_nunu"} if process == "signal" else {}, Counts()
+        counts.merge({{"charged": "bbbar"}.get(process, process): {"candidates": [n, float(n)]}})
+        source = Source("file", process, 5, n, n, metadata["sources"][0]["source"]["options"] | options)
+        (tmp_path / "hta").mkdir(exist_ok=True)
+        write_candidates(tmp_path / "hta" / f"{process}_5.parquet", [columns], source, counts, one.identity)
+    record = {"process": "charged", "seed": 5, "selection": {"name": "pairs_1"}, "analyses": {"hta": {}}}
+    signal, made = (tmp_path / "hta" / f"{process}_5.parquet" for process in ("signal", "charged"))
+    assert not known_classifiers(tmp_path, "pairs_2", one.analysis)
+    train_classifiers(tmp_path, "pairs_2", [one.analysis], [record], [signal])
+    known = known_classifiers(tmp_path, "pairs_2", one.analysis)
+    near = {}
+    for path in (signal, made):
+        inputs = read_candidates([path], one.analysis)
+        columns = with_scores(inputs, one.analysis, known)
+        inside = (columns["eta"] >= 0.4) & (columns["eta"] <= 1.0)
+        np.testing.assert_array_equal(selected(one.analysis.recipe, columns), inside)
+        assert selected(one.analysis.recipe, inputs.columns).all()
+        with_score, without = (likeness(one.analysis.recipe, values).mean() for values in (columns, inputs.columns))
+        near[path] = with_score / without
+    assert near[made] < 0.5 * near[signal]
+    check_signal([signal], [one.analysis])
+    with pytest.raises(AnalysisError, match="none of b_tau_nu"):
+        check_signal([signal], [workshop.all[1].analysis])
 
 
 def test_folders_add_up_and_refuse(production, tmp_path):
