@@ -11,7 +11,9 @@ from small_set import write_decays, write_small_set
 from fei_lite.benchmarks import awkward_combination
 from fei_lite.benchmarks.fits import vertex_fit_us
 from fei_lite.benchmarks.forests import classifier_speed
+from fei_lite.benchmarks.growth import memory_with_events
 from fei_lite.benchmarks.identity import identical_candidates
+from fei_lite.benchmarks.line import simulate_both
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.model_set import load_model_set
 from fei_lite.cli import main
@@ -118,3 +120,10 @@ def test_all_figures(small, capsys):
         found["n_events"] / found["events_per_second_per_core"], rel=0.01)
     rows = [row for part in found["growth"].values() for row in part]
     assert len(rows) == 12 and all(row["us_per_event"] > 0.0 for row in rows)
+
+
+def test_memory_of_numbers_of_events(small, tmp_path):
+    """Would catch a full run that ends with an error: files given twice are refused."""
+    files, _ = simulate_both(tmp_path, n_events=40, seed=5)
+    rows = memory_with_events(files, tmp_path, sizes=(10, 40), **small)
+    assert [row["n_events"] for row in rows] == [10, 40] and all(row["peak_rss_mib"] > 50.0 for row in rows)

@@ -100,7 +100,10 @@ def run_benchmark(*, n_events: int = 2000, models: str = DEFAULT_MODELS, channel
             say("start with an empty and with a full JIT cache")
             figures["start_up"] = asdict(start_up(files[0], folder, **sets))
         if full:
-            figures["memory"] = memory_with_events(files, folder, sizes=MEMORY_SIZES, say=say, **sets)
+            say("simulate more events")
+            (folder / "many").mkdir()
+            many, _ = simulate_both(folder / "many", n_events=max(MEMORY_SIZES), seed=SEED + 2)
+            figures["memory"] = memory_with_events(many, folder, sizes=MEMORY_SIZES, say=say, **sets)
     return BenchmarkResult(load_average=load, **figures)
 
 
