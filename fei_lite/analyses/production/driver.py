@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
                 workers: Workers = 1, report: Report | None = None) -> None:
     """Make the pieces that are missing in a folder, the process that lacks most first.
 
+    With several workers the order of the pieces depends on which of them is done first; what each holds does not.
     Raises :class:`AnalysisError` for a process that no analysis has, for a folder of another plan or version, and
     where neither luminosity, nor events, nor seconds are given.
     """
@@ -48,20 +49,21 @@ def produce_all(processes: Sequence[str], plan: Plan, folder: Path, *, seed: int
     if wanted.nothing:
         raise AnalysisError("how much? Give a luminosity, a number of events or a time.")
     _check_manifest(folder, workshop)
-    while True:
-        if wanted.seconds is not None and time.monotonic() - started > wanted.seconds:
-            return
-        pieces: list[Piece] = []
-        for _ in range(1 if executor.workers == 1 else 3 * max(executor.workers, 1)):
-            piece = _next_piece(processes, folder, seed=seed, wanted=wanted, planned=pieces, workshop=workshop)
+    given: list[Piece] = []
+
+    def missing() -> Iterator[Piece]:
+        """The next piece, whenever a process is free for it."""
+        while wanted.seconds is None or time.monotonic() - started <= wanted.seconds:
+            planned = [piece for piece in given if not piece.record.exists()]
+            piece = _next_piece(processes, folder, seed=seed, wanted=wanted, planned=planned, workshop=workshop)
             if piece is None:
-                break
-            pieces.append(piece)
-        if not pieces:
-            return
-        for path in map_in_context(make_piece, pieces, context, workers=executor):
-            if report is not None:
-                report(read_record(path))
+                return
+            given.append(piece)
+            yield piece
+
+    for path in map_in_context(make_piece, missing(), context, workers=executor):
+        if report is not None:
+            report(read_record(path))
 
 
 def _check_manifest(folder: Path, workshop: Workshop) -> None:
