@@ -308,10 +308,14 @@ def test_a_folder_with_the_name_of_a_shipped_set(trained, folder, samples, setti
     assert content(tmp_path / "fei_default") == content(folder / "models")
 
 
-def test_processes_and_batches_do_not_matter(trained, folder, samples, settings, tmp_path):
-    """Would catch models that depend on the number of processes, or on the events of a batch."""
-    other = replace(settings, workers=2, batch_size=90)
-    train(samples, tmp_path / "models", settings=other, date=DATE)
+def test_processes_and_batches_do_not_matter(trained, channels, folder, samples, settings, tmp_path):
+    """Would catch models that depend on the events of a batch, or on the number of processes: of the last stage (every
+    step starts its own) and of the tag classifier."""
+    other = replace(settings, batch_size=90)
+    with pytest.raises(KeyboardInterrupt):
+        train(samples, tmp_path / "models", settings=other, date=DATE,
+              report=Stop(f"stage {len(channels.stages) - 2}: fit", 2))
+    train(samples, tmp_path / "models", settings=replace(other, workers=2), date=DATE)
     assert content(tmp_path / "models") == content(folder / "models")
 
 
