@@ -453,10 +453,10 @@ def a_record(process, *, n, selected_of, seconds=1.0, luminosity=1.0, selection=
 def test_time_goes_where_most_lacks():
     """Would catch the goal of pairs taken for continuum, analyses without candidates that stop all, and no end.
 
-    B pairs reach L w / v = 40/fb and 10/fb in two analyses, on geometric average 20; continuum 8/fb. What is no guide
-    has a luminosity, and no say.
+    B pairs reach L w / v = 80/fb and 100/fb in two analyses, and 1/fb is there where few are selected: on geometric
+    average 20; continuum 8/fb. What is no guide has a luminosity, and no say.
     """
-    records = [a_record("charged", n=500, selected_of={"a": (20, 2.0, 0.05), "b": (9, 1.0, 0.1), "c": (1, 1.0, 9.0)},
+    records = [a_record("charged", n=500, selected_of={"a": (20, 4.0, 0.05), "b": (9, 5.0, 0.05), "c": (1, 1.0, 9.0)},
                         guide=True, luminosity=7.0),
                a_record("ccbar", n=500, selected_of={"a": (8, 2.0, 0.25)}, guide=True),
                *(a_record(process, n=500, selected_of={"a": (90, 1.0, 5.0)}) for process in ("charged", "ccbar"))]

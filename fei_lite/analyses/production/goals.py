@@ -31,7 +31,7 @@ class Wanted:
     """How much of each process: an integrated luminosity (1/fb), or generated events (signal); seconds to spend.
 
     ``effective`` (1/fb) is the effective luminosity of B pairs and of each process of continuum to be reached, on
-    (geometric) average over the analyses that have candidates of the process.
+    (geometric) average over the analyses.
     """
 
     luminosity: float | None = None
@@ -81,11 +81,11 @@ def most_lacking(processes: Sequence[str], records: Records, planned: Mapping[st
 
 
 def effective_of(process: str, records: Records) -> float:
-    """Effective luminosity (1/fb) of selected candidates of a process, the geometric mean over analyses with some.
+    """Effective luminosity (1/fb) of selected candidates of a process, the geometric mean over the analyses.
 
     The luminosity is that of the pieces that count; the candidates, and how uneven their weights are, those of the
-    guides (of plain pieces, whose weights are all equal, their own). Where few are selected all candidates stand for
-    them: their weights are larger, so that the process gets rather more time than less.
+    guides (of plain pieces, whose weights are all equal, their own). Where few are selected the generated luminosity
+    stands for it: what is rare has not been found yet, whatever the weights of all candidates.
     """
     own = [record for record in records if record["process"] == process]
     guides = [record for record in own if record.get("guide") or record["selection"] is None]
@@ -94,11 +94,9 @@ def effective_of(process: str, records: Records) -> float:
     for name in names:
         parts = [record["analyses"][name] for record in guides if name in record["analyses"]]
         parts = [part for part in parts if part.get("classified")] or parts
-        for keys in (("selected", "sum_of_weights", "variance"), ("candidates", "all_weights", "all_variance")):
-            number, weight, variance = (sum(part.get(key, 0.0) for part in parts) for key in keys)
-            if number >= _KNOWN and variance > 0.0:
-                found.append(weight / variance)
-                break
+        number, weight, variance = (sum(part[key] for part in parts) for key in ("selected", "sum_of_weights",
+                                                                                 "variance"))
+        found.append(weight / variance if number >= _KNOWN and variance > 0.0 else 1.0)
     luminosity = sum(record["luminosity_fb"] for record in counted(own))
     return luminosity * float(np.exp(np.mean(np.log(found)))) if found else 0.0
 
