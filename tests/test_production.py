@@ -566,6 +566,16 @@ def test_first_pieces_count_only_where_there_are_no_others():
     assert counted([first, plain]) == [first, plain]
 
 
+def test_selections_that_had_learned_little_do_not_count_later():
+    """Would catch large weights of early pieces in a long production, and late ones left out: 1 + 2, 2 and 8 pieces."""
+    made = {1: 3, 2: 2, 4: 8}
+    pieces = [a_record("charged", n=10, selected_of={}, selection=f"pairs_{k}")
+              for k, n in made.items() for _ in range(n)]
+    assert counted(pieces[:5]) == pieces[:5]  # three fifths are no quarter
+    assert counted(pieces) == pieces[3:]  # 3 of 13 are, 5 are not
+    assert counted([*pieces, a_record("mixed", n=10, selected_of={}, selection="pairs_1")])[-1]["process"] == "mixed"
+
+
 def test_trials_know_a_signal_side(production):
     """Would catch tag and signal side exchanged, and labels given to the wrong B: B+ -> K+ nu nubar and a generic B.
 

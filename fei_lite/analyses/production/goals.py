@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fei_lite.analyses.production.learning import kind_of
-from fei_lite.analyses.production.records import counted, selection_number
+from fei_lite.analyses.production.records import counted, late, selection_number
 from fei_lite.generator.processes import events_in
 
 Records = Sequence[dict[str, Any]]
@@ -88,7 +88,7 @@ def effective_of(process: str, records: Records) -> float:
     stands for it: what is rare has not been found yet, whatever the weights of all candidates.
     """
     own = [record for record in records if record["process"] == process]
-    guides = [record for record in own if record.get("guide") or record["selection"] is None]
+    guides = late([record for record in own if record.get("guide") or record["selection"] is None])
     names = dict.fromkeys(name for record in guides for name in record["analyses"])
     found = []
     for name in names:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from fei_lite.data_files import json_content, read_text, validated
 from fei_lite.errors import AnalysisError
 
+#: Fraction of a process's events, at most, that the first selections make which do not count.
+_EARLY = 0.25
+
 _Seconds = Annotated[float, Field(ge=0.0)]
 
 
@@ -93,16 +96,35 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def counted(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of pieces that count: no guides (:mod:`fei_lite.analyses.production.goals`), and those of the first
-    selection only where their process has no others yet.
+    """The records of pieces that count: no guides (:mod:`fei_lite.analyses.production.goals`), and of each process the
+    :func:`late` ones."""
+    return late([record for record in records if not record.get("guide")])
 
-    Before anything was learned weights are large: few such pieces would make most of the error of all. They are left
-    out whatever was found in them.
+
+def late(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without those of the first selections of their process, as many of these as made a quarter of its events.
+
+    Before much was learned weights are large: few such pieces would make most of the error of all. They are left out
+    whatever was found in them. What was made before anything was learned is, as soon as there is something later.
     """
-    records = [record for record in records if not record.get("guide")]
-    later = {record["process"] for record in records if selection_number(record) > 0}
+    made: dict[str, dict[int, int]] = {}
+    for record in records:
+        if (number := selection_number(record)) > 0:
+            of = made.setdefault(record["process"], {})
+            of[number] = of.get(number, 0) + record["n_generated"]
+    first = {process: _first_late(of) for process, of in made.items()}
     return [record for record in records
-            if record["selection"] is None or selection_number(record) > 0 or record["process"] not in later]
+            if record["selection"] is None or selection_number(record) >= first.get(record["process"], 0)]
+
+
+def _first_late(made: dict[int, int]) -> int:
+    """The number of the first selection that counts, from the events that were made with each."""
+    early, every = 0, sum(made.values())
+    for number in sorted(made):
+        early += made[number]
+        if early > _EARLY * every:
+            return number
+    raise AssertionError("no events were made")
 
 
 def selection_number(record: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from fei_lite.analyses.classification import scores_of
 from fei_lite.analyses.classifier import FoldClassifier, save_classifier
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.output import read_classifiers
-from fei_lite.analyses.production.records import counted, selection_number
+from fei_lite.analyses.production.records import selection_number
 from fei_lite.errors import AnalysisError
 
 Classifiers = Sequence[FoldClassifier]
@@ -44,8 +44,7 @@ def train_classifiers(folder: Path, selection: str, analyses: Sequence[Analysis]
         given = [path for path in signal if _of(path, analysis)]
         if not given or not analysis.recipe.classifier:
             continue
-        pieces = [candidates_of(folder, analysis, record) for record in counted(records)
-                  if analysis.name in record["analyses"]]
+        pieces = [candidates_of(folder, analysis, record) for record in records if analysis.name in record["analyses"]]
         for line, used in zip(analysis.recipe.classifier,
                               trained_classifiers(read_candidates([*given, *pieces], analysis), analysis), strict=True):
             where = classifiers_folder(folder, selection) / analysis.name
