@@ -193,14 +193,21 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
     return Inputs(joined(parts), tuple(sources), tuple(counts))
 
 
-def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *, force: bool = False) -> Inputs:
-    """Write several ntuples of candidates as one: a long production in compact form."""
+def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *, force: bool = False,
+                     compact: bool = False) -> Inputs:
+    """Write several ntuples of candidates as one.
+
+    ``compact``: a long production that is to be kept; all but the weights with 24 bits of precision.
+    """
     inputs = read_candidates(paths, analysis)
     _, metadata = read_ntuple(paths[0])
     identity = {key: metadata[key] for key in ("analysis", "version", "recipe", "models")}
     sources = [{"source": source.to_json(), "counts": counts}
                for source, counts in zip(inputs.sources, inputs.counts, strict=True)]
-    write_ntuple(output, inputs.columns, identity | {"sources": sources, "provenance": provenance()}, force=force)
+    short = {name for name, values in inputs.columns.items() if values.dtype == np.float64} - {"weight"}
+    columns = {name: values.astype(np.float32) if compact and name in short else values
+               for name, values in inputs.columns.items()}
+    write_ntuple(output, columns, identity | {"sources": sources, "provenance": provenance()}, force=force)
     return inputs
 
 

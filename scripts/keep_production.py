@@ -1,0 +1,78 @@
+"""Keep what counts of a production: candidates of each analysis in one compact file, and what was learned last.
+
+    python scripts/keep_production.py PRODUCTION NAME
+
+Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that count, and their luminosities),
+trained/production/NAME.json (what each process took, with which selections) and, in place of earlier ones,
+trained/production/selections and classifiers, with which scripts/make_production starts in another folder. NAME must be
+new: other seeds add up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fei_lite.analyses.candidates.files import merge_candidates
+from fei_lite.analyses.folders import find_analysis, load_analysis, with_models
+from fei_lite.analyses.production.driver import production_files
+from fei_lite.analyses.production.records import counted, read_manifest, records_of
+from fei_lite.analyses.production.scores import classifiers_folder
+from fei_lite.analyses.production.yields import learning_seconds
+from fei_lite.cli import guarded
+
+TRAINED = Path(__file__).resolve().parents[1] / "trained"
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Of each process: first and last seed, events, luminosity, seconds, pieces by selection, of those that count."""
+    out: dict[str, Any] = {}
+    for record in counted(records_of(folder)):
+        of = out.setdefault(record["process"], {"seeds": [record["seed"], record["seed"]], "n_generated": 0,
+                                                "luminosity_fb": 0.0, "cpu_seconds": 0.0, "pieces": {}})
+        of["seeds"] = [min(of["seeds"][0], record["seed"]), max(of["seeds"][1], record["seed"])]
+        of["n_generated"] += record["n_generated"]
+        of["luminosity_fb"] += record["luminosity_fb"] or 0.0
+        of["cpu_seconds"] += sum(record["seconds"].values())
+        name = record["selection"]["name"] if record["selection"] else "plain"
+        of["pieces"][name] = of["pieces"].get(name, 0) + 1
+    return out
+
+
+def main() -> int:
+    """Read the command line, merge, copy."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("production", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--models", default="extended", help="model set of the tagger (default: %(default)s)")
+    arguments = parser.parse_args()
+    manifest = read_manifest(arguments.production)
+    for name in manifest["analyses"]:
+        analysis = with_models(load_analysis(find_analysis(name)), arguments.models)
+        output = TRAINED / name / "background" / f"{arguments.name}.parquet"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        inputs = merge_candidates(production_files(arguments.production, analysis), output, analysis, compact=True)
+        print(f"{output}: {len(inputs)} candidates, {output.stat().st_size / 1e6:.1f} MB")
+    kept = TRAINED / "production"
+    for part in ("selections", "classifiers"):
+        shutil.rmtree(kept / part, ignore_errors=True)
+        (kept / part).mkdir(parents=True)
+    for kind in ("pairs", "events"):
+        last = max((arguments.production / "selections").glob(f"{kind}_*.json"),
+                   key=lambda path: int(path.stem.split("_")[1]))
+        shutil.copy(last, kept / "selections")
+        known = classifiers_folder(arguments.production, last.stem)
+        if known.exists():
+            shutil.copytree(known, classifiers_folder(kept, last.stem))
+    said = {"fei_lite_version": manifest["fei_lite_version"], "settings": manifest["settings"],
+            "cpu_seconds_to_learn_and_decide": learning_seconds(arguments.production),
+            "processes": summary(arguments.production)}
+    (kept / f"{arguments.name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded("keep_production", main))
