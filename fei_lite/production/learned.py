@@ -43,8 +43,8 @@ FEATURES = {"pairs": PAIR, "events": EVENT}
 TOLD = {"pairs": (*PROMISES, *TELLING),
         "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
 _SIGNS = dict.fromkeys(FALLING, -1) | dict.fromkeys(PROMISES, 1)
-_TREES = 100       # of a forest
-_FLOOR = 0.1, 0.03 # of the mean promise, that every event has at least in the first and in the second look
+_TREES = 100, 300  # of the forest of the first and of the second look
+_FLOOR = 0.1, 0.01 # of the mean promise, that every event has at least in the first and in the second look
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
@@ -221,10 +221,11 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> 
     X = experience.X.astype(np.float64)
     expected_before = _simple(before.of, X[:, :n]) * _closing(X[:, n:])
     later = _fitted(_telling(before.of, X), like, expected_before, TOLD[before.of], seed=number,
-                    most=before.first.most, signs=[_SIGNS.get(name, 0) for name in TOLD[before.of]])
+                    most=before.first.most, trees=_TREES[1], signs=[_SIGNS.get(name, 0) for name in TOLD[before.of]])
     simple = _simple(before.of, seen[:, :n])
     promised = later.promise(_telling(before.of, seen), simple * _closing(seen[:, n:]))
-    first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most)
+    first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most,
+                    trees=_TREES[0])
     stages = [(replace(stage, floor=part * float(np.average(h, weights=weight))), h)
               for part, stage, h in zip(_FLOOR, (first, later), (first.promise(seen[:, :n], simple), promised),
                                         strict=True)]
@@ -277,9 +278,9 @@ def _telling(of: str, X: Array) -> Array:
     return np.ascontiguousarray(X[:, [every.index(name) for name in TOLD[of]]])
 
 
-def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float,
+def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float, trees: int,
             signs: Sequence[int] | None = None) -> Stage:
     """A look that learned how the likeness (n,) differs from what was expected ``before``."""
     base = float(like.sum() / before.sum())
-    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=_TREES, base=base * before,
+    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=trees, base=base * before,
                                                    signs=signs))
