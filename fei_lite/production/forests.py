@@ -17,6 +17,8 @@ _FOREST = {"objective": "cross_entropy", "num_leaves": 16, "learning_rate": 0.08
            "min_sum_hessian_in_leaf": 0.0, "verbosity": -1, "num_threads": 1, "deterministic": True,
            "force_row_wise": True}
 _CAUTIOUS = {"num_leaves": 6, "learning_rate": 0.05, "min_data_in_leaf": 100, "feature_fraction": 0.3, "lambda_l2": 5.0}
+#: Sum of the likeness below which the forests' ``lambda_l2`` falls with it: what is rare would not be learned at all.
+_SUM = 20.0
 #: What is like a signal at all without which there is no forest.
 LEAST = 25
 #: Of the importances of two analyses, at most.
@@ -34,6 +36,7 @@ def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: in
 
     data = lightgbm.Dataset(X, y, feature_name=list(names), init_score=None if base is None else log_odds(base))
     options = _FOREST if signs is None else _FOREST | _CAUTIOUS | {"monotone_constraints": list(signs)}
+    options["lambda_l2"] = float(options["lambda_l2"] * min(y.sum() / _SUM, 1.0))
     return str(lightgbm.train({**options, "seed": seed}, data, num_boost_round=trees).model_to_string())
 
 
