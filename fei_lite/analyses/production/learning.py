@@ -29,7 +29,7 @@ from fei_lite.production.sides import SideModels, Trials, learn_sides
 #: Copies of an event of continuum, and of one combination of B decays, at most.
 SPLIT = {"events": 20, "pairs": 1_000_000}
 #: Candidates after which a selection is learned first, and by what factor more it is learned anew.
-CANDIDATES, MORE = 100, 1.6
+CANDIDATES, MORE = 100, 1.3
 #: Events that a selection is learned from, at most; the latest count.
 _ROWS = 400_000
 #: Events of each process whose B's are tried: all of them, then the promising ones of more.
