@@ -44,11 +44,11 @@ TOLD = {"pairs": (*PROMISES, *TELLING),
         "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
 _SIGNS = dict.fromkeys(FALLING, -1) | dict.fromkeys(PROMISES, 1)
 _TREES = 100, 300  # of the forest of the first and of the second look
-_FLOOR = 0.1, 0.03 # of the mean promise, that every event has at least in the first and in the second look
+_FLOOR = 0.1, 0.06 # of the mean promise, that every event has at least in the first and in the second look
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
-_HARDLY, _CHARGED = 0.02, 0.03  # promise of what is recorded with much more, and where charges do not add up; likewise
+_HARDLY, _CHARGED = 0.02, 0.2   # promise of what is recorded with much more, and where charges do not add up; likewise
 
 
 @dataclass(frozen=True)
