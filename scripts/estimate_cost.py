@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fei_lite.cli import guarded
+from fei_lite.constants import DEFAULT_MODELS
 from fei_lite.events.ranges import BATCH_SIZE, EntryRange, entry_ranges, name_of
 from fei_lite.generator.processes import PROCESSES
 from fei_lite.parallel.packing import packed
@@ -114,7 +115,7 @@ def main() -> int:
     parser.add_argument("--scheduler", type=float, default=1.0,
                         help="assumed, ms of Dask's scheduler per task: its documentation says about one (default)")
     parser.add_argument("--events-per-file", type=float, default=200_000.0, help="assumed (default: %(default)s)")
-    parser.add_argument("--models", default="fei_default")
+    parser.add_argument("--models", default=DEFAULT_MODELS)
     parser.add_argument("--benchmark", type=Path, default=Path(__file__).with_name("benchmark.json"))
     parser.add_argument("-n", type=int, default=500, help="events to measure sizes on (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true", help="as a table of a page")
