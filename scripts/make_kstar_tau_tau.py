@@ -94,13 +94,16 @@ def independent(inputs: Inputs, folder: Path) -> dict[str, Any]:
 
 
 def toys(workspace: Path, n: int, seed: int, limit: float) -> dict[str, Any]:
-    """Pulls at zero, one and five times the expected limit."""
+    """Pulls at zero, one and five times the expected limit: roots of the likelihood ratio, and over the errors."""
     likelihood, out = open_likelihood(workspace), {}
     for times, rng in zip((0.0, 1.0, 5.0), np.random.default_rng(seed).spawn(3), strict=True):
         found = pull_toys(likelihood, times * limit, n=n, rng=rng)
-        k = n - found.undefined
-        out[f"{times:g}"] = {"injected": times * limit, "mean": [found.mean, found.width / np.sqrt(k)],
-                             "width": [found.width, found.width / np.sqrt(2 * k)], "undefined": found.undefined}
+        out[f"{times:g}"] = {"injected": times * limit, "undefined": found.undefined}
+        for name, pulls in (("", found.root), (" by errors", found.pulls)):
+            pulls = pulls[np.isfinite(pulls)]
+            k, width = len(pulls), float(np.std(pulls, ddof=1))
+            out[f"{times:g}"] |= {f"mean{name}": [float(pulls.mean()), width / np.sqrt(k)],
+                                  f"width{name}": [width, width / np.sqrt(2 * k)]}
     return out
 
 
@@ -135,8 +138,9 @@ def main() -> int:
         try:
             tried = toys(output / "workspace.json", arguments.toys, arguments.seed, expected[2])
             (output / "toys.json").write_text(json.dumps(tried, indent=1) + "\n")
-            text += [f"{arguments.toys} toys at {times} times the limit: pull mean {p['mean'][0]:.3f} +- "
-                     f"{p['mean'][1]:.3f}, width {p['width'][0]:.3f} +- {p['width'][1]:.3f}, undefined "
+            text += [f"{arguments.toys} toys at {times} times the limit: signed root of the likelihood ratio: mean "
+                     f"{p['mean'][0]:.3f} +- {p['mean'][1]:.3f}, width {p['width'][0]:.3f} +- {p['width'][1]:.3f}; "
+                     f"over the fit's errors: {p['mean by errors'][0]:.3f}, {p['width by errors'][0]:.3f}; undefined "
                      f"{p['undefined']}\n" for times, p in tried.items()]
         except FeiLiteError as problem:
             text.append(f"toys: {problem}\n")

@@ -8,7 +8,7 @@ series are the series of n.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fei_lite.errors import FitError
 from fei_lite.statistics.fits import fit_strength
 from fei_lite.statistics.minimum import fast_minimum, minimum
+from fei_lite.statistics.profile import Profile
 
 if TYPE_CHECKING:
     from fei_lite.statistics.likelihood import Likelihood
@@ -32,13 +33,16 @@ class Pulls:
     """Fits of toys with ``injected`` signal; every array (n_toys,).
 
     ``best_fit``, ``error_up``, ``error_down`` as in
-    :class:`~fei_lite.statistics.fits.StrengthFit`. NaN: the fit had no answer.
+    :class:`~fei_lite.statistics.fits.StrengthFit`; ``root``: the root of twice the difference in the logarithm of the
+    profile likelihood between best fit and injected value, with the sign of the difference (empty: not asked for).
+    NaN: the fit had no answer.
     """
 
     injected: float
     best_fit: Floats
     error_up: Floats
     error_down: Floats
+    root: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def pulls(self) -> Floats:
@@ -72,13 +76,16 @@ def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random
               parameters: Floats | None = None) -> Pulls:
     """Fit ``n`` toys with ``injected`` signal; nuisances of the truth are ``parameters`` or nominal."""
     truth = likelihood.at(injected, parameters=parameters)
-    fits = np.full((3, n), np.nan)
+    fits = np.full((4, n), np.nan)
     for i, toy in enumerate(rng.spawn(n)):
+        data = likelihood.draw(truth, toy)
         try:
-            fit = fit_strength(likelihood, likelihood.draw(truth, toy), fast=True)
+            fit = fit_strength(likelihood, data, fast=True)
+            fits[:3, i] = fit.best_fit, fit.error_up, fit.error_down
+            away = Profile(likelihood, data, fast=True, best=fit.point)(injected)
+            fits[3, i] = np.copysign(np.sqrt(away), fit.best_fit - injected)
         except FitError:  # counted by Pulls.undefined
             continue
-        fits[:, i] = fit.best_fit, fit.error_up, fit.error_down
     return Pulls(injected, *fits)
 
 
