@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 #: Okabe-Ito colours, told apart by colour-blind readers: those of the signals, then those of backgrounds.
 COLOURS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7"]
 _SIGNAL, _BACKGROUND = ["#D55E00", "#CC79A7", "#0072B2"], ["#56B4E9", "#009E73", "#F0E442", "#E69F00"]
+#: Events of a signal, of all bins, that are named in a figure: what its number shows.
+_SEEN = 0.05
 
 
 def _colours(templates: Sequence[Template]) -> dict[str, str]:
@@ -33,16 +35,20 @@ def _colours(templates: Sequence[Template]) -> dict[str, str]:
 
 def plot_region(region: Region, path: PathLike, *, luminosity: float, titles: Mapping[str, str],
                 published: Floats | None = None) -> None:
-    """Stacked templates with the statistical error of the sum; published totals as points."""
+    """Stacked templates with the statistical error of the sum; published totals as points.
+
+    Of several signals those are named of which there is something to be seen.
+    """
     figure = new_figure(1, 1)
     axes = figure.axes[0]
     templates, bins, colours = region.templates, np.asarray(region.edges), _colours(region.templates)
     order = [t for t in templates if not t.signal] + [t for t in templates if t.signal]
     bottom = np.zeros(len(bins) - 1)
     for template in order:
+        total = float(template.values.sum())
+        name = f"{titles.get(template.name) or template.name}: {total:.1f}"
         axes.stairs(bottom + template.values, bins, baseline=bottom, fill=True, edgecolor=INK, linewidth=0.5,
-                    facecolor=colours[template.name], label=f"{titles.get(template.name) or template.name}: "
-                    f"{template.values.sum():.1f}")
+                    facecolor=colours[template.name], label=name if total >= _SEEN or not template.signal else None)
         bottom = bottom + template.values
     error = np.sqrt(np.sum([t.errors**2 for t in templates], axis=0))
     axes.stairs(bottom + error, bins, baseline=np.maximum(bottom - error, 0.0), fill=True, facecolor="none",
