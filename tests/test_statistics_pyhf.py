@@ -188,7 +188,7 @@ def test_injected_signal_comes_back(built):
     assert toys.mean == pytest.approx(0.0, abs=3.0 / np.sqrt(120))
     assert toys.width == pytest.approx(1.0, abs=3.0 / np.sqrt(240))
     assert toys.coverage == pytest.approx(0.683, abs=3.0 * np.sqrt(0.683 * 0.317 / 120))
-    np.testing.assert_allclose(toys.root, toys.pulls, atol=0.1)  # the likelihood is nearly a parabola here
+    np.testing.assert_allclose(toys.root, toys.pulls, atol=0.25)  # the likelihood is nearly a parabola here
     assert np.std(toys.root) == pytest.approx(1.0, abs=3.0 / np.sqrt(240))
 
 
