@@ -32,7 +32,7 @@ from fei_lite.errors import FitError
 from fei_lite.particles import mass
 from fei_lite.statistics.from_values import FitValues, read_values
 from fei_lite.statistics.shapes import FAMILIES, Background
-from fei_lite.statistics.unbinned import PeakModel, background_of, sets_of
+from fei_lite.statistics.unbinned import PeakFit, PeakModel, background_of, sets_of
 from fei_lite.statistics.unbinned_limits import coverage, expected_limits, pulls
 
 NAME, BELLE = "k_tau_l", 711.0
@@ -158,26 +158,40 @@ def toys(values: FitValues, found_limits: dict[str, Any], n: int, seed: int) -> 
                 if truth is not None and times > 0.0:
                     continue
                 p = pulls(model, times * limit, toys=n, rng=rng, truth=truth)
-                found["pulls"][f"{times:g}{label}"] = {"mean": p.mean, "width": p.width, "undefined": p.undefined,
-                                                       "bias": float(np.nanmean(p.best_fit) - p.injected)}
+                away = (p.best_fit - p.injected) / _expected_error(model, p.injected)
+                k, spread = n - p.undefined, float(np.nanstd(away, ddof=1))
+                found["pulls"][f"{times:g}{label}"] = {
+                    "mean": p.mean, "width": p.width, "undefined": p.undefined,
+                    "bias": float(np.nanmean(p.best_fit) - p.injected),
+                    "estimate": [float(np.nanmean(away)), spread / np.sqrt(k), spread, spread / np.sqrt(2 * (k - 1))]}
         c = coverage(model, limit, toys=min(n, 200), rng=rng)
         found["coverage"] = {"at": limit, "level": 0.9, "value": c.value, "error": c.error}
         out["regions"][name] = found
     return out
 
 
+def _expected_error(model: PeakModel, strength: float) -> float:
+    """The mean of the errors up and down that are expected with this signal (Asimov data)."""
+    fit = PeakFit(model, model.asimov(strength))
+    return 0.5 * (fit.error(1.0) + fit.error(-1.0))
+
+
 def toys_text(found: dict[str, Any]) -> str:
     """The toys as text."""
     lines = [f"{found['toys']} toys of each, seed {found['seed']}; strengths in units of the expected limit; the pull "
-             "is the signed root of the likelihood ratio; bernstein2: toys of that background, fitted with the "
-             "exponential", f"{'region':14} {'background':>10} {'injected':>14} {'mean':>16} {'width':>16} {'bias':>8}"]
+             "is the signed root of the likelihood ratio; estimate: fit less injected over the expected error; "
+             "bernstein2: toys of that background, fitted with the exponential",
+             f"{'region':14} {'background':>10} {'injected':>14} {'mean':>16} {'width':>16} {'bias':>8} "
+             f"{'estimate, mean':>16} {'width':>16}"]
     for name, r in found["regions"].items():
         if "undefined" in r:
             lines.append(f"{name:14} undefined: {r['undefined']}")
             continue
         for strength, p in r["pulls"].items():
+            mean, error, width, its_error = p["estimate"]
             lines.append(f"{name:14} {r['background']:10.1f} {strength:>14} {p['mean'][0]:8.3f} +-{p['mean'][1]:6.3f} "
-                         f"{p['width'][0]:8.3f} +-{p['width'][1]:6.3f} {p['bias']:8.3f}")
+                         f"{p['width'][0]:8.3f} +-{p['width'][1]:6.3f} {p['bias']:8.3f} {mean:8.3f} +-{error:6.3f} "
+                         f"{width:8.3f} +-{its_error:6.3f}")
         c = r["coverage"]
         lines.append(f"{name:14} {'':10} limits above the injected one: {c['value']:.3f} +- {c['error']:.3f} (90 % CL)")
     return "\n".join(lines) + "\n"

@@ -66,8 +66,9 @@ def k_tau_l(folder: Path) -> dict[str, str]:
     out["categories"] = table(["", "e", "mu", "pi", "rho"], [
         [title, *(pair(histograms["efficiency_of_categories"][name][c]) for c in ("e", "mu", "pi", "rho"))]
         for name, title in REGIONS if not name.startswith("kst")])
-    out["toys"] = table(["region", "background", "injected", "mean", "width"], [
-        [name, f"{r['background']:.0f}", strength, *(f"{p[k][0]:.3f} +- {p[k][1]:.3f}" for k in ("mean", "width"))]
+    out["toys"] = table(["region", "background", "injected", "estimate, mean", "width", "root, mean", "width"], [
+        [name, f"{r['background']:.0f}", strength, *(f"{x:.3f} +- {error:.3f}" for x, error in (
+            p["estimate"][:2], p["estimate"][2:], p["mean"], p["width"]))]
         for name, r in toys["regions"].items() if "pulls" in r for strength, p in r["pulls"].items()])
     return out
 
