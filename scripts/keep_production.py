@@ -1,18 +1,18 @@
 """Keep what counts of a production: candidates of each analysis in one compact file, and what was learned last.
 
-    python scripts/keep_production.py PRODUCTION NAME
+    python scripts/keep_production.py PRODUCTION NAME [--without ANALYSIS...]
 
 Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that count, and their luminosities),
-trained/production/NAME.json (what each process took, with which selections) and, in place of earlier ones,
-trained/production/selections and classifiers, with which scripts/make_production starts in another folder. NAME must be
-new: other seeds add up.
+trained/production/NAME.json (what each process took, with which selections) and, in place of an earlier one,
+trained/production/learned.tar.xz: the latest selections with the classifiers of that of B pairs, with which
+scripts/make_production starts in another folder. NAME must be new: other seeds add up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +48,23 @@ def main() -> int:
     parser.add_argument("production", type=Path)
     parser.add_argument("name")
     parser.add_argument("--models", default="extended", help="model set of the tagger (default: %(default)s)")
+    parser.add_argument("--without", nargs="+", default=[], metavar="ANALYSIS", help="whose candidates are not kept")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.production)
-    for name in manifest["analyses"]:
+    for name in set(manifest["analyses"]) - set(arguments.without):
         analysis = with_models(load_analysis(find_analysis(name)), arguments.models)
         output = TRAINED / name / "background" / f"{arguments.name}.parquet"
         output.parent.mkdir(parents=True, exist_ok=True)
         inputs = merge_candidates(production_files(arguments.production, analysis), output, analysis, compact=True)
         print(f"{output}: {len(inputs)} candidates, {output.stat().st_size / 1e6:.1f} MB")
     kept = TRAINED / "production"
-    for part in ("selections", "classifiers"):
-        shutil.rmtree(kept / part, ignore_errors=True)
-        (kept / part).mkdir(parents=True)
-    for kind in ("pairs", "events"):
-        last = max((arguments.production / "selections").glob(f"{kind}_*.json"),
-                   key=lambda path: int(path.stem.split("_")[1]))
-        shutil.copy(last, kept / "selections")
-        known = classifiers_folder(arguments.production, last.stem)
-        if known.exists():
-            shutil.copytree(known, classifiers_folder(kept, last.stem))
+    kept.mkdir(exist_ok=True)
+    last = {kind: max((arguments.production / "selections").glob(f"{kind}_*.json"),
+                      key=lambda path: int(path.stem.split("_")[1])) for kind in ("pairs", "events")}
+    with tarfile.open(kept / "learned.tar.xz", "w:xz") as archive:
+        for path in last.values():
+            archive.add(path, f"selections/{path.name}")
+            archive.add(classifiers_folder(arguments.production, last["pairs"].stem), f"classifiers/{path.stem}")
     said = {"fei_lite_version": manifest["fei_lite_version"], "settings": manifest["settings"],
             "cpu_seconds_to_learn_and_decide": learning_seconds(arguments.production),
             "processes": summary(arguments.production)}
