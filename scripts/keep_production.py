@@ -51,7 +51,7 @@ def main() -> int:
     parser.add_argument("--without", nargs="+", default=[], metavar="ANALYSIS", help="whose candidates are not kept")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.production)
-    for name in set(manifest["analyses"]) - set(arguments.without):
+    for name in [name for name in manifest["analyses"] if name not in arguments.without]:
         analysis = with_models(load_analysis(find_analysis(name)), arguments.models)
         output = TRAINED / name / "background" / f"{arguments.name}.parquet"
         output.parent.mkdir(parents=True, exist_ok=True)

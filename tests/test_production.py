@@ -310,7 +310,7 @@ def test_plain_events_are_no_family():
     said = said_of(columns)
     assert (said["selected"], said["sum_of_weights"], said["variance"]) == (3, 3.0, 3.0)
     some = said_of(columns | {"nROE_Tracks": np.array([0.0, 0.0, 1.0])})
-    assert (some["selected"], some["variance"], some["all_weights"], some["all_variance"]) == (2, 2.0, 3.0, 3.0)
+    assert (some["candidates"], some["selected"], some["sum_of_weights"], some["variance"]) == (3, 2, 2.0, 2.0)
     assert said_of(columns, family=FAMILY, recombined=0)["variance"] == 9.0
     assert said_of(columns, family=FAMILY, recombined=1)["variance"] == 9.0 + 5.0 - 5.0
 

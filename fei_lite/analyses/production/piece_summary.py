@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fei_lite.analyses.candidates.files import Loaded
 from fei_lite.analyses.candidates.inputs import Inputs
@@ -16,23 +15,17 @@ from fei_lite.generator.processes import PROCESSES
 
 
 def summary_of(one: Loaded, inputs: Inputs, classifiers: Classifiers) -> dict[str, Any]:
-    """Numbers of candidates and of those selected, the sums of their weights and the variances of these.
+    """Numbers of candidates and of those selected, the sum of the weights of these and its variance.
 
     With classifiers (``classified``) those are selected that they leave in the bins of a fit.
     """
     columns, first, second = with_scores(inputs, one.analysis, classifiers), inputs.decay(), inputs.second()
-    every, keep = np.ones(len(columns["weight"]), dtype=bool), selected(one.analysis.recipe, columns)
-
-    def sums(mask: NDArray[np.bool_]) -> tuple[float, float]:
-        weight = columns["weight"][mask]
-        variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), first[mask],
-                                 np.array([-1.0, 1.0]), second=None if second is None else second[mask])[0]
-        return float(weight.sum()), float(variance)
-
-    (weight, variance), (all_weights, all_variance) = sums(keep), sums(every)
-    return {"identity": one.identity["recipe"], "classified": bool(classifiers),
-            "candidates": len(every), "selected": int(np.count_nonzero(keep)),
-            "sum_of_weights": weight, "variance": variance, "all_weights": all_weights, "all_variance": all_variance}
+    keep = selected(one.analysis.recipe, columns)
+    weight = columns["weight"][keep]
+    variance = bin_variances(np.zeros(len(weight)), weight, np.zeros(len(weight), dtype=np.int64), first[keep],
+                             np.array([-1.0, 1.0]), second=None if second is None else second[keep])[0]
+    return {"identity": one.identity["recipe"], "classified": bool(classifiers), "candidates": len(keep),
+            "selected": int(np.count_nonzero(keep)), "sum_of_weights": float(weight.sum()), "variance": float(variance)}
 
 
 def luminosity_of(process: str, n: int) -> float | None:
