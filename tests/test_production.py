@@ -17,16 +17,16 @@ from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.production.driver import produce_all, production_files, with_productions
-from fei_lite.analyses.production.experience import joined_arrays
+from fei_lite.analyses.production.driver import _next_piece, produce_all, production_files, with_productions
+from fei_lite.analyses.production.experience import joined_arrays, read_experience
 from fei_lite.analyses.production.goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
 from fei_lite.analyses.production.learning import costs_of
 from fei_lite.analyses.production.piece_summary import summary_of
 from fei_lite.analyses.production.pieces import Piece, Plan, make_piece
-from fei_lite.analyses.production.records import counted, read_record
+from fei_lite.analyses.production.records import counted, of_analyses, read_record, records_of
 from fei_lite.analyses.production.scores import check_signal, known_classifiers, train_classifiers, with_scores
 from fei_lite.analyses.production.side_trials import try_sides
-from fei_lite.analyses.production.yields import Families, effective_luminosity
+from fei_lite.analyses.production.yields import Families, effective_luminosity, yields_of
 from fei_lite.analyses.selected import likeness, selected
 from fei_lite.channels import load_channel_set
 from fei_lite.errors import AnalysisError, SimulationError
@@ -420,7 +420,34 @@ def test_folders_add_up_and_refuse(production, tmp_path):
     with pytest.raises(AnalysisError, match="settings_digest"):
         with_productions([folder, other], analysis)
     with pytest.raises(AnalysisError, match="analyses"):
-        produce_all(["charged"], replace(plan, analyses=plan.analyses[:1]), folder, seed=1, wanted=Wanted(1.0))
+        others = plan.analyses[0], HERE / "fei_lite/analyses/k_tau_l"
+        produce_all(["charged"], replace(plan, analyses=others), folder, seed=1, wanted=Wanted(1.0))
+    with pytest.raises(AnalysisError, match="other settings_digest"):
+        produce_all(["charged"], replace(plan, analyses=plan.analyses[:1]), other, seed=1, wanted=Wanted(1.0))
+
+
+def test_a_production_goes_on_for_fewer_analyses(production, tmp_path):
+    """Would catch luminosity of pieces that were not made for an analysis, and likeness that is that of another one."""
+    folder, plan, workshop, path = production
+    fewer = replace(plan, analyses=plan.analyses[1:]).load()
+    (tmp_path / "manifest.json").write_text(json.dumps(workshop.identity))
+    (tmp_path / "selections").mkdir()
+    (tmp_path / "selections" / path.name).write_bytes(path.read_bytes())
+    for seed, made_for in ((3, workshop), (4, fewer)):
+        make_piece(Piece("charged", seed, 600, tmp_path, path), made_for)
+    records = records_of(tmp_path)
+    hta, other = (one.analysis for one in workshop.all)
+    assert production_files(tmp_path, hta) == [tmp_path / "hta" / "charged_3.parquet"]
+    assert len(production_files(tmp_path, other)) == 2
+    assert [len(of_analyses(records, [name])) for name in (hta.name, other.name)] == [1, 2]
+    (one,), (two,) = (yields_of([tmp_path], analysis, {}) for analysis in (hta, other))
+    assert two.luminosity == pytest.approx(2.0 * one.luminosity)
+    both = read_experience(tmp_path, records[0], [(hta, ()), (other, ())]).like
+    np.testing.assert_array_equal(read_experience(tmp_path, records[0], [(other, ())]).like, both[:, 1:])
+    assert np.any(both[:, 0] != both[:, 1])
+    one_more = _next_piece(["charged"], tmp_path, seed=3, wanted=Wanted(1.0), planned=(), workshop=fewer)
+    assert (one_more.seed, one_more.selection.name) == (5, "pairs_1.json")
+    assert load_selection(one_more.selection).learned_from["analyses"] == [other.name]
 
 
 def test_costs_leave_out_what_is_compiled():

@@ -19,7 +19,7 @@ from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production.goals import Wanted, most_lacking, next_is_guide
 from fei_lite.analyses.production.learning import kind_of, present_selection
 from fei_lite.analyses.production.pieces import Piece, Plan, Workshop, make_piece
-from fei_lite.analyses.production.records import counted, read_manifest, read_record, records_of
+from fei_lite.analyses.production.records import counted, of_analyses, read_manifest, read_record, records_of
 from fei_lite.analyses.production.scores import candidates_of
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import AnalysisError, OutputError, shortened
@@ -82,7 +82,9 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
     if not isinstance(found, dict):
         raise AnalysisError(f"{path}: got {shortened(found)}, expected what the pieces of a production have in common. "
                             "Choose another folder.")
-    other = [key for key in said if found.get(key) != said[key]]
+    known = found.get("analyses")
+    fewer = isinstance(known, dict) and said["analyses"].items() <= known.items()  # it may go on for some of them
+    other = [key for key in said if found.get(key) != said[key] and not (key == "analyses" and fewer)]
     if other:
         raise AnalysisError(f"{path}: a production with other {', '.join(other)}. Choose another folder; an analysis "
                             "that came later or changed runs on the kept events (fei-lite analyse).")
@@ -91,14 +93,16 @@ def _check_manifest(folder: Path, workshop: Workshop) -> None:
 def _next_piece(processes: Sequence[str], folder: Path, *, seed: int, wanted: Wanted, planned: Sequence[Piece],
                 workshop: Workshop) -> Piece | None:
     """The next piece of the process that has least of what is wanted; None if all have enough."""
-    records, events = records_of(folder), Counter({process: 0 for process in processes})
+    every, events = records_of(folder), Counter({process: 0 for process in processes})
+    records = [record for process in processes for record in of_analyses(
+        [one for one in every if one["process"] == process], [one.analysis.name for one in workshop.of(process)])]
     for piece in planned:
         events[piece.process] += piece.n
     process = most_lacking(processes, records, events, wanted)
     if process is None:
         return None
     kind = kind_of(process)
-    taken = {record["seed"] for record in records if record["process"] == process}
+    taken = {record["seed"] for record in every if record["process"] == process}
     taken |= {piece.seed for piece in planned if piece.process == process}
     number = next(k for k in range(seed, seed + len(taken) + 1) if k not in taken)
     if kind != "signal" and workshop.plan.plain:
@@ -145,8 +149,8 @@ def production_files(folder: Path, analysis: Analysis) -> list[Path]:
     records = records_of(folder)
     if not records:
         raise AnalysisError(f"{folder}: no production (no pieces/*.json) in this folder.")
-    own = [record for record in counted(records)
-           if record["analyses"].get(analysis.name, {}).get("identity") == analysis.identity]
+    own = counted([record for record in of_analyses(records, [analysis.name])
+                   if record["analyses"][analysis.name].get("identity") == analysis.identity])
     if own:
         return [candidates_of(folder, analysis, record) for record in own]
     events = [folder / "events" / f"{record['process']}_{record['seed']}.parquet" for record in counted(records)

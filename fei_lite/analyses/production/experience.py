@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.folders import Analysis
+from fei_lite.analyses.production.records import read_record
 from fei_lite.analyses.production.scores import Classifiers, candidates_of, with_scores
 from fei_lite.analyses.selected import likeness
 from fei_lite.outputs import atomic_output, make_folder
@@ -47,8 +48,10 @@ def joined_arrays(parts: Sequence[Arrays]) -> Arrays:
 
 def read_experience(folder: Path, record: dict[str, Any], analyses: Sequence[tuple[Analysis, Classifiers]],
                     ) -> Experience:
-    """The experience of a piece, with the likeness of its candidates as analyses and classifiers have it now."""
+    """The experience of a piece, with the likeness of its candidates as these analyses and classifiers have it now."""
     found = read_arrays(experience_file(folder, f"{record['process']}_{record['seed']}"), Experience)
+    made_for = list(read_record(folder / "pieces" / f"{record['process']}_{record['seed']}.json")["analyses"])
+    found = replace(found, like=found.like[:, [made_for.index(analysis.name) for analysis, _ in analyses]])
     for i, (analysis, classifiers) in enumerate(analyses):
         rows = np.flatnonzero(found.like[:, i] > 0.0)  # in the order of the candidates' events
         if len(rows):

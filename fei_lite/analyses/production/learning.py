@@ -64,13 +64,15 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     if not {*processes} <= {record["process"] for record in of_kind}:
         return present, path  # what one process has nothing of is not rare in all
     started = bool(workshop.plan.signal) and not classifiers_folder(folder, present.name).exists()
-    before = 0 if started else present.learned_from.get("all_candidates", 0)
+    names = sorted(one.analysis.name for one in workshop.all)
+    others = present.learned_from.get("analyses", names) != names
+    before = 0 if started or others else present.learned_from.get("all_candidates", 0)
     if candidates < max(CANDIDATES, MORE * before):
         return present, path
     name = f"{kind}_{numbers[-1] + 1}"
     train_classifiers(folder, name, [one.analysis for one in workshop.all], records, workshop.plan.signal)
     new = learn(_experience(folder, name, of_kind, workshop), before=present, costs=costs_of(of_kind))
-    new.learned_from["all_candidates"] = candidates
+    new.learned_from.update(all_candidates=candidates, analyses=names)
     return new, new.save(where)
 
 

@@ -101,6 +101,16 @@ def counted(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return late([record for record in records if not record.get("guide")])
 
 
+def of_analyses(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Records of the pieces that were made for all of some analyses, without what they say of others.
+
+    >>> of_analyses([{"analyses": {"a": 1, "b": 2}}, {"analyses": {"b": 3}}], ["a"])
+    [{'analyses': {'a': 1}}]
+    """
+    return [record | {"analyses": {name: record["analyses"][name] for name in names}} for record in records
+            if {*names} <= record["analyses"].keys()]
+
+
 def late(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Records without those of the first selections of their process, as many of these as made a quarter of its events.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fei_lite.analyses.candidates.files import read_candidates
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.histograms import bin_variances
-from fei_lite.analyses.production.records import counted, read_trials, records_of
+from fei_lite.analyses.production.records import counted, of_analyses, read_trials, records_of
 from fei_lite.analyses.production.scores import candidates_of, latest_classifiers, with_scores
 from fei_lite.analyses.selected import likeness, selected
 
@@ -113,8 +113,9 @@ def yields_of(folders: Sequence[Path], analysis: Analysis, plain: Mapping[str, f
     Selected are, where the latest selection of the first folder knew classifiers, those in the bins of the fit.
     ``plain`` are the processor seconds that plain simulation takes for an event of each process, and all analyses.
     """
-    records = [(folder, record) for folder in folders for record in counted(records_of(folder))
-               if record["luminosity_fb"] is not None and analysis.name in record["analyses"]]
+    records = [(folder, record) for folder in folders
+               for record in counted(of_analyses(records_of(folder), [analysis.name]))
+               if record["luminosity_fb"] is not None]
     latest = latest_classifiers(records, analysis)
     found = []
     for process in dict.fromkeys(record["process"] for _, record in records):
