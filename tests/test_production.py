@@ -428,7 +428,7 @@ def test_folders_add_up_and_refuse(production, tmp_path):
 
 def test_a_production_goes_on_for_fewer_analyses(production, tmp_path):
     """Would catch luminosity of pieces that were not made for an analysis, and likeness that is that of another one."""
-    folder, plan, workshop, path = production
+    _, plan, workshop, path = production
     fewer = replace(plan, analyses=plan.analyses[1:]).load()
     (tmp_path / "manifest.json").write_text(json.dumps(workshop.identity))
     (tmp_path / "selections").mkdir()
