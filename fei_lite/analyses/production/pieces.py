@@ -37,7 +37,7 @@ from fei_lite.production.recorded_features import recorded_features
 from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
 
 #: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
-BATCH = 2000
+BATCH = 8000
 #: Fraction of the recorded events whose features are remembered, tagged or not.
 SEEN = 0.3
 
