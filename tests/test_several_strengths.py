@@ -47,17 +47,22 @@ def test_a_name_that_is_taken():
 
 
 def test_toys_of_several_strengths():
-    """Would catch strengths exchanged, a truth that is not injected, pulls of another width, and leakage."""
+    """Would catch strengths exchanged, a truth that is not injected, pulls and roots of another width, and leakage."""
     spec = workspace()
     likelihoods = {name: open_likelihood(spec, poi=name) for name in strengths_of(spec)}
-    toys = strength_toys(likelihoods, {"mu_high": 4.0}, n=200, rng=np.random.default_rng(3))
-    assert toys.injected.tolist() == [1.0, 4.0]
+    before, toys = strength_toys(likelihoods, [{}, {"mu_high": 4.0}], n=200, rng=np.random.default_rng(3))
+    assert before.injected.tolist() == [1.0, 1.0] and toys.injected.tolist() == [1.0, 4.0]
     for name, value in (("mu_low", 1.0), ("mu_high", 4.0)):
         pulls = toys.pulls(name)
         assert np.median(pulls.best_fit) == pytest.approx(value, abs=0.15)
         assert abs(pulls.mean) < 0.2 and pulls.width == pytest.approx(1.0, abs=0.15)
-    shift, error = toys.leakage("mu_high", "mu_low")
-    assert abs(shift) < 4 * error and 0.0 < error < 0.05
+        assert abs(pulls.root.mean()) < 0.2 and pulls.root.std() == pytest.approx(1.0, abs=0.15)
+        np.testing.assert_allclose(pulls.root, pulls.pulls, atol=0.25)
+    shift, error = toys.moved("mu_low", before)
+    alone = toys.best_fit[0] - 1.0
+    assert abs(shift) < 4 * error and 0.0 < error < 0.75 * alone.std() / np.sqrt(200)
+    shift, error = toys.moved("mu_high", before)
+    assert shift == pytest.approx(3.0, abs=4.0 * error)
 
 
 def test_samples_add_up():

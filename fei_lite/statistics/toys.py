@@ -7,7 +7,7 @@ series are the series of n.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,12 +78,8 @@ def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random
     truth = likelihood.at(injected, parameters=parameters)
     fits = np.full((4, n), np.nan)
     for i, toy in enumerate(rng.spawn(n)):
-        data = likelihood.draw(truth, toy)
         try:
-            fit = fit_strength(likelihood, data, fast=True)
-            fits[:3, i] = fit.best_fit, fit.error_up, fit.error_down
-            away = Profile(likelihood, data, fast=True, best=fit.point)(injected)
-            fits[3, i] = np.copysign(np.sqrt(away), fit.best_fit - injected)
+            fits[:, i] = _fitted(likelihood, likelihood.draw(truth, toy), injected)
         except FitError:  # counted by Pulls.undefined
             continue
     return Pulls(injected, *fits)
@@ -91,9 +87,9 @@ def pull_toys(likelihood: Likelihood, injected: float, *, n: int, rng: np.random
 
 @dataclass(frozen=True)
 class StrengthToys:
-    """Fits of all strengths to toys with signal injected into one: every array (n_strengths, n_toys); NaN: no answer.
+    """Fits of all strengths to the same toys: every array (n_strengths, n_toys); NaN: no answer.
 
-    ``names`` are the strengths, ``injected`` (n_strengths,) their true values.
+    ``names`` are the strengths, ``injected`` (n_strengths,) their true values; ``root`` as in :class:`Pulls`.
     """
 
     names: tuple[str, ...]
@@ -101,43 +97,65 @@ class StrengthToys:
     best_fit: Floats
     error_up: Floats
     error_down: Floats
+    root: Floats
 
     def pulls(self, name: str) -> Pulls:
         """The pulls of one strength about its true value."""
         i = self.names.index(name)
-        return Pulls(float(self.injected[i]), self.best_fit[i], self.error_up[i], self.error_down[i])
+        return Pulls(float(self.injected[i]), self.best_fit[i], self.error_up[i], self.error_down[i], self.root[i])
 
-    def leakage(self, name: str, into: str) -> tuple[float, float]:
-        """Mean shift of the estimate of ``into`` per unit of ``name`` injected beyond 1, and its error."""
-        i, j = self.names.index(name), self.names.index(into)
-        moved = self.best_fit[j] - self.injected[j]
-        n = np.count_nonzero(np.isfinite(moved))
-        extra = float(self.injected[i] - 1.0)
-        return float(np.nanmean(moved) / extra), float(np.nanstd(moved, ddof=1) / np.sqrt(n) / extra)
+    def moved(self, name: str, before: StrengthToys) -> tuple[float, float]:
+        """Mean change of the estimate of ``name`` against the same toys ``before``, and the error of that mean.
+
+        The changes of estimates that have their own errors in common: what is injected besides, and no bias of the fit.
+        """
+        i = self.names.index(name)
+        changes = self.best_fit[i] - before.best_fit[i]
+        changes = changes[np.isfinite(changes)]
+        return float(np.mean(changes)), float(np.std(changes, ddof=1) / np.sqrt(len(changes)))
 
 
-def strength_toys(likelihoods: Mapping[str, Likelihood], injected: Mapping[str, float], *, n: int,
-                  rng: np.random.Generator) -> StrengthToys:
-    """Fit every strength of a workspace in ``n`` toys; ``likelihoods`` have one strength of interest each.
+def strength_toys(likelihoods: Mapping[str, Likelihood], cases: Sequence[Mapping[str, float]], *, n: int,
+                  rng: np.random.Generator) -> list[StrengthToys]:
+    """Fit every strength of a workspace in ``n`` toys of each case; ``likelihoods`` have one strength of interest each.
 
-    Strengths that ``injected`` does not name are 1 in the truth, the others being free in each fit.
+    Strengths that a case does not name are 1 in the truth, the others being free in each fit. All cases have the same
+    toys of the lowest strengths among them, and more signal on top of these.
     """
-    names = tuple(likelihoods)
-    values = np.array([injected.get(name, 1.0) for name in names])
-    first = likelihoods[names[0]]
-    truth = np.array(first.start, dtype=np.float64)
-    for name, value in zip(names, values, strict=True):
-        truth[first.index(name)] = value
-    fits = np.full((3, len(names), n), np.nan)
+    names, first = tuple(likelihoods), next(iter(likelihoods.values()))
+    values = np.array([[case.get(name, 1.0) for name in names] for case in cases])
+    at = [first.index(name) for name in names]
+    least = np.array(first.start, dtype=np.float64)
+    least[at] = values.min(axis=0)
+    expected = [first.bins.events(_with(least, at, value)) for value in values]
+    more = [np.clip(bins - first.bins.events(least), 0.0, None) for bins in expected]
+    fits = np.full((len(cases), 4, len(names), n), np.nan)
     for i, toy in enumerate(rng.spawn(n)):
-        data = first.draw(truth, toy)
-        for k, name in enumerate(names):
-            try:
-                fit = fit_strength(likelihoods[name], data, fast=True)
-            except FitError:
-                continue
-            fits[:, k, i] = fit.best_fit, fit.error_up, fit.error_down
-    return StrengthToys(names, values, *fits)
+        common, *besides = toy.spawn(1 + len(cases))
+        data = first.draw(least, common)
+        for case, value in enumerate(values):
+            with_more = data.copy()
+            with_more[:first.n_bins] += besides[case].poisson(more[case])
+            for k, name in enumerate(names):
+                try:
+                    fits[case, :, k, i] = _fitted(likelihoods[name], with_more, float(value[k]))
+                except FitError:
+                    continue
+    return [StrengthToys(names, value, *of_case) for value, of_case in zip(values, fits, strict=True)]
+
+
+def _with(parameters: Floats, at: Sequence[int], values: Floats) -> Floats:
+    """Parameters with other values at some places."""
+    out = parameters.copy()
+    out[list(at)] = values
+    return out
+
+
+def _fitted(likelihood: Likelihood, data: Floats, injected: float) -> tuple[float, float, float, float]:
+    """Best fit, errors up and down, and the signed root of a toy."""
+    fit = fit_strength(likelihood, data, fast=True)
+    away = Profile(likelihood, data, fast=True, best=fit.point)(injected)
+    return fit.best_fit, fit.error_up, fit.error_down, float(np.copysign(np.sqrt(away), fit.best_fit - injected))
 
 
 def goodness_of_fit(likelihood: Likelihood, data: Floats | None = None, *, n: int,
