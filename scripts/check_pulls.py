@@ -5,10 +5,10 @@
 The pull is the difference to what was injected over the error of the fit; the root is that of twice the difference of
 the logarithm of the likelihood, with the sign of the difference: where few events make the likelihood no parabola the
 pull is no Gaussian, the root still is. With several strengths in the workspace each is injected in turn, the others
-being 1 and fitted as well; what an injection moves another strength by, in the same toys, is its leakage. ``--injected``
-are strengths; with ``--of-limit`` in units of each strength's expected 90 % CL limit.
-Exit code 1 if the mean of pulls or roots of what was injected is further than 0.1 from 0, or a width from 1, or a leakage
-from 0 by more than 0.1 of the error of that strength.
+being 1 and fitted as well; what an injection moves another strength by, in the same toys, is its leakage.
+``--injected`` are strengths; with ``--of-limit`` in units of each strength's expected 90 % CL limit.
+Exit code 1 if the mean of pulls or roots of what was injected is further than 0.1 from 0, or a width from 1, or a
+leakage from 0 by more than 0.1 of the error of that strength.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fei_lite.statistics.limits import upper_limit
 from fei_lite.statistics.toys import INJECTED, Pulls, pull_toys, strength_toys
 from fei_lite.statistics.workspaces import open_likelihood, read_workspace, strengths_of
 
-HEADER = (f"{'injected':>8} {'toys':>5} {'mean pull':>16} {'width':>15} {'mean root':>16} {'width':>15} {'coverage':>9} "
-          f"{'median fit':>11}")
+HEADER = (f"{'injected':>8} {'toys':>5} {'mean pull':>16} {'width':>15} {'mean root':>16} {'width':>15} "
+          f"{'coverage':>9} {'median fit':>11}")
 
 
 def line(toys: Pulls) -> str:
