@@ -1,11 +1,12 @@
 """Keep what counts of a production: candidates of each analysis in one compact file, and what was learned last.
 
-    python scripts/keep_production.py PRODUCTION NAME [--without ANALYSIS...]
+    python scripts/keep_production.py PRODUCTION NAME [--without ANALYSIS...] [--thin ANALYSIS...]
 
 Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that count, and their luminosities),
 trained/production/NAME.json (what each process took, with which selections) and, in place of an earlier one,
 trained/production/learned.tar.xz: the latest selections with the classifiers of that of B pairs, with which
 scripts/make_production starts in another folder. NAME must be new: other seeds add up.
+--thin: of candidates that fail a cut a tenth is kept, with ten times the weight.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from fei_lite.analyses.production.scores import classifiers_folder
 from fei_lite.analyses.production.yields import learning_seconds
 from fei_lite.cli import guarded
 
+#: What is kept of the candidates that fail a cut, where they are many.
+THIN = 0.1
 TRAINED = Path(__file__).resolve().parents[1] / "trained"
 
 
@@ -49,13 +52,15 @@ def main() -> int:
     parser.add_argument("name")
     parser.add_argument("--models", default="extended", help="model set of the tagger (default: %(default)s)")
     parser.add_argument("--without", nargs="+", default=[], metavar="ANALYSIS", help="whose candidates are not kept")
+    parser.add_argument("--thin", nargs="+", default=[], metavar="ANALYSIS", help="which have many candidates")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.production)
     for name in [name for name in manifest["analyses"] if name not in arguments.without]:
         analysis = with_models(load_analysis(find_analysis(name)), arguments.models)
         output = TRAINED / name / "background" / f"{arguments.name}.parquet"
         output.parent.mkdir(parents=True, exist_ok=True)
-        inputs = merge_candidates(production_files(arguments.production, analysis), output, analysis, compact=True)
+        inputs = merge_candidates(production_files(arguments.production, analysis), output, analysis, compact=True,
+                                  thin=THIN if name in arguments.thin else 1.0)
         print(f"{output}: {len(inputs)} candidates, {output.stat().st_size / 1e6:.1f} MB")
     kept = TRAINED / "production"
     kept.mkdir(exist_ok=True)

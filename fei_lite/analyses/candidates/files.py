@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fei_lite.analyses.candidates.making import Counts, candidates
 from fei_lite.analyses.candidates.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
 from fei_lite.analyses.candidates.samples import Source, check_distinct, process_of, source_of
 from fei_lite.analyses.folders import Analysis, load_analysis, with_models
+from fei_lite.analyses.selected import selected
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import load_tagger
@@ -194,12 +195,15 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
 
 
 def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *, force: bool = False,
-                     compact: bool = False) -> Inputs:
+                     compact: bool = False, thin: float = 1.0) -> Inputs:
     """Write several ntuples of candidates as one.
 
-    ``compact``: a long production that is to be kept; all but the weights with 24 bits of precision.
+    ``compact``: a long production that is to be kept; all but the weights with 24 bits of precision. ``thin``: of
+    those candidates that fail a cut, which no fit will see, only so many are kept, by chance, with as much more weight.
     """
     inputs = read_candidates(paths, analysis)
+    if thin < 1.0:
+        inputs = _thinned(inputs, analysis, thin)
     _, metadata = read_ntuple(paths[0])
     identity = {key: metadata[key] for key in ("analysis", "version", "recipe", "models")}
     sources = [{"source": source.to_json(), "counts": counts}
@@ -209,6 +213,15 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
                for name, values in inputs.columns.items()}
     write_ntuple(output, columns, identity | {"sources": sources, "provenance": provenance()}, force=force)
     return inputs
+
+
+def _thinned(inputs: Inputs, analysis: Analysis, part: float) -> Inputs:
+    """Inputs with a part of the candidates that fail a cut; repeats itself."""
+    passing = selected(analysis.recipe, inputs.columns)
+    kept = passing | (np.random.default_rng(17).uniform(size=len(passing)) < part)
+    columns = {name: values[kept] for name, values in inputs.columns.items()}
+    columns["weight"] = columns["weight"] / np.where(passing[kept], 1.0, part)
+    return replace(inputs, columns=columns)
 
 
 def candidate_files(inputs: Sequence[Path], folder: Path, setup: Setup, *, workers: Workers = 1,
