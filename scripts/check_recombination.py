@@ -25,7 +25,7 @@ import numpy as np
 from fei_lite.analyses.candidates.files import Loaded
 from fei_lite.analyses.candidates.making import first_look, tagged_candidates
 from fei_lite.analyses.folders import find_analysis
-from fei_lite.analyses.production.pieces import Plan
+from fei_lite.analyses.production.plans import Plan
 from fei_lite.analyses.selected import selected
 from fei_lite.cli import guarded
 from fei_lite.detector.response import default_response

@@ -22,7 +22,8 @@ from fei_lite.analyses.production.experience import joined_arrays, read_experien
 from fei_lite.analyses.production.goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
 from fei_lite.analyses.production.learning import costs_of
 from fei_lite.analyses.production.piece_summary import summary_of
-from fei_lite.analyses.production.pieces import Piece, Plan, make_piece
+from fei_lite.analyses.production.pieces import make_piece
+from fei_lite.analyses.production.plans import Piece, Plan
 from fei_lite.analyses.production.records import counted, of_analyses, read_record, records_of
 from fei_lite.analyses.production.scores import check_signal, known_classifiers, train_classifiers, with_scores
 from fei_lite.analyses.production.side_trials import try_sides

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fei_lite.analyses.folders import find_analysis
     from fei_lite.analyses.production.driver import produce_all
     from fei_lite.analyses.production.goals import Wanted
-    from fei_lite.analyses.production.pieces import Plan
+    from fei_lite.analyses.production.plans import Plan
 
     plan = Plan(tuple(find_analysis(name) for name in arguments.analyses), arguments.models, arguments.channel_set,
                 arguments.settings, arguments.keep_events, arguments.plain, tuple(arguments.signal))

@@ -18,7 +18,8 @@ from typing import Any
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.production.goals import Wanted, most_lacking, next_is_guide
 from fei_lite.analyses.production.learning import kind_of, present_selection
-from fei_lite.analyses.production.pieces import Piece, Plan, Workshop, make_piece
+from fei_lite.analyses.production.pieces import make_piece
+from fei_lite.analyses.production.plans import Piece, Plan, Workshop
 from fei_lite.analyses.production.records import counted, of_analyses, read_manifest, read_record, records_of
 from fei_lite.analyses.production.scores import candidates_of
 from fei_lite.data_files import json_content, read_text

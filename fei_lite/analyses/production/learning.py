@@ -16,7 +16,7 @@ from fei_lite.analyses.production.experience import (
     read_experience,
     save_arrays,
 )
-from fei_lite.analyses.production.pieces import Times, Workshop
+from fei_lite.analyses.production.plans import Times, Workshop
 from fei_lite.analyses.production.scores import classifiers_folder, known_classifiers, train_classifiers
 from fei_lite.analyses.production.side_trials import try_sides
 from fei_lite.generator.generate import generate

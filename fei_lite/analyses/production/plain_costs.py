@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fei_lite.analyses.candidates.making import first_look, tagged_candidates
-from fei_lite.analyses.production.pieces import Times, Workshop
+from fei_lite.analyses.production.plans import Times, Workshop
 from fei_lite.analyses.production.records import read_costs
 from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
