@@ -25,6 +25,7 @@ from fei_lite.analyses.output import read_classifiers
 from fei_lite.analyses.production.driver import with_productions
 from fei_lite.analyses.ranking import ranking
 from fei_lite.analyses.xs_nunu.limits import PRELIMINARY, PUBLISHED, PUBLISHED_BDT, branching_fractions
+from fei_lite.generator.processes import PROCESSES
 from fei_lite.plots.unrolled import Unrolled, plot_unrolled
 from fei_lite.statistics.by_sample import after_fit, before_fit
 from fei_lite.statistics.fits import error_budget, fit_strength
@@ -75,20 +76,35 @@ def bdt(result: Result, inputs: Inputs) -> tuple[str, dict]:
                "published": PUBLISHED_BDT}
     lines = [f"O(BDT) > {cut:g}: signal efficiency {100 * part(signal):.1f} % (published {100 * 0.68:.0f}), rejection "
              f"{100 * (1 - part(~signal)):.2f} % (published {100 * 0.97:.0f})"]
-    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s}   of all generated; of the "
-                 "selected; expected events")
+    lines.append(f"{'sample':14s} {'efficiency':>11s} {'O(BDT)':>8s} {'in the fit':>11s} {'+-':>8s} {'1/fb':>9s}"
+                 f"{'effective':>10s}   of all generated; of the selected; expected events; generated, and in the bins")
     content["samples"] = {}
     for s in result.samples:
         of = result.sample == s.name
-        inside = sum(float(region.template(s.name).values.sum()) for region in result.regions)
+        inside, error = in_the_fit(result, [s.name])
         content["samples"][s.name] = {"efficiency": s.efficiency, "bdt": part(of), "in_fit": inside,
                                       "entries": s.entries, "luminosity_fb": s.luminosity,
                                       "effective_luminosity_fb": s.effective_luminosity}
-        lines.append(f"{s.name:14s} {100 * s.efficiency:10.4f}% {100 * part(of):7.1f}% {inside:11.2f}")
+        lines.append(f"{s.name:14s} {100 * s.efficiency:10.4f}% {100 * part(of):7.1f}% {inside:11.2f} {error:8.2f} "
+                     f"{s.luminosity:9.4g}{s.effective_luminosity:10.4g}")
+    content["together"] = {}
+    backgrounds = [s for s in result.samples if s.name not in [line.name for line in recipe.signals]]
+    for name, kind in (("B Bbar", True), ("continuum", False)):
+        of_kind = [s.name for s in backgrounds if all((PROCESSES[p].kind == "bb") == kind for p in s.processes)]
+        inside, error = in_the_fit(result, of_kind)
+        effective = result.expectation.luminosity * inside / error**2 if error > 0.0 else float("nan")
+        content["together"][name] = {"in_fit": inside, "error": error, "effective_luminosity_fb": effective}
+        lines.append(f"{name + ', all':14s} {'':11s} {'':8s} {inside:11.2f} {error:8.2f} {'':9s}{effective:10.4g}")
     found = ranking(result, inputs, rng=np.random.default_rng(1))
     content["ranking"] = [{"input": name, "loss": float(a), "alone": float(b)}
                           for name, a, b in zip(found.features, found.loss, found.alone, strict=True)]
     return "\n".join(lines) + "\n\n" + found.text(), content
+
+
+def in_the_fit(result: Result, names: list[str]) -> tuple[float, float]:
+    """Expected events of samples in the bins of the fit, and the statistical error of their sum."""
+    found = [region.template(name) for name in names for region in result.regions]
+    return sum(float(t.values.sum()) for t in found), sum(float(np.sum(t.errors**2)) for t in found) ** 0.5
 
 
 def unrolled(result: Result, folder: Path, seed: int) -> None:
