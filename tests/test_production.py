@@ -595,12 +595,12 @@ def test_first_pieces_count_only_where_there_are_no_others():
 
 
 def test_selections_that_had_learned_little_do_not_count_later():
-    """Would catch large weights of early pieces in a long production, and late ones left out: 1 + 2, 2 and 8 pieces."""
-    made = {1: 3, 2: 2, 4: 8}
+    """Would catch large weights of early pieces in a long production, and late ones left out: 1, 2 and 8 pieces."""
+    made = {1: 1, 2: 2, 4: 8}
     pieces = [a_record("charged", n=10, selected_of={}, selection=f"pairs_{k}")
               for k, n in made.items() for _ in range(n)]
-    assert counted(pieces[:5]) == pieces[:5]  # three fifths are no quarter
-    assert counted(pieces) == pieces[3:]  # 3 of 13 are, 5 are not
+    assert counted(pieces[:3]) == pieces[:3]  # a third is more than a tenth
+    assert counted(pieces) == pieces[1:]  # 1 of 11 is less, 3 are more
     assert counted([*pieces, a_record("mixed", n=10, selected_of={}, selection="pairs_1")])[-1]["process"] == "mixed"
 
 

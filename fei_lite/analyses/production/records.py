@@ -12,7 +12,7 @@ from fei_lite.data_files import json_content, read_text, validated
 from fei_lite.errors import AnalysisError
 
 #: Fraction of a process's events, at most, that the first selections make which do not count.
-_EARLY = 0.25
+_EARLY = 0.1
 
 _Seconds = Annotated[float, Field(ge=0.0)]
 
@@ -112,10 +112,11 @@ def of_analyses(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list
 
 
 def late(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records without those of the first selections of their process, as many of these as made a quarter of its events.
+    """Records without those of the first selections of their process, as many of these as made a tenth of its events.
 
-    Before much was learned weights are large: few such pieces would make most of the error of all. They are left out
-    whatever was found in them. What was made before anything was learned is, as soon as there is something later.
+    Before much was learned weights are large: few such pieces would make most of the error of all (those of the first
+    two or three selections; later ones are worth nearly as much as the last). They are left out whatever was found in
+    them. What was made before anything was learned is, as soon as there is something later.
     """
     made: dict[str, dict[int, int]] = {}
     for record in records:
