@@ -237,18 +237,36 @@ def test_nobody_is_judged_by_trees_that_know_it(result):
     assert summary["auc"] > best - 0.04
 
 
-def test_one_large_weight_does_not_rule_the_training():
+@pytest.mark.parametrize("up_to", [None, 0.9])
+def test_one_large_weight_does_not_rule_the_training(up_to):
     """Would catch a forest that has learnt the one background event with the weight of all others."""
     rng = np.random.default_rng(8)
     y = np.arange(3000) % 2 == 0
     X = rng.normal(size=(3000, 2)) + np.where(y, 1.5, 0.0)[:, None]
     X[1] = 1.5, 1.5  # background where the signal is
     weight = np.where(np.arange(3000) == 1, 1e4, 1.0)
-    options = {"names": ["a", "b"], "folds": 2, "seed": 1, "parameters": {"n_trees": 50}}
+    options = {"names": ["a", "b"], "folds": 2, "seed": 1, "parameters": {"n_trees": 50}, "weights_up_to": up_to}
     fold = np.arange(3000) // 2 % 2
     scores = train_folds(X, y, weight, fold, **options)[1]
     plain = train_folds(X, y, np.ones(3000), fold, **options)[1]
     assert weighted_auc(y, scores)[0] > weighted_auc(y, plain)[0] - 0.01
+
+
+def test_background_that_was_preferred_counts_by_its_weight():
+    """Would catch a forest that takes what a selection prefers for what there is: of the background, sampled as
+    often as it is like the signal (in a), nothing but b would be left to tell them apart."""
+    rng = np.random.default_rng(9)
+    n = 6000
+    y = np.arange(n) % 2 == 0
+    X = rng.normal(size=(n, 2)) + np.where(y, 1.0, 0.0)[:, None]
+    X[~y, 0] += 1.0  # the background of a, drawn as the signal is ...
+    weight = np.ones(n)
+    weight[~y] = np.exp(0.5 - X[~y, 0])  # ... with the weights that make it one around 0
+    options = {"names": ["a", "b"], "folds": 2, "seed": 1, "parameters": {"n_trees": 60, "max_depth": 3}}
+    fold = np.arange(n) // 2 % 2
+    equal, by_weight = (train_folds(X, y, weight, fold, weights_up_to=part, **options)[1] for part in (None, 0.98))
+    auc = [weighted_auc(y, scores, weight=weight)[0] for scores in (equal, by_weight)]
+    assert auc[1] > auc[0] + 0.03
 
 
 def test_yields_are_cross_sections(result):

@@ -78,7 +78,8 @@ def _trained(line: ClassifierLine, chosen: Candidates, recipe: Recipe, sources: 
     check_entries(where, signal, used.process, generated)
     texts, score, summary = train_folds(_features(line, used.columns), signal, weight,
                                         _folds(used.columns, sources, line.folds), names=line.features,
-                                        folds=line.folds, seed=line.seed, parameters=line.parameters)
+                                        folds=line.folds, seed=line.seed, parameters=line.parameters,
+                                        weights_up_to=line.weights_up_to)
     if line.train is None and not line.before_cuts:
         return FoldClassifier(line.features, texts, flat_transform(score[signal], weight[signal]), summary)
     judged = chosen.passing(line.where, where)

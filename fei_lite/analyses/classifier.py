@@ -126,16 +126,17 @@ def left_out(features: Sequence[str], reason: str) -> FoldClassifier:
 
 def train_folds(
     X: Floats, y: NDArray[np.bool_], weight: Floats, fold: NDArray[np.integer], *, names: Sequence[str], folds: int,
-    seed: int, parameters: Mapping[str, Any],
+    seed: int, parameters: Mapping[str, Any], weights_up_to: float | None = None,
 ) -> tuple[tuple[str, ...], Floats, dict[str, Any]]:
     """Train a forest per fold on the candidates of the other folds.
 
-    In the training all candidates of a class count alike, and both classes as much: the
-    order of the candidates is wanted, where many of them decide it. A generator-level
-    selection keeps few of those far from the signal, with large weights; by these the
-    trees would learn to tell a handful of them apart. ``weight`` is for the summary, and
-    candidates without any do not count. Returns the text models, the score of each
-    candidate by the forest that has not seen it, and a summary. Raises
+    In the training both classes count as much. A candidate counts by its weight, up to the
+    quantile ``weights_up_to`` of its class's weights: a selection keeps few of those far
+    from the signal, with large weights, and the trees would learn to tell a handful of
+    them apart. Without it all candidates of a class count alike: then what a learned
+    selection prefers, the background most like signal, counts too much. Candidates without weight do not count. Returns the
+    text models, the score of each candidate by the forest that has not seen it, and a
+    summary. Raises
     :class:`AnalysisError` where a class is too small.
     """
     n = int(y.sum()), int((~y).sum())
@@ -144,7 +145,11 @@ def train_folds(
                             f"{MIN_ENTRIES} or more of each. Give more events, or a trained classifier (--classifier).")
     balanced = np.zeros(len(y))
     for of in (y, ~y):
-        balanced[of & (weight > 0.0)] = 1.0 / np.count_nonzero(of)
+        used = of & (weight > 0.0)
+        if used.any():
+            most = None if weights_up_to is None else np.quantile(weight[used], weights_up_to)
+            counts = np.ones(np.count_nonzero(used)) if most is None else np.minimum(weight[used], most)
+            balanced[used] = counts / counts.sum()
     texts, scores = [], np.full(len(y), np.nan)
     for k in range(folds):
         train = (fold != k) & (balanced > 0.0)

@@ -75,6 +75,8 @@ class ClassifierLine(Strict):
     It judges the selected candidates ``where`` a condition holds (default: all) and is trained on them, or on those
     for which ``train`` holds: more of a kind; ``before_cuts`` takes those that the cuts reject, too. With too few an
     ``optional`` one is left out: its columns are NaN.
+    In its training a candidate counts by its weight, but no more than this quantile of its class's weights
+    (``weights_up_to``; default: all candidates of a class count alike).
     """
 
     name: Text
@@ -84,6 +86,7 @@ class ClassifierLine(Strict):
     train: Text | None = None
     optional: bool = False
     before_cuts: bool = False
+    weights_up_to: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     folds: Annotated[int, Field(ge=2)]
     seed: int
     parameters: dict[str, int | float] = Field(default_factory=dict)
