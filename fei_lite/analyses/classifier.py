@@ -134,10 +134,11 @@ def train_folds(
     quantile ``weights_up_to`` of its class's weights: a selection keeps few of those far
     from the signal, with large weights, and the trees would learn to tell a handful of
     them apart. Without it all candidates of a class count alike: then what a learned
-    selection prefers, the background most like signal, counts too much. Candidates without weight do not count. Returns the
-    text models, the score of each candidate by the forest that has not seen it, and a
-    summary. Raises
-    :class:`AnalysisError` where a class is too small.
+    selection prefers, the background most like signal, counts too much. Candidates without
+    weight do not count.
+
+    Returns the text models, the score of each candidate by the forest that has not seen it,
+    and a summary. Raises :class:`AnalysisError` where a class is too small.
     """
     n = int(y.sum()), int((~y).sum())
     if min(n) < MIN_ENTRIES:
