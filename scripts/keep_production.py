@@ -4,8 +4,8 @@
 
 Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that count, and their luminosities),
 trained/production/NAME.json (what each process took, with which selections) and, in place of an earlier one,
-trained/production/learned.tar.xz: the latest selections with the classifiers of that of B pairs, with which
-scripts/make_production starts in another folder. NAME must be new: other seeds add up.
+trained/production/learned.tar.xz: the latest selections for most analyses with the classifiers of that of B pairs, with
+which scripts/make_production starts in another folder. NAME must be new: other seeds add up.
 --thin: of candidates that fail a cut a tenth is kept, with ten times the weight.
 """
 
@@ -24,6 +24,7 @@ from fei_lite.analyses.production.records import counted, read_manifest, records
 from fei_lite.analyses.production.scores import classifiers_folder
 from fei_lite.analyses.production.yields import learning_seconds
 from fei_lite.cli import guarded
+from fei_lite.production.learned import load_selection
 
 #: What is kept of the candidates that fail a cut, where they are many.
 THIN = 0.1
@@ -45,6 +46,11 @@ def summary(folder: Path) -> dict[str, Any]:
     return out
 
 
+def learned_for(path: Path) -> tuple[int, int]:
+    """For how many analyses a selection was learned, and its number."""
+    return len(load_selection(path).learned_from.get("analyses", ())), int(path.stem.split("_")[1])
+
+
 def main() -> int:
     """Read the command line, merge, copy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,8 +70,8 @@ def main() -> int:
         print(f"{output}: {len(inputs)} candidates, {output.stat().st_size / 1e6:.1f} MB")
     kept = TRAINED / "production"
     kept.mkdir(exist_ok=True)
-    last = {kind: max((arguments.production / "selections").glob(f"{kind}_*.json"),
-                      key=lambda path: int(path.stem.split("_")[1])) for kind in ("pairs", "events")}
+    last = {kind: max((arguments.production / "selections").glob(f"{kind}_*.json"), key=learned_for)
+            for kind in ("pairs", "events")}
     with tarfile.open(kept / "learned.tar.xz", "w:xz") as archive:
         for path in last.values():
             archive.add(path, f"selections/{path.name}")
