@@ -6,7 +6,7 @@ Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that c
 trained/production/NAME.json (what each process took, with which selections) and, in place of an earlier one,
 trained/production/learned.tar.xz: the latest selections for most analyses with the classifiers of that of B pairs, with
 which scripts/make_production starts in another folder. NAME must be new: other seeds add up.
---thin: of candidates that fail a cut a tenth is kept, with ten times the weight.
+--thin: of candidates that fail a cut only a part is kept, by chance, with as much more weight.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fei_lite.cli import guarded
 from fei_lite.production.learned import load_selection
 
 #: What is kept of the candidates that fail a cut, where they are many.
-THIN = 0.1
+THIN = 0.03
 TRAINED = Path(__file__).resolve().parents[1] / "trained"
 
 
