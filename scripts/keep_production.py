@@ -26,8 +26,8 @@ from fei_lite.analyses.production.yields import learning_seconds
 from fei_lite.cli import guarded
 from fei_lite.production.learned import load_selection
 
-#: What is kept of the candidates that fail a cut, where they are many.
-THIN = 0.03
+#: What is kept of the candidates that fail a cut, where they are many; of those that fail two or more its square.
+THIN = 0.2
 TRAINED = Path(__file__).resolve().parents[1] / "trained"
 
 

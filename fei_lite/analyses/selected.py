@@ -25,7 +25,7 @@ _ENERGY = 0.5
 
 def selected(recipe: Recipe, columns: Columns) -> NDArray[np.bool_]:
     """Candidates (n,) that pass the cuts and can enter a region."""
-    return np.asarray(_failed(recipe, columns) == 0)
+    return np.asarray(failed(recipe, columns) == 0)
 
 
 def likeness(recipe: Recipe, columns: Columns) -> NDArray[np.float64]:
@@ -35,7 +35,7 @@ def likeness(recipe: Recipe, columns: Columns) -> NDArray[np.float64]:
     is there; and to be outside all regions. A factor near 1 for each whole step of what signal has little of
     (``[production] little``). Where it was classified, the fraction of signal with a lower score.
     """
-    found = _FAILED ** _failed(recipe, columns)
+    found = _FAILED ** failed(recipe, columns)
     for name, step in recipe.production.little.items():
         values = np.nan_to_num(np.asarray(columns[name], dtype=np.float64), nan=0.0)
         found = found * _STEP ** np.clip(np.floor(values / step), 0.0, _MOST)
@@ -51,8 +51,8 @@ def likeness_of_rest(tracks: NDArray[np.integer], energy: NDArray[np.floating]) 
     return np.asarray(_FAILED ** np.clip(tracks, 0, _MOST) * _STEP ** np.clip(np.floor(energy / _ENERGY), 0.0, _MOST))
 
 
-def _failed(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
-    """Cuts (n,) that candidates fail, and objects too many."""
+def failed(recipe: Recipe, columns: Columns) -> NDArray[np.int64]:
+    """Cuts (n,) that candidates fail, each object of what a cut wants none of, and to be outside all regions."""
     n = len(columns["weight"])
     found, inside = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
     for cut in recipe.cut:

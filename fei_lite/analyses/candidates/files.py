@@ -18,7 +18,7 @@ from fei_lite.analyses.candidates.making import Counts, candidates
 from fei_lite.analyses.candidates.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
 from fei_lite.analyses.candidates.samples import Source, check_distinct, process_of, source_of
 from fei_lite.analyses.folders import Analysis, load_analysis, with_models
-from fei_lite.analyses.selected import selected
+from fei_lite.analyses.selected import failed
 from fei_lite.channels import ChannelSet
 from fei_lite.classifiers.model_set import ModelSet
 from fei_lite.classifiers.tagger import load_tagger
@@ -32,6 +32,9 @@ from fei_lite.reconstruction.engine import Reconstruction, reconstruct
 
 #: Version of the candidates: raise it when the file changes its meaning.
 VERSION = 3
+
+#: Cuts that a candidate fails, at most, that make it rarer.
+_FAR = 2
 
 #: Called with the file, the events done and all its events.
 Report = Callable[[str, int, int], None]
@@ -199,7 +202,8 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
     """Write several ntuples of candidates as one.
 
     ``compact``: a long production that is to be kept; all but the weights with 24 bits of precision. ``thin``: of
-    those candidates that fail a cut, which no fit will see, only so many are kept, by chance, with as much more weight.
+    candidates that fail a cut, which no fit sees, only this part is kept, by chance, with as much more weight; of those
+    that fail two or more the square of it.
     """
     inputs = read_candidates(paths, analysis)
     if thin < 1.0:
@@ -216,11 +220,11 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
 
 
 def _thinned(inputs: Inputs, analysis: Analysis, part: float) -> Inputs:
-    """Inputs with a part of the candidates that fail a cut; repeats itself."""
-    passing = selected(analysis.recipe, inputs.columns)
-    kept = passing | (np.random.default_rng(17).uniform(size=len(passing)) < part)
+    """Inputs with a part of the candidates that fail cuts; repeats itself."""
+    chance = part ** np.minimum(failed(analysis.recipe, inputs.columns), _FAR)
+    kept = np.random.default_rng(17).uniform(size=len(chance)) < chance
     columns = {name: values[kept] for name, values in inputs.columns.items()}
-    columns["weight"] = columns["weight"] / np.where(passing[kept], 1.0, part)
+    columns["weight"] = columns["weight"] / chance[kept]
     return replace(inputs, columns=columns)
 
 
