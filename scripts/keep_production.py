@@ -27,7 +27,7 @@ from fei_lite.cli import guarded
 from fei_lite.production.learned import load_selection
 
 #: What is kept of the candidates that fail a cut, where they are many; of those that fail two or more its square.
-THIN = 0.2
+THIN = 0.05
 TRAINED = Path(__file__).resolve().parents[1] / "trained"
 
 

@@ -14,6 +14,7 @@ from toy_candidates import HTA
 from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.candidates.samples import check_distinct, source_of
 from fei_lite.analyses.candidates.simulated import load_simulated, with_simulated
+from fei_lite.analyses.origin import _together
 from fei_lite.cli import main
 from fei_lite.errors import AnalysisError, EventFileError
 from fei_lite.events import concatenate
@@ -150,3 +151,14 @@ def test_fit_says_what_it_was_made_from(tmp_path):
     assert found["made_from"] == {"file": "w.json", "sha256": checksum(tmp_path / "w.json"),
                                   "provenance": {"command": "mine"}}
     assert np.isfinite(json.loads((tmp_path / "fit.json").read_text())["mu"]["best_fit"])
+
+
+def test_pieces_of_a_production_are_one_source():
+    """Would catch seeds, events or another selection that get lost where provenance names many pieces in one line."""
+    def piece(seed, selection="pairs_2"):
+        return {"file": f"charged_{seed}", "process": "charged", "seed": seed, "n_generated": 6, "n_events": seed,
+                "options": {"selection": selection}}
+
+    found = _together([piece(3), piece(4), piece(5, "pairs_3"), piece(7)])
+    assert found == [{"process": "charged", "seeds": [3, 4, 7], "n_generated": 18, "n_events": 14,
+                      "options": {"selection": "pairs_2"}}, piece(5, "pairs_3")]

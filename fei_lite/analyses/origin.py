@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,29 @@ def made_from(analysis: Analysis, files: Sequence[Path], *, recipe: Path | None 
         _, said = read_ntuple(file)
         models = said.get("models")
         inputs.append({"file": Path(file).name, "sha256": checksum(file),
-                       "sources": [part["source"] for part in said["sources"]]})
+                       "sources": _together([part["source"] for part in said["sources"]])})
     return {**provenance(), "analysis": {
         "name": analysis.name, **({"variant": analysis.variant} if analysis.variant else {}),
         "identity": analysis.identity,
         "files": {name: {"file": path.name, "sha256": checksum(path)} for name, path in paths.items()
                   if path.is_file()}}, "models": models, "inputs": inputs}
+
+
+def _together(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Sources that differ in their seeds alone (the pieces of a production) as one, with its ``seeds`` and the sums.
+
+    Each by itself stands in the candidates' file, which is named with its checksum.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        key = json.dumps([source["process"], source["options"]], sort_keys=True)
+        if (one := found.get(key)) is None:
+            found[key] = dict(source)
+            continue
+        if "seed" in one:
+            one["seeds"] = [one.pop("seed")]
+            del one["file"]
+        one["seeds"].append(source["seed"])
+        one["n_generated"] += source["n_generated"]
+        one["n_events"] += source["n_events"]
+    return list(found.values())
