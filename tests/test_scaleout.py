@@ -234,6 +234,24 @@ def test_killed_worker_changes_nothing(cluster, executor, tmp_path):
     assert times_calculated(tmp_path)[6] == 2
 
 
+def test_result_lost_with_its_worker(executor, tmp_path):
+    """Would catch a worker's end taken for the scheduler's: it is killed with a result that nobody has fetched yet."""
+    with executor.session(partial(marked, folder=str(tmp_path)), Context(factor)) as run:
+        run.submit(0, 0)
+        run.submit(1, 1)
+        future = next(iter(run.futures))
+        end = time.monotonic() + 60
+        while future.status == "pending" and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(int((tmp_path / "0.marks").read_text()), signal.SIGKILL)
+        while times_calculated(tmp_path)[0] < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        found = {done.number: done for done in (run.next_done(), run.next_done())}
+    assert [found[k].error for k in range(2)] == [None, None]
+    assert [found[k].value["number"] for k in range(2)] == [0, 1]
+    assert times_calculated(tmp_path)[0] == 2
+
+
 def test_killed_client_goes_on(cluster, executor, tmp_path):
     """Would catch finished work lost with the client: only what was under way may be done again."""
     journal, n = tmp_path / "run.journal", 24

@@ -185,6 +185,8 @@ class _Run:
         self._terms = Terms(secrets.token_hex(8), os.getcwd(), identity())
         self._done: queue.Queue[Any] = queue.Queue()
         self._lost_since: float | None = None
+        #: Those whose results were lost with a worker before they were fetched: Dask calculates them again.
+        self._again: list[Any] = []
         self.futures: dict[Any, int] = {}
         self._submitted = 0
 
@@ -212,19 +214,29 @@ class _Run:
             raise self._lost(error) from None
 
     def next_done(self) -> Outcome:
-        while True:
-            try:
-                future = self._done.get(timeout=0.5)
-                break
-            except queue.Empty:
-                self._look_for_scheduler()
+        future = self._next_future()
         number = self.futures.pop(future)
-        if future.status in ("lost", "cancelled"):
+        if future.status == "cancelled":
             raise self._lost(future.status)
         try:
             return Outcome(number, future.result(timeout=600))
         except Exception as error:
             return Outcome(number, error=self._told(error))
+
+    def _next_future(self) -> Any:
+        while True:
+            future = next((one for one in self._again if one.status != "lost"), None)
+            if future is not None:
+                self._again.remove(future)
+                return future
+            try:
+                future = self._done.get(timeout=0.5)
+            except queue.Empty:
+                self._look_for_scheduler()
+                continue
+            if future.status != "lost":
+                return future
+            self._again.append(future)
 
     def _told(self, error: Exception) -> Exception:
         """An error of a worker, in fei-lite's words where the cluster made it."""

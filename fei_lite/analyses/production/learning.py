@@ -66,7 +66,10 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     started = bool(workshop.plan.signal) and not classifiers_folder(folder, present.name).exists()
     names = sorted(one.analysis.name for one in workshop.all)
     others = present.learned_from.get("analyses", names) != names
-    before = 0 if started or others else present.learned_from.get("all_candidates", 0)
+    before = 0 if started else present.learned_from.get("all_candidates", 0)
+    if others and not started:  # the part of them that was of these analyses; half is enough for fewer purposes
+        of = dict(zip(present.learned_from["analyses"], present.learned_from.get("candidates", ()), strict=False))
+        before = sum(of.get(name, 0) for name in names) / 2
     if candidates < max(CANDIDATES, MORE * before):
         return present, path
     name = f"{kind}_{numbers[-1] + 1}"
