@@ -1,12 +1,14 @@
 """Keep what counts of a production: candidates of each analysis in one compact file, and what was learned last.
 
-    python scripts/keep_production.py PRODUCTION NAME [--without ANALYSIS...] [--thin ANALYSIS...]
+    python scripts/keep_production.py PRODUCTION NAME [--counted PART] [--without ANALYSIS...] [--thin ANALYSIS...]
 
 Writes trained/ANALYSIS/background/NAME.parquet (candidates of all pieces that count, and their luminosities),
 trained/production/NAME.json (what each process took, with which selections) and, in place of an earlier one,
 trained/production/learned.tar.xz: the latest selections for most analyses with the classifiers of that of B pairs, with
 which scripts/make_production starts in another folder. NAME must be new: other seeds add up.
 --thin: of candidates that fail a cut only a part is kept, by chance, with as much more weight.
+--counted: only this part of the luminosity (and of all weights) counts, for a production whose selection left larger
+weights than those it is added to: its part of the sum is then what it is worth.
 """
 
 from __future__ import annotations
@@ -59,14 +61,18 @@ def main() -> int:
     parser.add_argument("--models", default="extended", help="model set of the tagger (default: %(default)s)")
     parser.add_argument("--without", nargs="+", default=[], metavar="ANALYSIS", help="whose candidates are not kept")
     parser.add_argument("--thin", nargs="+", default=[], metavar="ANALYSIS", help="which have many candidates")
+    parser.add_argument("--counted", type=float, default=1.0, metavar="PART",
+                        help="what counts of the luminosity (default: all)")
     arguments = parser.parse_args()
+    if not 0.0 < arguments.counted <= 1.0:
+        parser.error(f"--counted {arguments.counted:g}: expected a part, above 0 and at most 1.")
     manifest = read_manifest(arguments.production)
     for name in [name for name in manifest["analyses"] if name not in arguments.without]:
         analysis = with_models(load_analysis(find_analysis(name)), arguments.models)
         output = TRAINED / name / "background" / f"{arguments.name}.parquet"
         output.parent.mkdir(parents=True, exist_ok=True)
         inputs = merge_candidates(production_files(arguments.production, analysis), output, analysis, compact=True,
-                                  thin=THIN if name in arguments.thin else 1.0)
+                                  thin=THIN if name in arguments.thin else 1.0, counted=arguments.counted)
         print(f"{output}: {len(inputs)} candidates, {output.stat().st_size / 1e6:.1f} MB")
     kept = TRAINED / "production"
     kept.mkdir(exist_ok=True)
@@ -77,6 +83,7 @@ def main() -> int:
             archive.add(path, f"selections/{path.name}")
             archive.add(classifiers_folder(arguments.production, last["pairs"].stem), f"classifiers/{path.stem}")
     said = {"fei_lite_version": manifest["fei_lite_version"], "settings": manifest["settings"],
+            "counted_part": arguments.counted,
             "cpu_seconds_to_learn_and_decide": learning_seconds(arguments.production),
             "processes": summary(arguments.production)}
     (kept / f"{arguments.name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")

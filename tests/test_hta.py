@@ -493,6 +493,19 @@ def test_thinned_candidates_stand_for_all(tmp_path):
     assert found == pytest.approx(total, abs=4.0 * np.sqrt(99.0 * np.sum(all_of["weight"][~inside] ** 2)))
 
 
+def test_a_part_of_a_production_counts(tmp_path):
+    """Would catch a production that counts as less but whose candidates per luminosity are no longer the same."""
+    files = write_toys(tmp_path, TOYS)
+    all_of, part = (merge_candidates(files, tmp_path / f"{one}.parquet", HTA, counted=one) for one in (1.0, 0.25))
+    of_all = analyse(all_of, HTA)
+    of_part = analyse(part, HTA, classifiers=of_all.classifiers)
+    for every, some in zip(of_all.samples, of_part.samples, strict=True):
+        assert some.luminosity == pytest.approx(0.25 * every.luminosity, rel=0.01)
+        assert some.expected == pytest.approx(every.expected, rel=1e-9) and some.entries == every.entries
+    again = read_candidates([tmp_path / "0.25.parquet"], HTA)
+    assert again.counts == part.counts and again.sources == part.sources
+
+
 def test_command_line(tmp_path, capsys, result):
     """Would catch a result that is not written, or a second run that gives another one."""
     files = list(map(str, write_toys(tmp_path, TOYS)))

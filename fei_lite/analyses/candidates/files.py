@@ -198,14 +198,18 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
 
 
 def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *, force: bool = False,
-                     compact: bool = False, thin: float = 1.0) -> Inputs:
+                     compact: bool = False, thin: float = 1.0, counted: float = 1.0) -> Inputs:
     """Write several ntuples of candidates as one.
 
     ``compact``: a long production that is to be kept; all but the weights with 24 bits of precision. ``thin``: of
     candidates that fail a cut, which no fit sees, only this part is kept, by chance, with as much more weight; of those
-    that fail two or more the square of it.
+    that fail two or more the square of it. ``counted``: of the generated events, and so of the luminosity, only this
+    part counts, and of all weights, where a selection left larger weights than that of other productions: the sum with
+    those has the least error if each counts by luminosity over the mean weight (sum of squares over sum).
     """
     inputs = read_candidates(paths, analysis)
+    if counted < 1.0:
+        inputs = _counted(inputs, counted)
     if thin < 1.0:
         inputs = _thinned(inputs, analysis, thin)
     _, metadata = read_ntuple(paths[0])
@@ -217,6 +221,16 @@ def merge_candidates(paths: Sequence[Path], output: Path, analysis: Analysis, *,
                for name, values in inputs.columns.items()}
     write_ntuple(output, columns, identity | {"sources": sources, "provenance": provenance()}, force=force)
     return inputs
+
+
+def _counted(inputs: Inputs, part: float) -> Inputs:
+    """Inputs that stand for a part of their luminosity, with weights as much smaller."""
+    sources = [replace(source, n_generated=max(round(part * source.n_generated), 1)) for source in inputs.sources]
+    factors = np.array([now.n_generated / was.n_generated for now, was in zip(sources, inputs.sources, strict=True)])
+    counts = [{sample: {step: [entries, weight * float(factor)] for step, (entries, weight) in steps.items()}
+               for sample, steps in of.items()} for of, factor in zip(inputs.counts, factors, strict=True)]
+    weight = inputs.columns["weight"] * factors[inputs.columns["source"]]
+    return replace(inputs, columns=inputs.columns | {"weight": weight}, sources=tuple(sources), counts=tuple(counts))
 
 
 def _thinned(inputs: Inputs, analysis: Analysis, part: float) -> Inputs:
