@@ -56,11 +56,14 @@ def write_ntuple(path: str | os.PathLike[str], columns: Mapping[str, NDArray[Any
     import pyarrow.parquet as pq
 
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    table = table.replace_schema_metadata({METADATA: json.dumps(dict(metadata)).encode()})
     real = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    with atomic_output(path, force=force) as temporary:  # bytes of one rank side by side: a quarter smaller
-        pq.write_table(table, temporary, compression="zstd", compression_level=9, use_byte_stream_split=real,
-                       use_dictionary=[name for name in table.column_names if name not in real])
+    with (atomic_output(path, force=force) as temporary,
+          pq.ParquetWriter(temporary, table.schema, compression="zstd", compression_level=9,
+                           use_byte_stream_split=real,  # bytes of one rank side by side: a quarter smaller
+                           use_dictionary=[name for name in table.column_names if name not in real],
+                           store_schema=False) as writer):  # Arrow's own would hold the metadata once more
+        writer.write_table(table)
+        writer.add_key_value_metadata({METADATA: json.dumps(dict(metadata)).encode()})
 
 
 def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
