@@ -34,16 +34,22 @@ from fei_lite.errors import AnalysisError, SimulationError
 from fei_lite.generator.generate import generate
 from fei_lite.generator.recombination import one_side, sides_of
 from fei_lite.production.generated_features import EVENT, PAIR, SIDE
-from fei_lite.production.learned import (
+from fei_lite.production.learn_selection import (
     Costs,
     Experience,
-    LearnedSelection,
-    Stage,
     best_scales,
-    first_selection,
     learn,
     likeness_of_events,
+    thinned,
+)
+from fei_lite.production.learned import (
+    LearnedSelection,
+    Stage,
+    closing,
+    first_selection,
     load_selection,
+    simple_promise,
+    telling,
 )
 from fei_lite.production.recorded_features import RECORDED
 from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
@@ -241,6 +247,34 @@ def test_learning_finds_what_matters(tmp_path):
     again = load_selection(found.save(tmp_path))
     np.testing.assert_array_equal(again.wanted(X), wanted)
     np.testing.assert_array_equal(again.chance(X, recorded, wanted), chance)
+
+
+def test_thinned_experience_stands_for_all():
+    """Would catch a lost candidate, and a promise that is too large for want of the events without one."""
+    rng = np.random.default_rng(17)
+    every = experience_of(rng, 40_000)
+    few, counts = thinned(every, 0.2, rng)
+    assert np.count_nonzero(few.like) == np.count_nonzero(every.like) and len(few.X) < 0.3 * len(every.X)
+    assert counts.sum() == pytest.approx(len(every.X), rel=0.02)
+    X = rng.normal(size=(4000, len(EVENT)))
+    recorded = rng.normal(size=(4000, len(RECORDED)))
+    promised = []
+    for experience, n in ((every, None), (few, counts)):
+        found = learn(experience, before=first_selection("events", 20), costs=Costs(2e-4, 2e-4, 2.5e-3), counts=n)
+        both = np.concatenate([X, recorded], axis=1)
+        promised.append(found.second.promise(telling("events", both), simple_promise("events", X) * closing(recorded)))
+    assert promised[1].mean() == pytest.approx(promised[0].mean(), rel=0.2)
+
+
+def test_scales_heed_what_was_not_promised():
+    """Would catch weights that run away where forests promise nothing of what is found: half of it, at a tenth of the
+    mean. As it is promised, the second look takes little of it; as it was found, its scale has to be larger."""
+    promised = np.repeat([0.0001, 0.01], [950, 50])
+    costs = Costs(offer=1e-5, record=1e-9, tag=1e-3)
+    never = np.full(1000, 1e12)
+    found = np.full(100, 1e12), np.repeat([0.0001, 0.01], 50), np.ones(100)
+    scales = [best_scales(never, promised, np.ones(1000), most=1.0, costs=costs, found=of)[1] for of in (None, found)]
+    assert scales[1] > scales[0]
 
 
 def test_analyses_count_alike():

@@ -26,15 +26,16 @@ _RATIO = 30.0
 
 
 def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: int, base: Array | None = None,
-               signs: Sequence[int] | None = None) -> str:
+               signs: Sequence[int] | None = None, weight: Array | None = None) -> str:
     """LightGBM's text of a forest that predicts the mean of ``y`` (n,), 0 to 1, from features (n, n_features).
 
     With a ``base`` (n,), what is expected already, it learns what changes that; with ``signs`` it is a cautious one
-    for few candidates, which rises (1) or falls (-1) with a feature.
+    for few candidates, which rises (1) or falls (-1) with a feature. ``weight`` (n,): how many events each stands for.
     """
     import lightgbm
 
-    data = lightgbm.Dataset(X, y, feature_name=list(names), init_score=None if base is None else log_odds(base))
+    data = lightgbm.Dataset(X, y, weight=weight, feature_name=list(names),
+                            init_score=None if base is None else log_odds(base))
     options = _FOREST if signs is None else _FOREST | _CAUTIOUS | {"monotone_constraints": list(signs)}
     options["lambda_l2"] = float(options["lambda_l2"] * min(y.sum() / _SUM, 1.0))
     return str(lightgbm.train({**options, "seed": seed}, data, num_boost_round=trees).model_to_string())

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,9 +29,9 @@ from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import SimulationError
 from fei_lite.outputs import atomic_output
-from fei_lite.production.forests import LEAST, expected, fit_forest, importances
+from fei_lite.production.forests import expected
 from fei_lite.production.generated_features import EVENT, PAIR, PROMISES, SHAPE
-from fei_lite.production.recorded_features import CLOSURES, FALLING, RECORDED, TELLING
+from fei_lite.production.recorded_features import CLOSURES, RECORDED, TELLING
 from fei_lite.production.sides import SideModels, side_models
 
 Array = NDArray[np.float64]
@@ -42,10 +41,8 @@ FEATURES = {"pairs": PAIR, "events": EVENT}
 #: What the second look learns from, and whether the promise rises or falls with it.
 TOLD = {"pairs": (*PROMISES, *TELLING),
         "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
-_SIGNS = dict.fromkeys(FALLING, -1) | dict.fromkeys(PROMISES, 1)
-_TREES = 100, 300  # of the forest of the first and of the second look
-_FLOOR = 0.1, 0.06 # of the mean promise, that every event has at least in the first and in the second look
-_NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
+#: Of the mean promise, what every event has at least in the first and in the second look.
+FLOOR = 0.1, 0.06
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
 _HARDLY, _CHARGED = 0.02, 0.2   # promise of what is recorded with much more, and where charges do not add up; likewise
@@ -115,7 +112,7 @@ class LearnedSelection:
 
     def wanted(self, X: Array) -> Array:
         """How often each event is wanted in the detector, (n,); its weight is the inverse."""
-        return self.first.wanted(self.first.promise(X, _simple(self.of, X)))
+        return self.first.wanted(self.first.promise(X, simple_promise(self.of, X)))
 
     def chance(self, X: Array, recorded: Array, wanted: Array) -> Array:
         """Probability (n,), above 0, that what was recorded goes to the tag.
@@ -124,8 +121,8 @@ class LearnedSelection:
         """
         if self.second is None:
             return np.ones(len(X))
-        promised = self.second.promise(_telling(self.of, np.concatenate([X, recorded], axis=1)),
-                                       _simple(self.of, X) * _closing(recorded))
+        promised = self.second.promise(telling(self.of, np.concatenate([X, recorded], axis=1)),
+                                       simple_promise(self.of, X) * closing(recorded))
         return np.minimum(self.second.wanted(promised) / wanted, 1.0)
 
     def save(self, folder: Path) -> Path:
@@ -161,18 +158,18 @@ def load_selection(path: Path) -> LearnedSelection:
 def first_selection(of: str, most: int, sides: SideModels | None = None) -> LearnedSelection:
     """The selection before any event was tagged."""
     first = Stage(_START[of], 0.01, float(most)) if sides is None else Stage(
-        _START[of] / sides.mean_root, _FLOOR[0] * sides.mean_promise, float(most))
+        _START[of] / sides.mean_root, FLOOR[0] * sides.mean_promise, float(most))
     return LearnedSelection(of, 0, first, replace(first, floor=_HARDLY * first.floor), sides)
 
 
-def _closing(recorded: Array) -> Array:
+def closing(recorded: Array) -> Array:
     """Factors (n,), 0 to 1, of what was recorded: small where much energy is left over by all ways to part an event."""
     left = recorded[:, [RECORDED.index(name) for name in CLOSURES if "Left" in name]].min(axis=1)
     found = np.minimum(_HARDLY + np.exp(-left / _LEFT), 1.0)
     return np.asarray(np.where(recorded[:, RECORDED.index("rImbalance")] > 0.0, _CHARGED * found, found))
 
 
-def _simple(of: str, X: Array) -> Array:
+def simple_promise(of: str, X: Array) -> Array:
     """Promises (n,) before any event was tagged: of pairs the sides'; of events whether something is missing."""
     column = {name: X[:, i] for i, name in enumerate(FEATURES[of])}
     if of == "pairs":
@@ -181,106 +178,7 @@ def _simple(of: str, X: Array) -> Array:
     return np.asarray(found * np.where(column["nCoveredD"] > 0.0, 2.0, 1.0))
 
 
-@dataclass(frozen=True)
-class Experience:
-    """What became of events that were tagged, (n, ...): features of both looks, how often wanted, candidates.
-
-    ``wanted`` (n,) is how often the first look wanted the event, ``chance`` that of the second. ``like``
-    (n, n_analyses) is how much the best candidate of each analysis is like a signal: 0 (there is none) to 1.
-    ``seen`` are some events as they were recorded (both looks' features, and ``wanted`` as the last column).
-    """
-
-    X: Array
-    wanted: Array
-    chance: Array
-    like: Array
-    seen: Array
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Seconds of the processor: per event generated, per one recorded, per one tagged."""
-
-    offer: float
-    record: float
-    tag: float
-
-
-def learn(experience: Experience, *, before: LearnedSelection, costs: Costs) -> LearnedSelection:
-    """The next selection, from all that was tagged so far.
-
-    What the earlier ones preferred needs no weights in the training: they chose by the features alone. Raises
-    :class:`SimulationError` with too few candidates.
-    """
-    number, names = before.number + 1, FEATURES[before.of]
-    like, seen = likeness_of_events(experience), experience.seen.astype(np.float64)
-    if np.count_nonzero(like) < LEAST:
-        raise SimulationError(f"a learned selection needs {LEAST} events with a candidate, got "
-                              f"{np.count_nonzero(like)}.")
-    n, weight, seen = len(names), 1.0 / seen[:, -1], seen[:, :-1]
-    X = experience.X.astype(np.float64)
-    expected_before = _simple(before.of, X[:, :n]) * _closing(X[:, n:])
-    later = _fitted(_telling(before.of, X), like, expected_before, TOLD[before.of], seed=number,
-                    most=before.first.most, trees=_TREES[1], signs=[_SIGNS.get(name, 0) for name in TOLD[before.of]])
-    simple = _simple(before.of, seen[:, :n])
-    promised = later.promise(_telling(before.of, seen), simple * _closing(seen[:, n:]))
-    first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=before.first.most,
-                    trees=_TREES[0])
-    stages = [(replace(stage, floor=part * float(np.average(h, weights=weight))), h)
-              for part, stage, h in zip(_FLOOR, (first, later), (first.promise(seen[:, :n], simple), promised),
-                                        strict=True)]
-    (one, h1), (two, h2) = ((stage, h + stage.floor) for stage, h in stages)
-    spread = 0.0 if before.sides is None else before.sides.spread
-    scales = best_scales(h1, h2, weight, most=one.most, costs=costs, spread=spread)
-    said = {"tagged": len(like), "candidates": (experience.like > 0.0).sum(axis=0).tolist(),
-            "likeness": experience.like.sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
-    return LearnedSelection(before.of, number, replace(one, scale=scales[0]), replace(two, scale=scales[1]),
-                            before.sides, said)
-
-
-def likeness_of_events(experience: Experience) -> Array:
-    """Likeness (n,) of events, 0 to 1: that of all analyses together, each of which counts alike."""
-    weight = 1.0 / (experience.wanted * experience.chance)
-    return np.asarray(np.minimum(experience.like @ importances(weight @ experience.like), 1.0))
-
-
-def best_scales(first: Array, second: Array, weight: Array, *, most: float, costs: Costs,
-                spread: float = 0.0) -> tuple[float, float]:
-    """Scales of both looks at which time times variance is nearly least.
-
-    ``first`` and ``second`` are the promises (n,) of recorded events in both looks, which with ``weight`` stand for
-    all that is generated. The product falls to a flat valley where most of the time goes to the tag; what is taken is
-    the edge of it where a generated event costs least, since many decays and events are better than copies of few.
-    Copies of one event have its own chance in common, which does not shrink with their number; combinations of B
-    decays have those of the decays (``spread``: their relative variance per generated event).
-    """
-    weight = weight / weight.sum()
-    roots = np.sqrt(first), np.sqrt(second)
-    grid = [np.geomspace(1e-3, 1e2, 61) / (weight @ root) for root in roots]
-    shared = spread * float(weight @ second) ** 2
-    found = []
-    for s1 in grid[0]:
-        wanted = np.minimum(s1 * roots[0], most)
-        family = shared or float(weight @ (first**2 * np.clip(1.0 - 1.0 / wanted, 0.0, None)))
-        fixed = costs.offer + costs.record * float(weight @ wanted)
-        for s2 in grid[1]:
-            tagged = np.minimum(s2 * roots[1], wanted)
-            time = fixed + costs.tag * float(weight @ tagged)
-            found.append((time * (float(weight @ (second / tagged)) + family), time, float(s1), float(s2)))
-    least = min(row[0] for row in found)
-    _, _, s1, s2 = min((row for row in found if row[0] <= (1.0 + _NEARLY) * least), key=lambda row: row[1])
-    return s1, s2
-
-
-def _telling(of: str, X: Array) -> Array:
+def telling(of: str, X: Array) -> Array:
     """Of the features of both looks those that the second one learns from."""
     every = (*FEATURES[of], *RECORDED)
     return np.ascontiguousarray(X[:, [every.index(name) for name in TOLD[of]]])
-
-
-def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float, trees: int,
-            signs: Sequence[int] | None = None) -> Stage:
-    """A look that learned how the likeness (n,) differs from what was expected ``before``."""
-    base = float(like.sum() / before.sum())
-    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=trees, base=base * before,
-                                                   signs=signs))

@@ -15,7 +15,7 @@ from fei_lite.analyses.production.records import read_record
 from fei_lite.analyses.production.scores import Classifiers, candidates_of, with_scores
 from fei_lite.analyses.selected import likeness
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.production.learned import Experience
+from fei_lite.production.learn_selection import Experience
 
 Arrays = TypeVar("Arrays")
 

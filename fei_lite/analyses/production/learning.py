@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fei_lite.analyses.production.experience import (
     experience_file,
@@ -23,15 +24,16 @@ from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import PROCESSES, SEEDS
 from fei_lite.generator.settings import load_settings
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.production.learned import Costs, Experience, LearnedSelection, first_selection, learn, load_selection
+from fei_lite.production.learn_selection import Costs, Experience, learn, thinned
+from fei_lite.production.learned import LearnedSelection, first_selection, load_selection
 from fei_lite.production.sides import SideModels, Trials, learn_sides
 
 #: Copies of an event of continuum, and of one combination of B decays, at most.
 SPLIT = {"events": 20, "pairs": 1_000_000}
 #: Candidates after which a selection is learned first, and by what factor more it is learned anew.
 CANDIDATES, MORE = 100, 1.3
-#: Events that a selection is learned from, at most; the latest count.
-_ROWS = 400_000
+#: Events without a candidate that a selection is learned from, at most.
+_ROWS = 200_000
 #: Events of each process whose B's are tried: all of them, then the promising ones of more.
 TRIALS = (4_000, 24_000)
 #: Events that are tried at a time.
@@ -74,7 +76,8 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
         return present, path
     name = f"{kind}_{numbers[-1] + 1}"
     train_classifiers(folder, name, [one.analysis for one in workshop.all], records, workshop.plan.signal)
-    new = learn(_experience(folder, name, of_kind, workshop), before=present, costs=costs_of(of_kind))
+    experience, counts = _experience(folder, name, of_kind, workshop)
+    new = learn(experience, before=present, costs=costs_of(of_kind), counts=counts)
     new.learned_from.update(all_candidates=candidates, analyses=names)
     return new, new.save(where)
 
@@ -130,13 +133,18 @@ def costs_of(records: Sequence[dict[str, Any]]) -> Costs:
                  per(["side", "tag", "analyse", "write"], "chosen"))
 
 
-def _experience(folder: Path, selection: str, records: Sequence[dict[str, Any]], workshop: Workshop) -> Experience:
-    """The experience of the latest pieces, up to some hundred thousand events; every piece is of the same analyses."""
-    parts: list[Experience] = []
+def _experience(folder: Path, selection: str, records: Sequence[dict[str, Any]], workshop: Workshop,
+                ) -> tuple[Experience, NDArray[np.float64]]:
+    """The experience of all pieces: every candidate, of what has none some hundred thousand events; and how many each
+    row stands for. Every piece is of the same analyses."""
+    parts: list[tuple[Experience, NDArray[np.float64]]] = []
     known = {one.analysis.name: known_classifiers(folder, selection, one.analysis) for one in workshop.all}
-    for record in sorted(records, key=lambda record: -int(record["selection"]["name"].split("_")[1])):
-        there = experience_file(folder, f"{record['process']}_{record['seed']}").exists()
-        if there and sum(len(part.X) for part in parts) < _ROWS:
-            parts.append(read_experience(folder, record, [(one.analysis, known[one.analysis.name])
-                                                          for one in workshop.of(record["process"])]))
-    return joined_arrays(parts)
+    records = [record for record in records
+               if experience_file(folder, f"{record['process']}_{record['seed']}").exists()]
+    part = min(_ROWS / max(sum(record["chosen"] for record in records), 1), 1.0)
+    rng = np.random.default_rng(len(records))
+    for record in records:
+        found = read_experience(folder, record, [(one.analysis, known[one.analysis.name])
+                                                 for one in workshop.of(record["process"])])
+        parts.append(thinned(found, part, rng))
+    return joined_arrays([found for found, _ in parts]), np.concatenate([counts for _, counts in parts])

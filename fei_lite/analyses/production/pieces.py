@@ -27,7 +27,8 @@ from fei_lite.generator.decay_file import read_signal_decay
 from fei_lite.generator.generate import generate, made_by
 from fei_lite.generator.settings import load_settings
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.production.learned import Experience, LearnedSelection, load_selection
+from fei_lite.production.learn_selection import Experience
+from fei_lite.production.learned import LearnedSelection, load_selection
 from fei_lite.production.recorded_features import recorded_features
 from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
 
