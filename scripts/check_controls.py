@@ -125,15 +125,15 @@ class Controls:
             here, pairs = judged(simulation, variant, self.classifiers).where(line.where), []
             if data is not None:
                 other = judged(data, variant, self.classifiers).where(line.where)
-                pairs.append(("in place of data", other, "simulation", here))
+                pairs.append(("in place of data", other, "simulation", here, {s.process for s in data.sources}))
             if variant.identity == self.analysis.identity:
                 full = judged(simulation, self.analysis, self.classifiers)
-                pairs.append(("sideband", here, "signal region", full.inside_only()))
+                pairs.append(("sideband", here, "signal region", full.inside_only(), None))
             if not pairs:
                 self.absent(f"sideband_{name}", f"'{variant.name}' in place of data (--data)")
                 continue
             shapes = [compare_shapes(f"{a} and {b}, background", (a, one), (b, two), shown(line, variant.recipe),
-                                     variant.recipe) for a, one, b, two in pairs]
+                                     variant.recipe, processes=of) for a, one, b, two, of in pairs]
             self.output.write(f"sideband_{name}", [text for s in shapes for text in s.lines()],
                               {f"{s.names[0]} and {s.names[1]}": s.to_json() for s in shapes}, shapes[0].panels())
 

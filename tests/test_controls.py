@@ -12,6 +12,7 @@ from fei_lite.analyses.analysis import analyse
 from fei_lite.analyses.candidates.files import Setup, read_candidates
 from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.controls.closure import closure_data, closure_templates
+from fei_lite.analyses.controls.comparison import compare
 from fei_lite.analyses.controls.continuum import continuum_control
 from fei_lite.analyses.controls.efficiency import embedding_efficiency
 from fei_lite.analyses.controls.judged import judged
@@ -188,8 +189,20 @@ def test_sideband_of_toys(trained):
     of = first.sample == "bbbar"
     assert alike.parts["bbbar"][0].entries == of.sum() and list(alike.parts) == ["bbbar", "ccbar"]
     assert alike.parts["bbbar"][0].expected == pytest.approx(first.weight[of].sum())
+    continuum = compare_shapes("-", ("a", first), ("b", first), ["roeEextra"], RECIPE, processes={"ccbar"})
+    assert list(continuum.parts) == ["ccbar"] and continuum.yields[0] == alike.parts["ccbar"][0]
     low = first.where("eta < 0.4")
     assert np.all(low.columns["eta"] < 0.4) and not low.inside.any() and first.inside_only().inside.all()
+
+
+def test_few_entries_are_no_difference():
+    """Would catch a chi2 from errors that four entries cannot tell: many and few of the same distribution differ by
+    chance alone."""
+    rng = np.random.default_rng(8)
+    p_values = [compare(rng.normal(size=n), rng.normal(size=2000), np.ones(n), np.ones(2000)).p_value
+                for n in (4, 12, 40) for _ in range(50)]
+    assert np.mean(np.array(p_values) < 0.01) < 0.05
+    assert compare(np.zeros(4), np.ones(2000), np.ones(4), np.ones(2000)).ndf == 0
 
 
 def test_continuum_of_toys():

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+#: Entries per bin of the smaller sample, on average: an error that is estimated from fewer is none.
+_ENTRIES = 10
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -35,7 +38,7 @@ class Comparison:
 
 def compare(first: ArrayLike, second: ArrayLike, first_weight: ArrayLike, second_weight: ArrayLike, *,
             bins: int = 8) -> Comparison:
-    """Compare two samples in bins of about equal content of both; shapes alone.
+    """Compare two samples in bins of about equal content of both; shapes alone. With few entries there are fewer bins.
 
     >>> x = np.arange(1000.0)
     >>> found = compare(x, x, np.ones(1000), np.ones(1000))
@@ -44,6 +47,7 @@ def compare(first: ArrayLike, second: ArrayLike, first_weight: ArrayLike, second
     """
     x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     known = np.concatenate([x[np.isfinite(x)], y[np.isfinite(y)]])
+    bins = max(min(bins, min(len(x), len(y)) // _ENTRIES), 1)
     edges = np.unique(np.quantile(known, np.linspace(0.0, 1.0, bins + 1))) if len(known) else np.array([0.0, 1.0])
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0] + 1.0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,13 +88,17 @@ def shown(line: Sideband, recipe: Recipe) -> tuple[str, ...]:
 
 
 def compare_shapes(title: str, first: tuple[str, Judged], second: tuple[str, Judged], quantities: Sequence[str],
-                   recipe: Recipe, *, background_only: bool = True, bins: int = 6) -> Shapes:
+                   recipe: Recipe, *, background_only: bool = True, bins: int = 6,
+                   processes: Collection[str] | None = None) -> Shapes:
     """Two samples of selected candidates beside each other.
 
-    ``background_only`` leaves the samples with a strength out: data stand-ins have none, or another one.
+    ``background_only`` leaves the samples with a strength out: data stand-ins have none, or another one. ``processes``:
+    only samples of these, where a stand-in for data is not all of it.
     """
-    signals = [line.name for line in recipe.signals] if background_only else []
-    rows = [~np.isin(part.sample, signals) for _, part in (first, second)]
+    left_out = [line.name for line in recipe.sample
+                if (background_only and line in recipe.signals)
+                or (processes is not None and not {*processes} & {*line.processes})]
+    rows = [~np.isin(part.sample, left_out) for _, part in (first, second)]
     pairs = list(zip((first[1], second[1]), rows, strict=True))
     weights = [part.weight[keep] for part, keep in pairs]
     found = {name: compare(*(np.asarray(calculate(name, part.columns), dtype=np.float64)[keep] for part, keep in pairs),
