@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 
 #: Okabe-Ito colours, told apart by colour-blind readers: those of the signals, then those of backgrounds.
 COLOURS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7"]
-_SIGNAL, _BACKGROUND = ["#D55E00", "#CC79A7", "#0072B2"], ["#56B4E9", "#009E73", "#F0E442", "#E69F00"]
+_SIGNAL = ["#D55E00", "#CC79A7", "#882255"]
+_BACKGROUND = ["#56B4E9", "#0072B2", "#009E73", "#F0E442", "#E69F00", "#999999"]
 #: Events of a signal, of all bins, that are named in a figure: what its number shows.
 _SEEN = 0.05
 
