@@ -78,7 +78,8 @@ def main() -> int:
     text = table.text() + (
         f"covered by the modes, K_L0 as K_S0: {100 * covered[1] / covered[0]:.1f} % "
         f"({100 * covered[3] / covered[2]:.1f} % before the weights of fragmentation); published: "
-        f"{100 * PUBLISHED_COVERAGE:.0f} %\nwith K_S0 alone: {100 * (1 - generated[-1] / covered[0]):.1f} %\n")
+        f"{100 * PUBLISHED_COVERAGE:.0f} %\nwith K_S0 alone: {100 * (1 - generated[-1] / covered[0]):.1f} %\n\n"
+        + table.matrix())
     print(text, end="")
     write(arguments, table, text, covered)
     return 0

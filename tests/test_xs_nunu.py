@@ -246,6 +246,11 @@ def test_cross_feed_by_hand():
     assert table.right[[0, 1]].tolist() == [0.1, 0.1] and table.efficiency[0, 1] == 0.1
     assert table.purity[1] == pytest.approx(0.25 / (0.25 + 0.75)) and table.purity[0] == 1.0
     assert np.isnan(table.purity[5])
+    assert np.all(table.right_errors > 0.0)  # none found of few is not none for certain
+    rows = [line.split()[2:] for line in table.matrix().splitlines()[1:]]
+    shown = np.array([[0.0 if x == "." else float(x) for x in row] for row in rows])
+    np.testing.assert_allclose(shown, 100 * table.efficiency, atol=0.005)
+
 
 
 def test_branching_fractions_of_the_strengths():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,8 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     if not {*processes} <= {record["process"] for record in of_kind}:
         return present, path  # what one process has nothing of is not rare in all
     started = bool(workshop.plan.signal) and not classifiers_folder(folder, present.name).exists()
-    names = sorted(one.analysis.name for one in workshop.all)
-    others = present.learned_from.get("analyses", names) != names
-    before = 0 if started else present.learned_from.get("all_candidates", 0)
-    if others and not started:  # the part of them that was of these analyses; half is enough for fewer purposes
-        of = dict(zip(present.learned_from["analyses"], present.learned_from.get("candidates", ()), strict=False))
-        before = sum(of.get(name, 0) for name in names) / 2
+    names = [one.analysis.name for one in workshop.all]
+    before = 0.0 if started else candidates_before(present.learned_from, names)
     if candidates < max(CANDIDATES, MORE * before):
         return present, path
     name = f"{kind}_{numbers[-1] + 1}"
@@ -80,6 +76,21 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     new = learn(experience, before=present, costs=costs_of(of_kind), counts=counts)
     new.learned_from.update(all_candidates=candidates, analyses=names)
     return new, new.save(where)
+
+
+def candidates_before(learned_from: Mapping[str, Any], names: Sequence[str]) -> float:
+    """Candidates that a selection was learned from, for some analyses; of other ones than it was learned for half of
+    what it knew of these: that is enough for fewer purposes.
+
+    >>> known = {"analyses": ["xs_nunu", "hta"], "candidates": [100, 40], "all_candidates": 150}
+    >>> candidates_before(known, ["hta", "xs_nunu"]), candidates_before(known, ["hta"])
+    (150.0, 20.0)
+    """
+    known = learned_from.get("analyses", names)
+    if {*known} == {*names}:
+        return float(learned_from.get("all_candidates", 0))
+    of = dict(zip(known, learned_from.get("candidates", [0] * len(known)), strict=True))
+    return 0.5 * float(sum(of.get(name, 0) for name in names))
 
 
 def _sides(processes: Sequence[str], folder: Path, workshop: Workshop, *, seed: int) -> SideModels:

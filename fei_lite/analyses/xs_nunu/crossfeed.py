@@ -39,9 +39,9 @@ class CrossFeed:
 
     @property
     def right_errors(self) -> Floats:
-        """Binomial errors of it, (30,)."""
+        """Half the width of its 68 % interval (Wilson, which is none of width 0 where nothing is found), (30,)."""
         p, n = self.right, np.maximum(self.generated[:-1], 1.0)
-        return np.sqrt(p * (1.0 - p) / n)
+        return np.asarray(np.sqrt(p * (1.0 - p) / n + 0.25 / n**2) / (1.0 + 1.0 / n))
 
     @property
     def purity(self) -> Floats:
@@ -61,6 +61,14 @@ class CrossFeed:
         other = self.efficiency[OTHER].sum()
         lines.append(f"{'other final states':28s} {100 * self.rate[OTHER]:7.2f} {self.generated[OTHER]:7.0f} {'':16s} "
                      f"{100 * other:10.2f}")
+        return "\n".join(lines) + "\n"
+
+    def matrix(self) -> str:
+        """The matrix as text: generated modes as rows, modes they are found as as columns, %; a dot below 0.005."""
+        lines = [f"{'found as, %':14s}" + "".join(f"{i:6d}" for i in range(len(modes())))]
+        names = [*(f"{i:d}" for i in range(len(modes()))), "other"]
+        for name, row in zip(names, 100 * self.efficiency, strict=True):
+            lines.append(f"generated {name:>4s}" + "".join(f"{x:6.2f}" if x >= 0.005 else f"{'.':>6s}" for x in row))
         return "\n".join(lines) + "\n"
 
     def panel(self) -> Panel:
