@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from fei_lite.errors import EventFileError
 from fei_lite.events import EventWriter, open_events
 from fei_lite.performance.best_tags import read_best_tags
 from fei_lite.performance.calibration import calibrate, event_calibration
-from fei_lite.performance.origin import foreign_energy, read_best_objects
+from fei_lite.performance.origin import by_foreign_energy, foreign_energy, read_best_objects
 from fei_lite.performance.sculpting import mbc_sculpting, window_ratio
 from fei_lite.performance.text import calibration_table, sculpting_table
 from fei_lite.performance.two_sample import Sample, ks_distance, ks_events, ks_independent
@@ -166,6 +167,24 @@ def test_foreign_energy_against_a_plain_loop(tmp_path):
     assert np.ptp(found) > 0.1
     with pytest.raises(EventFileError, match="12 events, the Btags are of 13"):
         foreign_energy(toy_tags(entry, entry, entry, n_events=13), objects, [tmp_path / "events.root"])
+
+
+def test_sculpting_of_named_backgrounds(tmp_path):
+    """Would catch a bump of half right Btags that is laid to the combinatorial ones, correct ones in a background."""
+    rng = np.random.default_rng(12)
+    tags = background(rng, 20_000, peaking=0.0)
+    energy = rng.uniform(0.0, 3.0, len(tags))
+    kinds = by_foreign_energy(energy)
+    assert np.all(sum(chosen.astype(int) for chosen in kinds.values()) == 1)
+    tags.mbc[kinds["half right"]] = rng.normal(5.275, 0.01, int(kinds["half right"].sum())).clip(5.2, 5.2899)
+    tags = replace(tags, correct=tags.correct | (np.arange(len(tags)) < 1000))
+    found = mbc_sculpting(tags, backgrounds=kinds, slices=(0.0, 0.4, 1.0)).slices["B+"]
+    assert {name: sum(part.n for part in parts) for name, parts in found.items()} == {
+        name: int(chosen[1000:].sum()) for name, chosen in kinds.items()}
+    for part in found["combinatorial"]:
+        assert part.ratio.value == pytest.approx(0.4, abs=0.03)
+    assert all(part.ratio.lower > 4.0 for part in found["half right"])
+    draw_sculpting(mbc_sculpting(tags, backgrounds=kinds), tmp_path / "sculpting.png")
 
 
 @pytest.mark.parametrize("suffix", ["root", "parquet"])

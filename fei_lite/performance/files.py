@@ -15,7 +15,7 @@ from fei_lite.events.same_events import DistinctFiles
 from fei_lite.performance.best_tags import BestTags, Choice, read_best_tags, said
 from fei_lite.performance.calibration import Calibration, calibrate
 from fei_lite.performance.comparison import PURITIES, Comparison, compare_sets
-from fei_lite.performance.origin import nearly_right_tags
+from fei_lite.performance.origin import kinds_of_tags
 from fei_lite.performance.reconstructible import Reconstructible, find_reconstructible
 from fei_lite.performance.sculpting import Sculpting, mbc_sculpting
 from fei_lite.performance.working_points import WORKING_POINTS, Evaluation, evaluate_tags
@@ -117,9 +117,9 @@ class TagChecks:
 def check_tags(path: Path, *, events: Sequence[Path] = (), choose: Choice = "event", seed: int = 1) -> TagChecks:
     """Sculpting and calibration of a file's best Btags; ``seed`` is that of the bootstrap.
 
-    With the ``events`` that the Btags are of, in the file's order, nearly right Btags are told by what is from
-    elsewhere (:mod:`fei_lite.performance.origin`), else by their common ancestor.
+    With the ``events`` that the Btags are of, in the file's order, nearly and half right Btags are told by what is
+    from elsewhere (:mod:`fei_lite.performance.origin`), else nearly right ones by their common ancestor.
     """
     tags = read_best_tags(path, choose=choose)
-    nearly_right = nearly_right_tags(tags, path, events, choose=choose) if events else None
-    return TagChecks(mbc_sculpting(tags, nearly_right=nearly_right), calibrate(tags, rng=np.random.default_rng(seed)))
+    kinds = kinds_of_tags(tags, path, events, choose=choose) if events else None
+    return TagChecks(mbc_sculpting(tags, backgrounds=kinds), calibrate(tags, rng=np.random.default_rng(seed)))

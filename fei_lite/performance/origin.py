@@ -1,8 +1,8 @@
 """How much of a false Btag is from elsewhere: the energy of its tracks and clusters that another particle made.
 
 A false Btag that took one slow pion from the other B has nearly the right
-momentum, and peaks in Mbc whatever the classifier does. To see whether the classifier
-makes a peak where there is none, such Btags are told apart.
+momentum, and peaks in Mbc whatever the classifier does; with a little more from elsewhere the peak is broad.
+To see whether the classifier makes a peak where there is none, such Btags are told apart.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ Lists = tuple[NDArray[np.int64], NDArray[np.int64]]
 _B = (511, 521)
 #: GeV: with less from elsewhere a Btag is nearly right (assumed; 0.15 GeV more or less move Mbc by some 9 MeV).
 NEARLY_RIGHT = 0.3
+#: GeV: with less than this a Btag is half right, and what it took moves Mbc by some 30 MeV; from this on, and in events
+#: without a B, where all is from elsewhere, it is combinatorial (assumed).
+HALF_RIGHT = 1.0
 
 
 def b_of_origin(generated: Jagged) -> NDArray[np.int64]:
@@ -96,8 +99,23 @@ def nearly_right_tags(tags: BestTags, path: PathLike, events: Sequence[PathLike]
 
     ``events``: the Btag file's inputs, in their order.
     """
-    energy = foreign_energy(tags, read_best_objects(path, choose=choose), events, progress=progress)
-    return energy < NEARLY_RIGHT
+    return kinds_of_tags(tags, path, events, choose=choose, progress=progress)["nearly right"]
+
+
+def kinds_of_tags(tags: BestTags, path: PathLike, events: Sequence[PathLike], *, choose: Choice = "event",
+                  progress: Callable[[int], None] | None = None) -> dict[str, NDArray[np.bool_]]:
+    """:func:`by_foreign_energy` of the Btags of the file ``path``; ``events`` as in :func:`nearly_right_tags`."""
+    return by_foreign_energy(foreign_energy(tags, read_best_objects(path, choose=choose), events, progress=progress))
+
+
+def by_foreign_energy(energy: Floats) -> dict[str, NDArray[np.bool_]]:
+    """Which Btags are ``combinatorial``, ``half right``, ``nearly right``, each (n,), by GeV from elsewhere (n,).
+
+    >>> {kind: chosen.tolist() for kind, chosen in by_foreign_energy(np.array([0.2, 0.3, 1.0])).items()}
+    {'combinatorial': [False, False, True], 'half right': [False, True, False], 'nearly right': [True, False, False]}
+    """
+    nearly, combinatorial = energy < NEARLY_RIGHT, energy >= HALF_RIGHT
+    return {"combinatorial": combinatorial, "half right": ~(nearly | combinatorial), "nearly right": nearly}
 
 
 def _foreign(batch: EventBatch, generated: Jagged, event: NDArray[np.int64],

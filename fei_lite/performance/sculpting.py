@@ -6,16 +6,16 @@ hence independent) are cut into slices of SignalProbability, and each slice is
 compared with the lowest: by Kolmogorov and Smirnov's test, and by the ratio
 of the number in the signal window to that in the sideband.
 
-Two backgrounds: ``nearly right`` Btags peak because their momentum is nearly right,
-in whatever slice; ``combinatorial`` are all others. Without more knowledge than the
-Btag file's, nearly right is what is made of one B alone, but wrong (a photon too
-few, a pion for a kaon). :mod:`fei_lite.performance.origin` knows from the events which
-have no more than a slow particle from elsewhere, and peak as well.
+``nearly right`` Btags peak because their momentum is nearly right, in whatever slice; only
+``combinatorial`` ones must not. Without more knowledge than the Btag file's, nearly right is what is made
+of one B alone, but wrong (a photon too few, a pion for a kaon), and all others are combinatorial.
+:mod:`fei_lite.performance.origin` knows from the events how much is from elsewhere, and tells apart those
+with a slow particle, which peak as well, and those with a little more, which make a broad bump.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -58,29 +58,28 @@ class Slice:
 
 @dataclass(frozen=True)
 class Sculpting:
-    """Slices by B type of Btag and background (``combinatorial``, ``nearly right``); ``edges`` in GeV."""
+    """Slices by B type of Btag and background (``combinatorial``, ``nearly right`` ...); ``edges`` in GeV."""
 
     edges: Floats
     slices: dict[str, dict[str, list[Slice]]]
 
 
-def mbc_sculpting(tags: BestTags, *, nearly_right: NDArray[np.bool_] | None = None, slices: Sequence[float] = SLICES,
-                  n_bins: int = 30) -> Sculpting:
-    """Compare the background's Mbc in slices of SignalProbability; the first slice is the reference.
+def mbc_sculpting(tags: BestTags, *, backgrounds: Mapping[str, NDArray[np.bool_]] | None = None,
+                  slices: Sequence[float] = SLICES, n_bins: int = 30) -> Sculpting:
+    """Compare each background's Mbc in slices of SignalProbability; the first slice is the reference.
 
-    ``nearly_right`` (n,): which of the false Btags peak by nature (default: those of one B alone).
+    ``backgrounds``: which of the Btags (n,) belong to each, by name; correct ones never do (default: those of one B
+    alone are nearly right, all others combinatorial).
     """
     edges = np.linspace(*RANGE, n_bins + 1)
-    result: dict[str, dict[str, list[Slice]]] = {}
-    if nearly_right is None:
-        nearly_right = np.isin(tags.ancestor, [code for code, _ in B_TYPES.values()])
+    if backgrounds is None:
+        of_one_b = np.isin(tags.ancestor, [code for code, _ in B_TYPES.values()])
+        backgrounds = {"combinatorial": ~of_one_b, "nearly right": of_one_b}
     inside = (tags.mbc >= RANGE[0]) & (tags.mbc <= RANGE[1]) & ~tags.correct
-    for b_type, (code, _) in B_TYPES.items():
-        result[b_type] = {}
-        for background, chosen in (("combinatorial", ~nearly_right), ("nearly right", nearly_right)):
-            of_b_type = tags.select(inside & chosen & (tags.b_type == code))
-            result[b_type][background] = _slices(of_b_type, slices, edges)
-    return Sculpting(edges, result)
+    return Sculpting(edges, {
+        b_type: {name: _slices(tags.select(inside & chosen & (tags.b_type == code)), slices, edges)
+                 for name, chosen in backgrounds.items()}
+        for b_type, (code, _) in B_TYPES.items()})
 
 
 def _slices(tags: BestTags, limits: Sequence[float], edges: Floats) -> list[Slice]:

@@ -97,7 +97,7 @@ def draw_sculpting(sculpting: Sculpting, path: PathLike, *, force: bool = True) 
 def sculpting_figure(sculpting: Sculpting) -> Figure:
     """Mbc of the background in slices of SignalProbability, each with area 1; a panel per B type and background."""
     b_types = list(sculpting.slices)
-    figure = new_figure(len(b_types), 2, size=(5.6, 3.6))
+    figure = new_figure(len(b_types), max(map(len, sculpting.slices.values())), size=(5.6, 3.6))
     panels = [(b_type, background) for b_type in b_types for background in sculpting.slices[b_type]]
     width = 1000 * float(sculpting.edges[1] - sculpting.edges[0])
     for axes, (b_type, background) in zip(figure.axes, panels, strict=True):
