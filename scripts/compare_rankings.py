@@ -188,7 +188,7 @@ def _padded(sample: Sample, centre: NDArray, spread: NDArray) -> list[NDArray[np
 def _start(n_in: int, rng: np.random.Generator) -> list[Any]:
     """Matrices of the network before the first step."""
     def matrix(a: int, b: int) -> NDArray[np.float32]:
-        return (rng.normal(size=(a, b)) / np.sqrt(a)).astype(np.float32)
+        return np.asarray(rng.normal(size=(a, b)) / np.sqrt(a), dtype=np.float32)
 
     found = [matrix(n_in, WIDTH)]
     for _ in range(LAYERS):

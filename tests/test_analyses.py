@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from signal_events import Truth, signal_batch, true_tags
 from toy_candidates import HTA, RECIPE, TOYS, inputs_of, write_toys
@@ -328,3 +330,20 @@ def test_production_goes_on(tmp_path):
         produce("taunu", setup, tmp_path, seed=7, events=10)
     with pytest.raises(AnalysisError, match=r"expected a number of events or a luminosity"):
         produce("k_nunu", setup, tmp_path, seed=7)
+
+
+def test_long_metadata_are_compressed(tmp_path):
+    """Would catch sources of a long production that take more than its candidates, or that come back as others."""
+    columns = {"weight": np.ones(3), "source": np.zeros(3, np.int32)}
+    for n in (1, 500):
+        said = {"of": "mine", "list": [{"file": f"charged_{i}", "options": {"selection": "pairs"}} for i in range(n)]}
+        path = tmp_path / f"{n}.parquet"
+        write_ntuple(path, columns, said)
+        found, again = read_ntuple(path)
+        assert again == said and found["weight"].tolist() == [1.0] * 3
+        kept = pq.read_schema(path).metadata[b"fei_lite_ntuple"]
+        assert (json.loads(kept) == said) if n == 1 else len(kept) < 0.2 * len(json.dumps(said))
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"fei_lite_ntuple": kept[:-100]}), tmp_path / "cut.parquet")
+    with pytest.raises(AnalysisError, match=r"cut.parquet: fei_lite_ntuple: damaged .*Copy or make"):
+        read_ntuple(tmp_path / "cut.parquet")

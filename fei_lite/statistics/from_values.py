@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.errors import FitError, WorkspaceError, nearest
+from fei_lite.analyses.candidates.ntuple import said_in
+from fei_lite.errors import AnalysisError, FitError, WorkspaceError, nearest
 from fei_lite.statistics.shapes import Background, Peak, fit_peak
 from fei_lite.statistics.unbinned import PeakModel, background_of, sets_of
 
 Floats = NDArray[np.float64]
-_METADATA = b"fei_lite_ntuple"
 #: A region with fewer signal candidates takes the peak of all regions' together (ours).
 ENOUGH_FOR_A_PEAK = 150
 
@@ -96,12 +96,12 @@ def read_values(path: str | os.PathLike[str]) -> FitValues:
     file = Path(path) / "values.parquet" if Path(path).is_dir() else Path(path)
     try:
         table = pq.read_table(file)
-        said = json.loads(table.schema.metadata[_METADATA])["fit"]
+        said = json.loads(said_in(table.schema, where=f"{file}: metadata"))["fit"]
         columns = {name: table.column(name).to_numpy(zero_copy_only=False)
                    for name in ("region", "sample", "value", "weight")}
         regions = {name: _region(name, entry, said["signals"], columns) for name, entry in said["regions"].items()}
         return FitValues(float(said["luminosity_fb"]), regions, said["background_floor"])
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AnalysisError) as error:
         raise WorkspaceError(f"{file}: no values of an unbinned fit can be read there: {error}. Use the values.parquet "
                              "of fei-lite analyse.") from None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +20,8 @@ from fei_lite.events.files import is_parquet
 from fei_lite.outputs import atomic_output
 
 METADATA = b"fei_lite_ntuple"
+#: What JSON of more than so many bytes begins with: it is compressed (zlib, base64). Sources of a production are alike.
+_COMPRESSED, _LONG = b"zlib:", 8192
 
 Columns = dict[str, NDArray[Any]]
 
@@ -63,7 +67,7 @@ def write_ntuple(path: str | os.PathLike[str], columns: Mapping[str, NDArray[Any
                            use_dictionary=[name for name in table.column_names if name not in real],
                            store_schema=False) as writer):  # Arrow's own would hold the metadata once more
         writer.write_table(table)
-        writer.add_key_value_metadata({METADATA: json.dumps(dict(metadata)).encode()})
+        writer.add_key_value_metadata({METADATA: _packed(json.dumps(dict(metadata)).encode())})
 
 
 def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
@@ -77,7 +81,7 @@ def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
         table = pq.read_table(path)
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
     where = f"{path}: {METADATA.decode()}"
-    metadata = json_content(table.schema.metadata[METADATA], where=where, error=AnalysisError, finite=False)
+    metadata = json_content(said_in(table.schema, where=where), where=where, error=AnalysisError, finite=False)
     said = validated(metadata, _Said, where=where, error=AnalysisError)
     if said.analysis is not None:  # candidates, which an analysis goes on with
         for key in ("models", "sources"):
@@ -87,6 +91,22 @@ def read_ntuple(path: str | os.PathLike[str]) -> tuple[Columns, dict[str, Any]]:
             if name not in columns or columns[name].dtype.kind not in "iuf":
                 raise AnalysisError(f"{path}: no column of numbers '{name}'. Make the file again.")
     return columns, dict(metadata)
+
+
+def _packed(content: bytes) -> bytes:
+    return _COMPRESSED + base64.b64encode(zlib.compress(content, 9)) if len(content) > _LONG else content
+
+
+def said_in(schema: Any, *, where: str) -> bytes:
+    """What an ntuple says about itself (JSON), of its Arrow schema. KeyError for a file of another kind, and
+    :class:`AnalysisError`, which begins with ``where``, for what is damaged."""
+    content = bytes((schema.metadata or {})[METADATA])
+    if not content.startswith(_COMPRESSED):
+        return content
+    try:
+        return zlib.decompress(base64.b64decode(content[len(_COMPRESSED):], validate=True))
+    except (ValueError, zlib.error) as error:
+        raise AnalysisError(f"{where}: damaged ({error}). Copy or make the file again.") from None
 
 
 def is_ntuple(path: str | os.PathLike[str]) -> bool:
