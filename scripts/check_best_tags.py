@@ -2,8 +2,9 @@
 
     python scripts/check_best_tags.py btag.root --events charged.root mixed.root --folder figures
 
-With the events that the Btags are of, false Btags with less than 0.3 GeV from elsewhere, and with less than 1 GeV, are
-told apart: they peak by nature, the latter broadly. Prints two tables; writes sculpting.png, calibration.png and best_tags.json.
+With the events that the Btags are of, false Btags with less than 0.3 GeV from elsewhere, and with less than 1 GeV,
+are told apart: they peak by nature, the latter broadly. Prints two tables; writes sculpting.png, calibration.png and
+best_tags.json.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from fei_lite.analyses.classifier import FoldClassifier
 from fei_lite.analyses.controls.closure import closure_data, closure_templates
 from fei_lite.analyses.controls.continuum import continuum_control
 from fei_lite.analyses.controls.efficiency import embedding_efficiency
-from fei_lite.analyses.controls.judged import judged
+from fei_lite.analyses.controls.judged import Judged, judged
 from fei_lite.analyses.controls.shapes import compare_shapes, shown
 from fei_lite.analyses.drawings import Panel
 from fei_lite.analyses.folders import Analysis, load_analysis
@@ -56,6 +56,11 @@ def candidates_of(paths: Sequence[Path], analysis: Analysis, control: str | None
             if said.get("recipe") == analysis.identity and of <= names:
                 found.append(file)
     return read_candidates(found, analysis) if found else None
+
+
+def _background(given: Inputs) -> bool:
+    """Whether there are candidates of any background."""
+    return any(source.process != "signal" for source in given.sources)
 
 
 def _made_for(folder: Path, analysis: Analysis) -> bool:
@@ -122,7 +127,8 @@ class Controls:
             if simulation is None:
                 self.absent(f"sideband_{name}", f"'{variant.name}' (INPUT)")
                 continue
-            here, pairs = judged(simulation, variant, self.classifiers).where(line.where), []
+            here = judged(simulation, variant, self.classifiers).where(line.where)
+            pairs: list[tuple[str, Judged, str, Judged, set[str] | None]] = []
             if data is not None:
                 other = judged(data, variant, self.classifiers).where(line.where)
                 pairs.append(("in place of data", other, "simulation", here, {s.process for s in data.sources}))
@@ -134,6 +140,12 @@ class Controls:
                 continue
             shapes = [compare_shapes(f"{a} and {b}, background", (a, one), (b, two), shown(line, variant.recipe),
                                      variant.recipe, processes=of) for a, one, b, two, of in pairs]
+            for one in shapes:
+                if one.empty:
+                    self.absent(f"sideband_{name}", f"background of '{variant.name}': {' and '.join(one.empty)}")
+            shapes = [one for one in shapes if not one.empty]
+            if not shapes:
+                continue
             self.output.write(f"sideband_{name}", [text for s in shapes for text in s.lines()],
                               {f"{s.names[0]} and {s.names[1]}": s.to_json() for s in shapes}, shapes[0].panels())
 
@@ -154,8 +166,10 @@ class Controls:
         for name, line in self.analysis.recipe.controls.closure.items():
             variant = self.variant(line.variant)
             simulation, data = self.samples(variant)
-            if simulation is None or data is None:
-                self.absent(f"closure_{name}", f"'{variant.name}' " + ("in place of data" if simulation else "(INPUT)"))
+            lacking = [where for given, where in ((simulation, "(INPUT)"), (data, "in place of data (--data)"))
+                       if given is None or not _background(given)]
+            if simulation is None or data is None or lacking:
+                self.absent(f"closure_{name}", f"background of '{variant.name}' {' and '.join(lacking)}")
                 continue
             result = closure_templates(line, variant, self.classifiers, simulation)
             observed = closure_data(line, variant, self.classifiers, data)

@@ -191,6 +191,9 @@ def test_sideband_of_toys(trained):
     assert alike.parts["bbbar"][0].expected == pytest.approx(first.weight[of].sum())
     continuum = compare_shapes("-", ("a", first), ("b", first), ["roeEextra"], RECIPE, processes={"ccbar"})
     assert list(continuum.parts) == ["ccbar"] and continuum.yields[0] == alike.parts["ccbar"][0]
+    nothing = compare_shapes("-", ("a", first), ("b", first), ["roeEextra"], RECIPE, processes={"k_nunu"})
+    assert nothing.empty == ("a", "b") and not continuum.empty
+    assert "too few to compare" in nothing.lines()[-1] and nothing.to_json()["chi2"]["roeEextra"]["p_value"] is None
     low = first.where("eta < 0.4")
     assert np.all(low.columns["eta"] < 0.4) and not low.inside.any() and first.inside_only().inside.all()
 

@@ -30,10 +30,19 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """Probability of a larger chi2."""
+        """Probability of a larger chi2; NaN where there are too few entries to compare."""
         from scipy.stats import chi2
 
-        return float(chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else 1.0
+        return float(chi2.sf(self.chi2, self.ndf)) if self.ndf > 0 else float("nan")
+
+
+def chi2_text(chi2: float, ndf: int, p_value: float) -> str:
+    """A comparison in a table.
+
+    >>> chi2_text(3.0, 4, 0.5578), chi2_text(0.0, 0, float("nan"))
+    ('chi2    3.0 / 4  p = 0.558', 'too few to compare')
+    """
+    return f"chi2 {chi2:6.1f} / {ndf:d}  p = {p_value:.3f}" if ndf > 0 else "too few to compare"
 
 
 def compare(first: ArrayLike, second: ArrayLike, first_weight: ArrayLike, second_weight: ArrayLike, *,

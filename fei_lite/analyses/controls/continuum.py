@@ -59,7 +59,7 @@ class ContinuumResult:
 
     def panels(self, most: int = 4) -> list[Panel]:
         """The inputs that differ most before the weights."""
-        names = sorted(self.before, key=lambda name: self.before[name].p_value)[:most]
+        names = sorted(self.before, key=lambda name: np.nan_to_num(self.before[name].p_value, nan=1.0))[:most]
         return [Panel(name, "fraction", steps=[
             Steps(one.edges, one.first, one.first_error, "in place of data"),
             Steps(one.edges, one.second, label="simulation"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fei_lite.analyses.candidates.inputs import Inputs
 from fei_lite.analyses.candidates.samples import process_of
-from fei_lite.analyses.controls.comparison import compare
+from fei_lite.analyses.controls.comparison import chi2_text, compare
 from fei_lite.analyses.controls.judged import Judged, judged
 from fei_lite.analyses.controls.ratios import (
     DATA,
@@ -33,6 +33,7 @@ from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.folders import Analysis
 from fei_lite.analyses.recipes.columns import passes
 from fei_lite.analyses.recipes.controls import Embedding
+from fei_lite.plain import as_plain
 
 Floats = NDArray[np.float64]
 
@@ -96,14 +97,14 @@ class EmbeddingResult:
         for table in self.bins:
             out += ["", f"selected and in the fit, of candidates in bins of {table.name}", *table.lines()]
         out += ["", "inputs of the classifier, embedded simulation against signal (shapes, after the cuts)",
-                *(f"{c.name:28s} chi2 {c.chi2:6.1f} / {c.ndf:d}  p = {c.p_value:.3f}" for c in self.inputs)]
+                *(f"{c.name:28s} {chi2_text(c.chi2, c.ndf, c.p_value)}" for c in self.inputs)]
         return out
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         return {"steps": self.steps.to_json(), "selected": self.selected.to_json(),
                 "bins": {t.name: t.to_json() for t in self.bins}, "verdict": self.verdict,
-                "inputs": {c.name: {"chi2": c.chi2, "ndf": c.ndf, "p_value": c.p_value} for c in self.inputs}}
+                "inputs": as_plain({c.name: {"chi2": c.chi2, "ndf": c.ndf, "p_value": c.p_value} for c in self.inputs})}
 
     def panels(self) -> list[Panel]:
         """Efficiencies in bins, and the ratio of data and simulation (of simulation and signal without data)."""
@@ -226,4 +227,4 @@ def _closeness(ready: Mapping[str, Judged], wanted: Mapping[str, NDArray[np.bool
         values = [ready[key].columns[name][rows[key]] for key in rows]
         found = compare(*values, *(ready[key].weight[rows[key]] for key in rows), bins=5)
         out.append(Closeness(name, found.chi2, found.ndf, found.p_value))
-    return tuple(sorted(out, key=lambda c: c.p_value))
+    return tuple(sorted(out, key=lambda c: (c.ndf == 0, c.p_value)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fei_lite.analyses.controls.comparison import Comparison, compare
+from fei_lite.analyses.controls.comparison import Comparison, chi2_text, compare
 from fei_lite.analyses.controls.judged import Judged
 from fei_lite.analyses.drawings import Panel, Steps
 from fei_lite.analyses.recipes.columns import calculate
@@ -48,6 +48,11 @@ class Shapes:
     of: dict[str, Comparison] = field(repr=False)
 
     @property
+    def empty(self) -> tuple[str, ...]:
+        """Those of the two that have no candidates."""
+        return tuple(name for name, one in zip(self.names, self.yields, strict=True) if not one.entries)
+
+    @property
     def normalisation(self) -> tuple[float, float]:
         """Yield of the first over that of the second, and its error; NaN without any."""
         a, b = self.yields
@@ -62,7 +67,7 @@ class Shapes:
         out = [self.title, f"  {self.names[0]}: {self.yields[0]}; {self.names[1]}: {self.yields[1]}; "
                            f"ratio {value:.3f} +- {error:.3f}"]
         out += [f"  {name:20s} {a}; {b}" for name, (a, b) in self.parts.items()]
-        return out + [f"  {name:28s} chi2 {found.chi2:6.1f} / {found.ndf:d}  p = {found.p_value:.3f}"
+        return out + [f"  {name:28s} {chi2_text(found.chi2, found.ndf, found.p_value)}"
                       for name, found in self.of.items()]
 
     def to_json(self) -> dict[str, Any]:
