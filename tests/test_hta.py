@@ -21,8 +21,9 @@ from fei_lite.analyses.candidates.files import (
     merge_candidates,
     read_candidates,
 )
+from fei_lite.analyses.candidates.inputs import UNKNOWN
 from fei_lite.analyses.candidates.making import candidates
-from fei_lite.analyses.candidates.ntuple import read_ntuple
+from fei_lite.analyses.candidates.ntuple import read_ntuple, write_ntuple
 from fei_lite.analyses.candidates.pairs import SIGNAL, TAG, all_pairs, best_of_each_event
 from fei_lite.analyses.candidates.production import simulate_candidates
 from fei_lite.analyses.candidates.samples import Expectation
@@ -371,6 +372,12 @@ def test_combinations_of_one_decay_are_correlated():
     assert bin_variances(x, one, zero, np.arange(200), edges).tolist() == [200, 0, 0, 0, 0, 0]
     assert bin_variances(x, one, zero, decay, edges)[0] == 200 + 2 * 50 * (16 - 4)
     assert bin_variances(x, one, decay % 3, zero, edges).sum() > 200**2 / 3
+    # of another source that does not say its second B's: each part as it would be alone
+    source, second = np.repeat([0, 1], 100), np.where(np.arange(200) < 100, np.arange(200), UNKNOWN)
+    both = bin_variances(x, one, source, decay, edges, second=second)
+    alone = [bin_variances(x[rows], one[rows], source[rows], decay[rows], edges, second=of)
+             for rows, of in ((slice(100), second[:100]), (slice(100, None), None))]
+    np.testing.assert_allclose(both, alone[0] + alone[1])
     # a decay is good with probability p, a combination passes if both are: n x n decays, each in `reuse` of them
     n, p, reuse, counts, claimed = 400, 0.1, 20, [], []
     for _ in range(400):
@@ -451,6 +458,25 @@ def test_files_that_say_too_little(tmp_path, batch):
         read_candidates([*files, files[1]], HTA)
     with pytest.raises(AnalysisError, match="no signal among the inputs"):
         analyse(read_candidates(files[1:], HTA), HTA)
+
+
+def test_combinations_beside_other_samples(tmp_path):
+    """Would catch that what the page of the analysis shows ends with an error: signal beside B pairs of `--reuse`, which
+    do not say where the second B is from; and combinations counted as independent for that."""
+    files = write_toys(tmp_path, TOYS[:2])
+    columns, said = read_ntuple(files[1])
+    columns["event"] = np.arange(len(columns["event"]))  # 40 combinations of each B decay
+    said["sources"][0]["source"]["options"]["reuse"] = 40
+    write_ntuple(files[1], columns, said, force=True)
+    both = read_candidates(files, HTA)
+    charged = both.columns["source"] == 1
+    second = both.second()
+    assert np.all(second[charged] == UNKNOWN) and np.all(second[~charged] == both.columns["event"][~charged])
+    weight, source = both.columns["weight"], both.columns["source"]
+    variance = bin_variances(np.zeros(len(weight)), weight, source, both.decay(), np.array([-1.0, 1.0]), second=second)[0]
+    squares = np.sum(weight**2)
+    n = int(charged.sum())
+    assert n % 40 == 0 and variance == pytest.approx(squares + 2 * (n // 40 * 40**2 - n))
 
 
 def test_candidates_of_files_and_without(tmp_path):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
 from fei_lite.analyses.candidates.samples import source_of
+from fei_lite.classifiers.trees import parse_trees
 from fei_lite.errors import SimulationError
 from fei_lite.events.files import read_events
 from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import DELTA_M_D, TAU_B0
 from fei_lite.generator.recombination import recombined, sides_of, with_mixing_times
 from fei_lite.particles import charge
+from fei_lite.production.forests import expected, fit_forest
 from fei_lite.production.selections import (
     Selection,
     Selector,
@@ -245,3 +248,30 @@ def test_defects(tmp_path):
         simulate_file("charged", tmp_path / "x.root", n=10, seed=1, reuse=2)
     with pytest.raises(SimulationError, match="events without two B mesons"):
         simulate_file("uubar", tmp_path / "x.root", n=10, seed=1, reuse=2, selection="hta")
+
+
+def test_forest_survives_an_empty_split(monkeypatch):
+    """Would catch a production that dies, hours on, of a split that rounding made empty; other errors stay."""
+    rng = np.random.default_rng(3)
+    X = rng.uniform(size=(4000, 3))
+    y = 0.1 * (X[:, 0] > 0.7)
+    seeds, train = [], lightgbm.train
+
+    def once(options, data, **more):
+        seeds.append(options["seed"])
+        if len(seeds) < 2:
+            raise lightgbm.basic.LightGBMError("Check failed: (best_split_info.left_count) > (0) at learner.cpp")
+        return train(options, data, **more)
+
+    monkeypatch.setattr(lightgbm, "train", once)
+    model = parse_trees(fit_forest(X, y, ["a", "b", "c"], seed=5, trees=30), source="-")
+    assert len(set(seeds)) == 2
+    found = expected(model, X)
+    assert found[X[:, 0] > 0.75].mean() > 5 * found[X[:, 0] < 0.65].mean()
+
+    def other(*_, **__):
+        raise lightgbm.basic.LightGBMError("no memory")
+
+    monkeypatch.setattr(lightgbm, "train", other)
+    with pytest.raises(lightgbm.basic.LightGBMError, match="no memory"):
+        fit_forest(X, y, ["a", "b", "c"], seed=5, trees=30)

@@ -125,9 +125,14 @@ def bin_variances(x: Floats, weight: Floats, source: NDArray[np.integer], decay:
     """Variance (n_bins,) of sums of weights, candidates that share a generated decay being correlated.
 
     Of combinations with the same first B decay the sum counts as one, and likewise of those with the same ``second``
-    decay (what shares both is not counted twice). Without a record of the second B's, what the first ones add to the
-    sum of squared weights counts twice, for both are shared alike.
+    decay (what shares both is not counted twice). Without a record of the second B's (None, or a number below 0),
+    what the first ones add to the sum of squared weights counts twice, for both are shared alike.
     """
+    if second is not None and np.any(second < 0):  # of other sources, so that the two parts are independent
+        without = second < 0
+        return np.asarray(sum(
+            bin_variances(x[rows], weight[rows], source[rows], decay[rows], edges, second=of)
+            for rows, of in ((without, None), (~without, second[~without]))))
     n = len(edges) - 1
     inside = (x >= edges[0]) & (x <= edges[-1])
     place = np.searchsorted(edges[1:-1], x[inside], side="right")

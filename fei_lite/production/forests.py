@@ -21,6 +21,9 @@ _CAUTIOUS = {"num_leaves": 6, "learning_rate": 0.05, "min_data_in_leaf": 100, "f
 _SUM = 20.0
 #: What is like a signal at all without which there is no forest.
 LEAST = 25
+#: LightGBM gives up a forest when rounding makes its best split an empty one (its issue 3679: "Check failed:
+#: (best_split_info.left_count) > (0)"). Other subsets of events and features do not meet the same split.
+_TRIES, _NEXT_SEED = 4, 1_000_003
 #: Of the importances of two analyses, at most.
 _RATIO = 30.0
 
@@ -34,11 +37,19 @@ def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: in
     """
     import lightgbm
 
-    data = lightgbm.Dataset(X, y, weight=weight, feature_name=list(names),
-                            init_score=None if base is None else log_odds(base))
     options = _FOREST if signs is None else _FOREST | _CAUTIOUS | {"monotone_constraints": list(signs)}
     options["lambda_l2"] = float(options["lambda_l2"] * min(y.sum() / _SUM, 1.0))
-    return str(lightgbm.train({**options, "seed": seed}, data, num_boost_round=trees).model_to_string())
+    for attempt in range(_TRIES):
+        data = lightgbm.Dataset(X, y, weight=weight, feature_name=list(names),
+                                init_score=None if base is None else log_odds(base))
+        try:
+            found = lightgbm.train({**options, "seed": seed + attempt * _NEXT_SEED}, data, num_boost_round=trees)
+        except lightgbm.basic.LightGBMError as error:
+            if "best_split_info" not in str(error) or attempt + 1 == _TRIES:
+                raise
+        else:
+            return str(found.model_to_string())
+    raise AssertionError
 
 
 def log_odds(p: Array) -> Array:

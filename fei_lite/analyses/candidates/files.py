@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fei_lite.analyses.candidates.checks import check_candidates, check_columns_agree, check_steps_agree
-from fei_lite.analyses.candidates.inputs import Inputs
+from fei_lite.analyses.candidates.inputs import UNKNOWN, Inputs
 from fei_lite.analyses.candidates.making import Counts, candidates
 from fei_lite.analyses.candidates.ntuple import Columns, is_ntuple, joined, read_ntuple, write_ntuple
 from fei_lite.analyses.candidates.samples import Source, check_distinct, process_of, source_of
@@ -184,8 +184,9 @@ def read_candidates(paths: Sequence[Path], analysis: Analysis) -> Inputs:
         own = [Source(**entry["source"]) for entry in metadata["sources"]]
         steps = [entry["counts"] for entry in metadata["sources"]]
         check_candidates(path, columns, own, steps, analysis.recipe)
-        if not any("reuse" in source.options for source in own):
-            columns.setdefault("partner", columns["event"])  # both decays are of the event itself
+        if "partner" not in columns:  # both decays are of the event itself, or where the second is from was not written
+            reused = np.array(["reuse" in source.options for source in own])[columns["source"]]
+            columns["partner"] = np.where(reused, UNKNOWN, columns["event"].astype(np.int64))
         columns["source"] = columns["source"] + len(sources)
         parts.append(columns)
         sources += own

@@ -14,6 +14,8 @@ from fei_lite.analyses.recipes.parts import SignalDecay
 
 #: Sample -> step -> (events, sum of weights).
 Steps = Mapping[str, Mapping[str, Sequence[float]]]
+#: ``partner`` of combinations of B decays that do not say from which event the second one is.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Inputs:
         return np.asarray(self.columns["event"].astype(np.int64) // times[self.columns["source"]])
 
     def second(self) -> NDArray[np.int64] | None:
-        """Number of the generated event, (n,), that the second B decay is from; None where that was not written.
+        """Number of the generated event, (n,), that the second B decay is from; None if no file has it.
 
-        Where decays were not reused it is the number of the candidate's own event, which it shares with none.
+        :data:`UNKNOWN` for combinations of a file that does not say it. Where decays were not reused it is the number
+        of the candidate's own event, which it shares with none.
         """
         if "partner" not in self.columns:
             return None
