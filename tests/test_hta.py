@@ -461,8 +461,8 @@ def test_files_that_say_too_little(tmp_path, batch):
 
 
 def test_combinations_beside_other_samples(tmp_path):
-    """Would catch that what the page of the analysis shows ends with an error: signal beside B pairs of `--reuse`, which
-    do not say where the second B is from; and combinations counted as independent for that."""
+    """Would catch that what the page of the analysis shows ends with an error: signal beside B pairs of `--reuse`,
+    which do not say where the second B is from; and combinations counted as independent for that."""
     files = write_toys(tmp_path, TOYS[:2])
     columns, said = read_ntuple(files[1])
     columns["event"] = np.arange(len(columns["event"]))  # 40 combinations of each B decay
@@ -473,7 +473,8 @@ def test_combinations_beside_other_samples(tmp_path):
     second = both.second()
     assert np.all(second[charged] == UNKNOWN) and np.all(second[~charged] == both.columns["event"][~charged])
     weight, source = both.columns["weight"], both.columns["source"]
-    variance = bin_variances(np.zeros(len(weight)), weight, source, both.decay(), np.array([-1.0, 1.0]), second=second)[0]
+    edges = np.array([-1.0, 1.0])
+    variance = bin_variances(np.zeros(len(weight)), weight, source, both.decay(), edges, second=second)[0]
     squares = np.sum(weight**2)
     n = int(charged.sum())
     assert n % 40 == 0 and variance == pytest.approx(squares + 2 * (n // 40 * 40**2 - n))
