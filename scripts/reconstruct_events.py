@@ -15,7 +15,7 @@ def main() -> None:
     """Print the best Btag of every event that has one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events", nargs="+")
-    parser.add_argument("--models", default="fei_default")
+    parser.add_argument("--models", default="extended")
     parser.add_argument("--min-signal-probability", type=float, default=0.01)
     arguments = parser.parse_args()
     channels, models = load_tagger(arguments.models)
