@@ -3,8 +3,8 @@
     python scripts/run_page.py docs/signal_side.md --folder pictures
     python scripts/run_page.py docs/signal_side.md --folder small --events 3000
 
-Folders of the repository that commands name (scripts, decay_channels) are linked there. Simulated events that are there
-already are kept; other outputs are made anew. First all commands, then all code.
+Folders of the repository that commands name (scripts, decay_channels, trained) are linked there. Simulated events that
+are there already are kept; other outputs are made anew. First all commands, then all code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run_page(page: Path, folder: Path, *, events: int | None = None, known: Coll
 
     ``events``: simulated, in place of the page's numbers. Blocks of ``known`` have been run there already.
     """
-    for name in ("scripts", "decay_channels"):
+    for name in ("scripts", "decay_channels", "trained"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     found = blocks(page)

@@ -34,7 +34,6 @@ def test_the_readme_runs(tmp_path):
         assert done.returncode == 0, done.stderr
     assert "B candidates in 2000 events" in done.stdout
     assert (tmp_path / "btag.root").exists()
-    (tmp_path / "hta").symlink_to(ROOT / "trained" / "hta")  # what fei-lite analyse hta -o hta leaves
     first = next(text for language, text in found if language == "python")
     for page in PAGES[1:]:
         languages = {language for language, _ in blocks(page)}
