@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import naive_roe
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.stats import kstest
 from signal_events import Truth, signal_batch, true_tags
 from toy_candidates import EDGES, HTA, RECIPE, TOYS, inputs_of, toy, write_toys
 
-from fei_lite.analyses.analysis import analyse
+from fei_lite.analyses.analysis import SampleResult, analyse
 from fei_lite.analyses.candidates.files import (
     Setup,
     make_candidates,
@@ -31,6 +32,7 @@ from fei_lite.analyses.classifier import load_classifier, train_folds
 from fei_lite.analyses.histograms import Region, bin_variances, with_bin_floor
 from fei_lite.analyses.hta import physics
 from fei_lite.analyses.selected import failed
+from fei_lite.analyses.shortage import empty_templates
 from fei_lite.analyses.systematics import WeightLine
 from fei_lite.channels import load_channel_set
 from fei_lite.classifiers.quality import weighted_auc
@@ -361,6 +363,22 @@ def test_floor_of_empty_bins():
     assert none.template("two").values.tolist() == [3.0, 3.0, 3.0] == none.template("two").errors.tolist()
     only = Region("a", "x", (0, 1, 2, 3), (signal,))
     assert with_bin_floor([only], 0.5) == (only,)
+
+
+def test_background_that_never_reaches_the_bins_is_said():
+    """Would catch a template of 0 +- 0 that is taken for a measurement, and a luminosity that would not be enough."""
+    def template(name, values, **more):
+        return Template(name, np.array(values), np.zeros(2), **more)
+
+    region = Region("a", "x", (0, 1, 2), (template("signal", [4.0, 6.0], signal=True), template("bbbar", [3.0, 0.0]),
+                                         template("ccbar", [0.0, 0.0])))
+    samples = [SampleResult(name, (name,), 1000, 50.0, entries, 2.0, np.nan, 0.1, ())
+               for name, entries in (("signal", 10), ("bbbar", 10), ("ccbar", 5))]
+    result = SimpleNamespace(recipe=RECIPE, regions=(region,), samples=samples,
+                             expectation=SimpleNamespace(luminosity=362.0))
+    line, = empty_templates(result)  # each stands for ten events: 23 are compatible with none
+    assert line.startswith("ccbar: none of 5 selected") and "up to 23 events of 362/fb" in line
+    assert "Less than the signal's 10 events takes about 4.6/fb of it, made as the 2/fb there are" in line
 
 
 def test_combinations_of_one_decay_are_correlated():

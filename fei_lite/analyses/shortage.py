@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from fei_lite.analyses.analysis import Result
 
 
+#: Expectation of which none is seen in one case of ten.
+_NONE = -float(np.log(0.1))
+
+
 def check_entries(what: str, signal: NDArray[np.bool_], process: NDArray[np.str_],
                   generated: Mapping[str, int]) -> None:
     """Raise :class:`AnalysisError` if a class has too few candidates to train on, with what each process lacks."""
@@ -57,6 +61,26 @@ def empty_bins(result: Result) -> list[str]:
         lines.append("generated backgrounds, of " + f"{result.expectation.luminosity:g}/fb: " + ", ".join(
             f"{process} {_luminosity(result, process):.3g}/fb" for s in result.samples if s.name not in of_signal
             for process in s.processes) + ". Give more events of those with least")
+    return lines
+
+
+def empty_templates(result: Result) -> list[str]:
+    """A line for each background without a candidate in any bin: what may be there all the same, and what it takes."""
+    of_signal = {line.name for line in result.recipe.signals}
+    signal = sum(float(t.values.sum()) for region in result.regions for t in region.templates if t.signal)
+    lines = []
+    for sample in result.samples:
+        templates = [t for region in result.regions for t in region.templates if t.name == sample.name]
+        if sample.name in of_signal or not templates or any(t.values.sum() > 0.0 for t in templates):
+            continue
+        weight = (sample.expected / sample.entries if sample.entries
+                  else result.expectation.luminosity / sample.luminosity)
+        most = _NONE * weight
+        lines.append(
+            f"{sample.name}: none of {sample.entries} selected candidates is in the bins, and its template is 0; up to "
+            f"{most:.3g} events of {result.expectation.luminosity:g}/fb are compatible with that (90 % CL, candidates of "
+            f"mean weight {weight:.3g}). Less than the signal's {signal:.3g} events takes about "
+            f"{sample.luminosity * most / signal:.2g}/fb of it, made as the {sample.luminosity:.3g}/fb there are")
     return lines
 
 

@@ -122,9 +122,9 @@ def _inputs(arguments: argparse.Namespace, analysis: Analysis) -> list[Any]:
 
 def _closing(result: Result) -> list[str]:
     """What is missing from the result."""
-    from fei_lite.analyses.shortage import empty_bins
+    from fei_lite.analyses.shortage import empty_bins, empty_templates
 
-    lines = empty_bins(result)
+    lines = [*empty_bins(result), *empty_templates(result)]
     if result.missing:
         lines.append(f"no events of {', '.join(result.missing)}: the templates lack them")
     return lines
