@@ -78,8 +78,8 @@ def empty_templates(result: Result) -> list[str]:
         most = _NONE * weight
         lines.append(
             f"{sample.name}: none of {sample.entries} selected candidates is in the bins, and its template is 0; up to "
-            f"{most:.3g} events of {result.expectation.luminosity:g}/fb are compatible with that (90 % CL; candidates of "
-            f"a mean weight of {weight:.3g}). Less than the signal's {signal:.3g} events takes about "
+            f"{most:.3g} events of {result.expectation.luminosity:g}/fb are compatible with that (90 % CL; mean "
+            f"weight {weight:.3g}). Less than the signal's {signal:.3g} events takes about "
             f"{sample.luminosity * most / signal:.2g}/fb of it, made as the {sample.luminosity:.3g}/fb there are")
     return lines
 
