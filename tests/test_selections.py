@@ -275,3 +275,16 @@ def test_forest_survives_an_empty_split(monkeypatch):
     monkeypatch.setattr(lightgbm, "train", other)
     with pytest.raises(lightgbm.basic.LightGBMError, match="no memory"):
         fit_forest(X, y, ["a", "b", "c"], seed=5, trees=30)
+
+
+def test_forest_does_not_run_away():
+    """Would catch Newton steps as long as what is there over what was expected: forests went to certainty and, a
+    billion times as far, back; the selections that they made lost a production its candidates."""
+    rng = np.random.default_rng(4)
+    X = rng.uniform(size=(20_000, 3))
+    often = X[:, 0] > 0.98
+    text = fit_forest(X, np.where(often, 0.4, 1e-7), ["a", "b", "c"], seed=6, trees=150, base=np.full(len(X), 1e-7))
+    leaves = [float(x) for line in text.splitlines() if line.startswith("leaf_value=") for x in line[11:].split()]
+    assert 0.5 < max(map(abs, leaves)) < 0.81
+    found = expected(parse_trees(text, source="-"), X, np.full(len(X), 1e-7))
+    assert 5e-3 < found[X[:, 0] > 0.985].mean() < 0.5 and found[X[:, 0] < 0.97].mean() < 1e-4

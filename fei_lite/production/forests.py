@@ -12,10 +12,12 @@ from fei_lite.classifiers.trees import TreeModel
 Array = NDArray[np.float64]
 
 #: A forest's settings (ours): small, since it sees every combination, and slow enough for some hundred candidates.
+#: ``max_delta_step``: where next to nothing was expected Newton's step is as long as the ratio of what is there to
+#: that, and the way back from certainty is endless; so a tree changes the log-odds by 0.8 at most.
 _FOREST = {"objective": "cross_entropy", "num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 40,
            "lambda_l2": 1.0, "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "max_bin": 127,
-           "min_sum_hessian_in_leaf": 0.0, "verbosity": -1, "num_threads": 1, "deterministic": True,
-           "force_row_wise": True}
+           "min_sum_hessian_in_leaf": 0.0, "max_delta_step": 10.0, "verbosity": -1, "num_threads": 1,
+           "deterministic": True, "force_row_wise": True}
 _CAUTIOUS = {"num_leaves": 6, "learning_rate": 0.05, "min_data_in_leaf": 100, "feature_fraction": 0.3, "lambda_l2": 5.0}
 #: Sum of the likeness below which the forests' ``lambda_l2`` falls with it: what is rare would not be learned at all.
 _SUM = 20.0
