@@ -142,7 +142,7 @@ class Controls:
                                      variant.recipe, processes=of) for a, one, b, two, of in pairs]
             for one in shapes:
                 if one.empty:
-                    self.absent(f"sideband_{name}", f"background of '{variant.name}': {' and '.join(one.empty)}")
+                    self.absent(f"sideband_{name}", f"'{variant.name}' background: {' and '.join(one.empty)}")
             shapes = [one for one in shapes if not one.empty]
             if not shapes:
                 continue
@@ -169,7 +169,7 @@ class Controls:
             lacking = [where for given, where in ((simulation, "(INPUT)"), (data, "in place of data (--data)"))
                        if given is None or not _background(given)]
             if simulation is None or data is None or lacking:
-                self.absent(f"closure_{name}", f"background of '{variant.name}' {' and '.join(lacking)}")
+                self.absent(f"closure_{name}", f"'{variant.name}' background {' and '.join(lacking)}")
                 continue
             result = closure_templates(line, variant, self.classifiers, simulation)
             observed = closure_data(line, variant, self.classifiers, data)

@@ -46,12 +46,11 @@ def fit_forest(X: Array, y: Array, names: Sequence[str], *, seed: int, trees: in
                                 init_score=None if base is None else log_odds(base))
         try:
             found = lightgbm.train({**options, "seed": seed + attempt * _NEXT_SEED}, data, num_boost_round=trees)
+            break
         except lightgbm.basic.LightGBMError as error:
             if "best_split_info" not in str(error) or attempt + 1 == _TRIES:
                 raise
-        else:
-            return str(found.model_to_string())
-    raise AssertionError
+    return str(found.model_to_string())
 
 
 def log_odds(p: Array) -> Array:
