@@ -43,6 +43,7 @@ from fei_lite.production.learn_selection import (
     thinned,
 )
 from fei_lite.production.learned import (
+    RECORDS,
     LearnedSelection,
     Stage,
     closing,
@@ -98,8 +99,8 @@ def test_weights_of_copies_make_up_for_the_selection(continuum, channels):
 
 def some_sides():
     """Models of sides without forests: every B promises the same."""
-    return SideModels(("", ""), ("", ""), (0.01, 0.02), (0.03, 0.01), (1.0, 0.5), scale=700.0, mean_promise=1e-3,
-                      mean_root=0.03, spread=5.0)
+    return SideModels(("", ""), ("", ""), (0.01, 0.02), (0.03, 0.01), (1.0, 0.5), scale=(400.0, 300.0),
+                      mean_promise=1e-3, mean_root=0.03, spread=5.0)
 
 
 def test_weights_of_combinations_make_up_for_the_selection(pairs, channels):
@@ -133,7 +134,7 @@ def test_pairs_are_as_frequent_as_they_say():
     models = some_sides()
     counts, wanted = np.zeros((10, 10)), np.zeros((10, 10))
     for seed in range(400):
-        drawn = draw_pairs(first, second, code, replace(models, scale=20.0), np.random.default_rng(seed))
+        drawn = draw_pairs(first, second, code, replace(models, scale=(10.0, 20.0)), np.random.default_rng(seed))
         np.add.at(counts, (drawn.first, drawn.second), 1.0)
         wanted[drawn.first, drawn.second] = drawn.wanted
     same = code[:, None] == code[None, :]
@@ -142,7 +143,7 @@ def test_pairs_are_as_frequent_as_they_say():
     pulls = (counts - mean)[same] / np.sqrt(mean[same])
     assert np.abs(pulls).max() < 4.5 and abs(np.std(pulls) - 1.0) < 0.3
     root = np.sqrt(models.promise(first.of(np.arange(7)), second.of(np.arange(7)))[0])
-    assert np.all(wanted[np.arange(7), np.arange(7)] >= 20.0 * 0.999 * root)
+    assert np.all(wanted[np.arange(7), np.arange(7)] >= 10.0 * 0.999 * root)
 
 
 def test_sides_teach_what_gives_a_tag():
@@ -224,7 +225,7 @@ WHAT = EVENT.index("sphericity")
 def experience_of(rng, n, of="events"):
     """Events whose chance depends on two features only."""
     names = EVENT if of == "events" else PAIR
-    X = rng.normal(size=(n, len(names) + len(RECORDED))).astype(np.float32)
+    X = rng.normal(size=(n, len(names) + len(RECORDS[of]))).astype(np.float32)
     chance = np.where(X[:, WHAT] > 1.0, 0.4, 0.01)
     candidate = rng.uniform(size=n) < chance
     passed = candidate & (X[:, -1] > 0.0)
@@ -584,7 +585,7 @@ def test_variance_is_that_of_repeated_productions():
     of the squared sum; without the families it would be less than half.
     """
     rng, n, pieces = np.random.default_rng(3), 300, 150
-    models = SideModels(("",), ("",), (0.01,), (0.03,), (1.0,), scale=100.0)
+    models = SideModels(("",), ("",), (0.01,), (0.03,), (1.0,), scale=(60.0, 40.0))
     sums, variances, alone = (np.zeros(pieces) for _ in range(3))
     for k in range(pieces):
         tag, signal = np.exp(rng.normal(-4.0, 1.0, (2, 2, n)))

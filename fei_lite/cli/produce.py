@@ -40,9 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="channel set of the tagger (default: that of the models)")
     parser.add_argument("--settings", default="belle2", metavar="NAME", help="Pythia's settings")
     parser.add_argument("--signal", nargs="+", type=Path, default=[], metavar="FILE",
-                        help="candidates of simulated signal (fei-lite analyse --candidates-only): the analyses' "
-                             "classifiers are then trained on the way, and the time goes to what comes into the bins "
-                             "of their fits")
+                        help="candidates of simulated signal (fei-lite analyse --candidates-only), and of background "
+                             "if there is any: the analyses' classifiers are then trained on the way, with these "
+                             "besides, and the time goes to what comes into the bins of their fits")
     parser.add_argument("--keep-events", action="store_true",
                         help="keep all events with a Btag, so that other analyses can run on them")
     parser.add_argument("--plain", action="store_true",

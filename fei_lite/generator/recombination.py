@@ -25,6 +25,7 @@ from fei_lite.events.batch import Jagged, offsets_of
 from fei_lite.generator.beams import boost
 from fei_lite.generator.generate import GeneratedBatch
 from fei_lite.generator.pair_sources import mixing_times
+from fei_lite.kernels.descent import inherit
 
 Array = NDArray[np.float64]
 
@@ -73,11 +74,7 @@ def sides_of(batch: GeneratedBatch) -> Sides:
         raise SimulationError("reuse: events without two B mesons. It is for charged and mixed events only.")
     side = np.full(len(event), -1, dtype=np.int64)
     side[from_root] = np.tile([0, 1], len(root))
-    while True:  # mothers stand before their daughters: as many rounds as generations
-        inherited = np.where((side < 0) & (mother >= 0), side[mother], -1)
-        if not np.any(inherited >= 0):
-            break
-        side[inherited >= 0] = inherited[inherited >= 0]
+    inherit(generated.offsets, generated["mother"], side)
     meson = from_root.reshape(-1, 2)
     return Sides(meson, generated["pdg"][meson].astype(np.int64), side, event)
 

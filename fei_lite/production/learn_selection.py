@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fei_lite.errors import SimulationError
 from fei_lite.production.forests import LEAST, fit_forest, importances
-from fei_lite.production.generated_features import PROMISES
+from fei_lite.production.generated_features import PAIR, PROMISES, SIDE
 from fei_lite.production.learned import (
     FEATURES,
     FLOOR,
@@ -26,11 +26,16 @@ from fei_lite.production.learned import (
     telling,
 )
 from fei_lite.production.recorded_features import FALLING
+from fei_lite.production.recorded_sides import LACKING
+from fei_lite.production.sides import SideModels
 
 Array = NDArray[np.float64]
 
-_SIGNS = dict.fromkeys(FALLING, -1) | dict.fromkeys(PROMISES, 1)
+_SIGNS = dict.fromkeys((*FALLING, *LACKING), -1) | dict.fromkeys(PROMISES, 1)
 _TREES = 100, 300  # of the forest of the first and of the second look
+_POWERS = np.arange(0.5, 2.6, 0.1).round(1).tolist()  # of a promise that are tried
+_SELECTED, _SOFT = 0.1, (3.0, 0.1)  # likeness above which a candidate is selected; see sharpened
+_ENOUGH = 10       # selected candidates that decide alone how much goes to detector and tag
 _SEEN = 100_000    # recorded events that are looked at, at most
 _BLOCKS = 20       # of events in a row, every second of which tells how good the forests of the others are
 _NEARLY = 0.1      # above the least product of time and variance, at the scale that is taken
@@ -70,6 +75,19 @@ def thinned(experience: Experience, part: float, rng: np.random.Generator) -> tu
     return found, np.where(like[rows], 1.0, 1.0 / part)
 
 
+def with_promises(experience: Experience, sides: SideModels) -> Experience:
+    """Experience with pairs, with the promises of other models of sides in place of what was known at the time."""
+    n, k = len(SIDE), PAIR.index(PROMISES[0])
+
+    def anew(X: Array) -> Array:
+        found = X.copy()
+        one, other = (sides.promises(X[:, first:first + n].astype(np.float64)) for first in (0, n))
+        found[:, k:k + len(PROMISES)] = sides.promise(one, other)[1]
+        return found
+
+    return replace(experience, X=anew(experience.X), seen=anew(experience.seen))
+
+
 def learn(experience: Experience, *, before: LearnedSelection, costs: Costs, counts: Array | None = None,
           ) -> LearnedSelection:
     """The next selection, from all that was tagged so far.
@@ -90,20 +108,21 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs, cou
     X = experience.X.astype(np.float64)
     looks = _looks(X, like, counts, seen, weight, before)
     h1, h2 = _promises(looks, seen, before.of)
+    hard = np.any(experience.like > _SELECTED, axis=1)
+    found = np.flatnonzero(hard)
     known = np.empty((2, len(X)))
     blocks = np.arange(len(X)) * _BLOCKS // len(X) % 2  # copies of an event stand side by side
     for block in (0, 1):
-        rows, others = np.flatnonzero((blocks == block) & (like > 0.0)), blocks != block
+        rows, others = np.flatnonzero((blocks == block) & hard), blocks != block
         if np.count_nonzero(like[others]) < LEAST:
             looks_of_others = looks
         else:
             looks_of_others = _looks(X[others], like[others], counts[others], seen, weight, before)
         known[:, rows] = _promises(looks_of_others, X[rows], before.of)
-    found = np.flatnonzero(like)
     size = like[found] / (experience.wanted[found] * experience.chance[found])
     spread = 0.0 if before.sides is None else before.sides.spread
     scales = best_scales(h1, h2, weight, most=before.first.most, costs=costs, spread=spread,
-                         found=(known[0, found], known[1, found], size))
+                         found=(known[0, found], known[1, found], size) if len(found) >= _ENOUGH else None)
     said = {"tagged": round(float(counts.sum())), "candidates": (experience.like > 0.0).sum(axis=0).tolist(),
             "likeness": experience.like.sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
     return LearnedSelection(before.of, before.number + 1, replace(looks[0], scale=scales[0]),
@@ -137,8 +156,20 @@ def _promises(looks: tuple[Stage, Stage], X: Array, of: str) -> tuple[Array, Arr
 
 def likeness_of_events(experience: Experience) -> Array:
     """Likeness (n,) of events, 0 to 1: that of all analyses together, each of which counts alike."""
-    weight = 1.0 / (experience.wanted * experience.chance)
-    return np.asarray(np.minimum(experience.like @ importances(weight @ experience.like), 1.0))
+    weight, like = 1.0 / (experience.wanted * experience.chance), sharpened(experience.like)
+    return np.asarray(np.minimum(like @ importances(weight @ like), 1.0))
+
+
+def sharpened(like: Array) -> Array:
+    """Likeness (n, n_analyses) of which what fails a cut tells less the more is known of what passes all.
+
+    Before anything passes, candidates that nearly do are all there is to learn from; later they would teach what fails.
+    In sum they count as much as three that pass, and a tenth of those that do, at most.
+    """
+    selected = like > _SELECTED
+    hard, soft = (np.where(rows, like, 0.0).sum(axis=0) for rows in (selected, ~selected))
+    factor = np.minimum((_SOFT[0] + _SOFT[1] * hard) / np.maximum(soft, 1e-9), 1.0)
+    return np.where(selected, like, like * factor)
 
 
 def best_scales(first: Array, second: Array, weight: Array, *, most: float, costs: Costs, spread: float = 0.0,
@@ -174,6 +205,21 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
 def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed: int, most: float, trees: int,
             signs: Sequence[int] | None = None, weight: Array | None = None) -> Stage:
     """A look that learned how the likeness (n,) differs from what was expected ``before``."""
-    base = float(like.sum() / before.sum()) if weight is None else float((weight @ like) / (weight @ before))
-    return Stage(1.0, 0.0, most, base, fit_forest(X, like, names, seed=seed, trees=trees, base=base * before,
-                                                   signs=signs, weight=weight))
+    weight = np.ones(len(like)) if weight is None else weight
+    power, base = best_power(like, before, weight)
+    return Stage(1.0, 0.0, most, base, power, fit_forest(X, like, names, seed=seed, trees=trees,
+                                                         base=base * before**power, signs=signs, weight=weight))
+
+
+def best_power(like: Array, before: Array, weight: Array) -> tuple[float, float]:
+    """The power of what was expected ``before`` (n,) that is most likely to have made the likeness, and its factor.
+
+    ``weight`` (n,): how many events each stands for.
+    """
+    tried = []
+    for power in _POWERS:
+        root = before**power
+        factor = float((weight @ like) / (weight @ root))
+        p = np.clip(factor * root, 1e-12, 0.5)
+        tried.append((float(weight @ (like * np.log(p) + (1.0 - like) * np.log1p(-p))), power, factor))
+    return max(tried)[1:]

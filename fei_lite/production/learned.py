@@ -28,18 +28,22 @@ from numpy.typing import NDArray
 from fei_lite.classifiers.trees import TreeModel, parse_trees
 from fei_lite.data_files import json_content, read_text
 from fei_lite.errors import SimulationError
+from fei_lite.events import EventBatch
 from fei_lite.outputs import atomic_output
 from fei_lite.production.forests import expected
 from fei_lite.production.generated_features import EVENT, PAIR, PROMISES, SHAPE
-from fei_lite.production.recorded_features import CLOSURES, RECORDED, TELLING
+from fei_lite.production.recorded_features import CLOSURES, RECORDED, TELLING, recorded_features, seen_of
+from fei_lite.production.recorded_sides import OF_SIDES, features_of_sides
 from fei_lite.production.sides import SideModels, side_models
 
 Array = NDArray[np.float64]
 
-#: What is selected: combinations of two B decays, or events of continuum, and the features of each.
+#: What is selected: combinations of two B decays, or events of continuum, and the features: generated, and recorded.
 FEATURES = {"pairs": PAIR, "events": EVENT}
+RECORDS = {"pairs": (*RECORDED, *OF_SIDES), "events": RECORDED}
 #: What the second look learns from, and whether the promise rises or falls with it.
-TOLD = {"pairs": (*PROMISES, *TELLING),
+TOLD = {"pairs": (*PROMISES, "tag_nCoveredB", "tag_nCompleteB", "tag_nKL", "tag_nNeutrinos", "other_nKL",
+                  "other_nNeutrinos", *TELLING, *OF_SIDES),
         "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
 #: Of the mean promise, what every event has at least in the first and in the second look.
 FLOOR = 0.1, 0.06
@@ -50,12 +54,15 @@ _HARDLY, _CHARGED = 0.02, 0.2   # promise of what is recorded with much more, an
 
 @dataclass(frozen=True)
 class Stage:
-    """One look: ``forest`` (LightGBM's text; "": none) learned what changes ``base`` times the promise before it."""
+    """One look: ``forest`` (LightGBM's text; "": none) learned what changes ``base`` times a ``power`` of the promise
+    before it.
+    """
 
     scale: float
     floor: float
     most: float
     base: float = 1.0
+    power: float = 1.0
     forest: str = field(default="", repr=False)
 
     @cached_property
@@ -65,7 +72,8 @@ class Stage:
 
     def promise(self, X: Array, before: Array) -> Array:
         """Expected likeness to a signal of each event (n,), from features and the promise before (n,)."""
-        return self.base * before if self.model is None else expected(self.model, X, self.base * before)
+        known = self.base * before**self.power
+        return known if self.model is None else expected(self.model, X, known)
 
     def wanted(self, promised: Array) -> Array:
         """How often events (n,) are wanted: above 0, and at most ``most``."""
@@ -73,8 +81,8 @@ class Stage:
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
-        return {"scale": self.scale, "floor": self.floor, "most": self.most, "base": self.base,
-                "forest": self.forest}
+        said = {"scale": self.scale, "floor": self.floor, "most": self.most, "base": self.base, "forest": self.forest}
+        return said if self.power == 1.0 else said | {"power": self.power}
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,8 @@ class LearnedSelection:
     def digest(self) -> str:
         """Hash of what decides: 16 hexadecimal digits."""
         content = [self.of, self.number, self.first.to_json(), None if self.second is None else self.second.to_json(),
-                   None if self.sides is None else self.sides.to_json(), FEATURES[self.of], RECORDED]
+                   None if self.sides is None else self.sides.to_json(), FEATURES[self.of],
+                   RECORDS[self.of]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def wanted(self, X: Array) -> Array:
@@ -131,7 +140,7 @@ class LearnedSelection:
         content = {"of": self.of, "number": self.number, "first": self.first.to_json(),
                    "second": None if self.second is None else self.second.to_json(), "digest": self.digest,
                    "sides": None if self.sides is None else self.sides.to_json(),
-                   "learned_from": self.learned_from, "features": [*FEATURES[self.of], *RECORDED]}
+                   "learned_from": self.learned_from, "features": [*FEATURES[self.of], *RECORDS[self.of]]}
         with atomic_output(path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
         return path
@@ -162,6 +171,13 @@ def first_selection(of: str, most: int, sides: SideModels | None = None) -> Lear
     return LearnedSelection(of, 0, first, replace(first, floor=_HARDLY * first.floor), sides)
 
 
+def features_of_recorded(of: str, batch: EventBatch, tag: NDArray[np.integer]) -> Array:
+    """Features (n_events, len(RECORDS[of])) of what was recorded; ``tag`` (n_events,): which B is rather the tag."""
+    seen = seen_of(batch)
+    found = recorded_features(batch, seen)
+    return found if of == "events" else np.concatenate([found, features_of_sides(batch, seen, tag)], axis=1)
+
+
 def closing(recorded: Array) -> Array:
     """Factors (n,), 0 to 1, of what was recorded: small where much energy is left over by all ways to part an event."""
     left = recorded[:, [RECORDED.index(name) for name in CLOSURES if "Left" in name]].min(axis=1)
@@ -180,5 +196,5 @@ def simple_promise(of: str, X: Array) -> Array:
 
 def telling(of: str, X: Array) -> Array:
     """Of the features of both looks those that the second one learns from."""
-    every = (*FEATURES[of], *RECORDED)
+    every = (*FEATURES[of], *RECORDS[of])
     return np.ascontiguousarray(X[:, [every.index(name) for name in TOLD[of]]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from fei_lite.kernels.closure import SIDES
 Array = NDArray[np.float64]
 
 #: Tracks from near the interaction point (cm), and clusters that count (GeV): about those of the hadronic FEI skim.
-_NEAR_D0, _NEAR_Z0, _LEAST_ENERGY, _SOFT_ENERGY = 2.0, 4.0, 0.1, 0.05
+_NEAR_D0, _NEAR_Z0, _LEAST_ENERGY, SOFT_ENERGY = 2.0, 4.0, 0.1, 0.05
 #: Columns of the likelihoods of a track, and the probability that identifies it.
 _ELECTRON, _MUON, _PION, _KAON, _PROTON = range(5)
 _IDENTIFIED = 0.6
@@ -38,32 +40,60 @@ TELLING = (*FALLING, *(name for name in CLOSURES if "Ways" in name), "rTracks", 
            "rPhotons", "rPhotonEnergy", "rKS", "rKLM", "rEnergy", "rMissingMomentum", "rMissingMass2")
 
 
-def recorded_features(batch: EventBatch) -> Array:
+@dataclass(frozen=True)
+class Seen:
+    """What features are made of: which tracks (n_tracks,) and clusters (n_clusters,) are what.
+
+    ``momentum`` (n_tracks, 3) is at the perigee, in the laboratory (GeV); ``mass`` (n_tracks,) that of what a track is
+    taken for. ``near`` are tracks from the interaction point, ``kaon``, ``lepton`` and ``proton`` identified ones.
+    ``photon`` are clusters taken for one, ``hard`` those above 0.1 GeV.
+    """
+
+    momentum: Array
+    mass: Array
+    near: NDArray[np.bool_]
+    kaon: NDArray[np.bool_]
+    lepton: NDArray[np.bool_]
+    proton: NDArray[np.bool_]
+    photon: NDArray[np.bool_]
+    hard: NDArray[np.bool_]
+
+
+def seen_of(batch: EventBatch) -> Seen:
+    """What there is in a batch."""
+    tracks, clusters = batch.tracks, batch.clusters
+    helix = tracks["helix"]
+    logl = tracks["pid_logl"][:, :5].astype(np.float64)
+    likely = np.exp(logl - logl.max(axis=1, keepdims=True, initial=-np.inf))
+    likely /= likely.sum(axis=1, keepdims=True)
+    photon = (clusters["is_photon"] != 0) & (clusters["is_track"] == 0)
+    return Seen(_momenta(helix, batch.events["bz"].astype(np.float64)[tracks.event_index]),
+                _MASSES[np.argmax(likely, axis=1)] if len(likely) else np.zeros(0),
+                (np.abs(helix[:, 0]) < _NEAR_D0) & (np.abs(helix[:, 3]) < _NEAR_Z0), _is(likely, _KAON),
+                _is(likely, _ELECTRON) | _is(likely, _MUON), _is(likely, _PROTON), photon,
+                photon & (clusters["E"] > _LEAST_ENERGY))
+
+
+def recorded_features(batch: EventBatch, seen: Seen | None = None) -> Array:
     """Features (n_events, len(RECORDED)) of a batch."""
     n, tracks, clusters = batch.n_events, batch.tracks, batch.clusters
+    seen = seen or seen_of(batch)
     out = np.zeros((n, len(RECORDED)))
     at = {name: i for i, name in enumerate(RECORDED)}
 
     def fill(name: str, event: NDArray[np.int64], values: NDArray | None = None) -> None:
         out[:, at[name]] = np.bincount(event, values, minlength=n)
 
-    event, helix = tracks.event_index, tracks["helix"]
-    near = (np.abs(helix[:, 0]) < _NEAR_D0) & (np.abs(helix[:, 3]) < _NEAR_Z0)
-    logl = tracks["pid_logl"][:, :5].astype(np.float64)
-    likely = np.exp(logl - logl.max(axis=1, keepdims=True, initial=-np.inf))
-    likely /= likely.sum(axis=1, keepdims=True)
+    event, near = tracks.event_index, seen.near
     charge = tracks["charge"].astype(np.float64)
-    momentum = _momenta(helix, batch.events["bz"].astype(np.float64)[event])
-    for name, rows in (("rTracks", slice(None)), ("rNearTracks", near), ("rKaons", near & _is(likely, _KAON)),
-                       ("rLeptons", near & (_is(likely, _ELECTRON) | _is(likely, _MUON))),
-                       ("rProtons", near & _is(likely, _PROTON))):
+    for name, rows in (("rTracks", slice(None)), ("rNearTracks", near), ("rKaons", near & seen.kaon),
+                       ("rLeptons", near & seen.lepton), ("rProtons", near & seen.proton)):
         fill(name, event[rows])
     fill("rCharge", event, charge)
     fill("rNearCharge", event[near], charge[near])
     out[:, at["rImbalance"]] = np.abs(out[:, at["rNearCharge"]])
-    photon = (clusters["is_photon"] != 0) & (clusters["is_track"] == 0)
     energy, where = clusters["E"].astype(np.float64), clusters.event_index
-    hard, soft = photon & (energy > _LEAST_ENERGY), photon & (energy > _SOFT_ENERGY)
+    hard, soft = seen.hard, seen.photon & (energy > SOFT_ENERGY)
     fill("rPhotons", where[hard])
     fill("rSoftPhotons", where[soft])
     fill("rPhotonEnergy", where[hard], energy[hard])
@@ -71,11 +101,10 @@ def recorded_features(batch: EventBatch) -> Array:
     fill("rKS", batch.v0s.event_index[batch.v0s["pdg"] == 310])
     fill("rLambda", batch.v0s.event_index[np.abs(batch.v0s["pdg"]) == 3122])
     fill("rKLM", batch.klm.event_index)
-    mass = _MASSES[np.argmax(likely, axis=1)] if len(likely) else np.zeros(0)
-    total = _total(momentum[near], mass[near], event[near], clusters, hard, n)
+    total = _total(seen.momentum[near], seen.mass[near], event[near], clusters, hard, n)
     out[:, [at["rEnergy"], at["rMissingMomentum"], at["rMissingMass2"]]] = _missing(total, batch.events["beam_p4"])
-    out[:, at[CLOSURES[0]]:] = _closures(batch, near, momentum, mass, charge, _is(likely, _KAON), hard)
-    np.maximum.at(out[:, at["rHardestTrack"]], event[near], np.linalg.norm(momentum[near], axis=1))
+    out[:, at[CLOSURES[0]]:] = _closures(batch, near, seen.momentum, seen.mass, charge, seen.kaon, hard)
+    np.maximum.at(out[:, at["rHardestTrack"]], event[near], np.linalg.norm(seen.momentum[near], axis=1))
     return out
 
 
@@ -85,7 +114,7 @@ def _closures(batch: EventBatch, near: NDArray[np.bool_], momentum: Array, mass:
     beam = batch.events["beam_p4"]
     where = batch.tracks.event_index[near]
     tracks = np.column_stack([momentum[near], np.sqrt(np.sum(momentum[near] ** 2, axis=1) + mass[near] ** 2)])
-    photons, event = _photons(batch.clusters, hard)
+    photons, event = photons_of(batch.clusters, hard)
     order = np.lexsort((-photons[:, 3], event))
     photons, event = photons[order], event[order]
     turned = beam * np.array([-1.0, -1.0, -1.0, 1.0])
@@ -98,7 +127,7 @@ def _closures(batch: EventBatch, near: NDArray[np.bool_], momentum: Array, mass:
     return out.reshape(batch.n_events, len(CLOSURES))
 
 
-def _photons(clusters: Jagged, hard: NDArray[np.bool_]) -> tuple[Array, NDArray[np.int64]]:
+def photons_of(clusters: Jagged, hard: NDArray[np.bool_]) -> tuple[Array, NDArray[np.int64]]:
     """Four-momenta (n, 4) in the laboratory of photons from the origin, and their events."""
     theta, phi, energy, where = (np.asarray(values, dtype=np.float64)[hard] for values in (
         clusters["theta"], clusters["phi"], clusters["E"], clusters.event_index))
@@ -120,7 +149,7 @@ def _momenta(helix: Array, bz: Array) -> Array:
 def _total(momentum: Array, mass: Array, event: NDArray[np.int64], clusters: Jagged, hard: NDArray[np.bool_],
            n: int) -> Array:
     """Four-momentum (n, 4) in the laboratory of tracks and photons."""
-    photons, where = _photons(clusters, hard)
+    photons, where = photons_of(clusters, hard)
     own = np.column_stack([momentum, np.sqrt(np.sum(momentum**2, axis=1) + mass**2)])
     return np.stack([np.bincount(event, own[:, k], minlength=n)
                      + np.bincount(where, photons[:, k], minlength=n) for k in range(4)], axis=1)

@@ -36,15 +36,23 @@ class Taken:
     """Events that were taken, the features (n, n_features) that decided, and the numbers of the second decay's event.
 
     ``wanted`` (n,) is how often each was wanted, the inverse of its weight. ``partner`` (n,) is that of the event
-    itself where decays were not combined anew. ``n_offered`` events or combinations were looked at; ``offered``
-    (m, n_features) are a random sample of them.
+    itself where decays were not combined anew. ``tag`` (n,) says which B (0, 1) of a pair is rather the tag.
+    ``n_offered`` events or combinations were looked at.
     """
 
     batch: GeneratedBatch
     X: Array
     wanted: Array
     partner: NDArray[np.int64]
+    tag: NDArray[np.int64]
     n_offered: int
+
+
+def whole(batch: GeneratedBatch) -> Taken:
+    """All of a batch, each event once."""
+    n = batch.n_events
+    return Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64),
+                 np.zeros(n, dtype=np.int64), n)
 
 
 @dataclass
@@ -72,7 +80,7 @@ class Sampler:
         made = repeated(batch, rows)
         events = made.events | {"weight": made.events["weight"] / wanted[rows], "event": number}
         return Taken(replace(made, events=events, n_generated=batch.n_generated), X[rows], wanted[rows],
-                     batch.events["event"][rows].astype(np.int64), len(X))
+                     batch.events["event"][rows].astype(np.int64), np.zeros(len(rows), dtype=np.int64), len(X))
 
     def _of_pairs(self, batch: GeneratedBatch) -> Taken:
         sides, n, sqrt_s = sides_of(batch), batch.n_events, _sqrt_s(batch)
@@ -83,11 +91,11 @@ class Sampler:
         promises = models.promises(of_sides)
         first, second = promises.of(np.arange(0, 2 * n, 2)), promises.of(np.arange(1, 2 * n, 2))
         drawn = draw_pairs(first, second, sides.code[:, 1], models, self.rng)
-        rows, partners, wanted, features = [], [], [], []
+        rows, partners, wanted, features, tags = [], [], [], [], []
         for start in range(0, len(drawn.first), _AT_A_TIME):
             i, j = (part[start:start + _AT_A_TIME] for part in (drawn.first, drawn.second))
-            X = features_of_pairs(of_sides[2 * i], of_sides[2 * j + 1], (first.of(i), second.of(j)), models,
-                                  sqrt_s=sqrt_s)
+            X, swap = features_of_pairs(of_sides[2 * i], of_sides[2 * j + 1], (first.of(i), second.of(j)), models,
+                                        sqrt_s=sqrt_s)
             before = drawn.wanted[start:start + _AT_A_TIME]
             found = np.minimum(self.selection.wanted(X), before)
             mask = np.flatnonzero(self.rng.uniform(size=len(i)) * before < found)
@@ -95,11 +103,12 @@ class Sampler:
             partners.append(j[mask])
             wanted.append(found[mask])
             features.append(X[mask])
+            tags.append(swap[mask].astype(np.int64))
         row, partner, times = np.concatenate(rows), np.concatenate(partners), np.concatenate(wanted)
         made = with_mixing_times(recombined(batch, sides, row, partner), self.rng)
         events = made.events | {"weight": 1.0 / times, "event": _numbers(batch.events["event"][row])}
         return Taken(replace(made, events=events, n_generated=batch.n_generated), np.concatenate(features), times,
-                     batch.events["event"][partner].astype(np.int64), len(drawn.first))
+                     batch.events["event"][partner].astype(np.int64), np.concatenate(tags), len(drawn.first))
 
 
 def _numbers(event: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -149,11 +158,11 @@ def _together(parts: list[Taken]) -> Taken:
     """All of several."""
     return Taken(joined([part.batch for part in parts]), np.concatenate([part.X for part in parts]),
                  np.concatenate([part.wanted for part in parts]), np.concatenate([part.partner for part in parts]),
-                 sum(part.n_offered for part in parts))
+                 np.concatenate([part.tag for part in parts]), sum(part.n_offered for part in parts))
 
 
 def _part(taken: Taken, start: int, stop: int) -> Taken:
     """Events ``start`` to ``stop``; what was offered for all of them counts for the first."""
     first = start == 0
     return Taken(taken.batch.slice(start, stop), taken.X[start:stop], taken.wanted[start:stop],
-                 taken.partner[start:stop], taken.n_offered if first else 0)
+                 taken.partner[start:stop], taken.tag[start:stop], taken.n_offered if first else 0)

@@ -2,13 +2,15 @@
 
 An event is selected if one B gives the tag and the rest, from the other B, looks like a signal side. Both are frequent
 enough to be learned from some thousand B's each, where selected events are one in 10^5. The promise of a pair is a
-power of the sum of the products over the analyses, in both orders. Of n first and n second B's, pairs are drawn so that
-a pair is as frequent as the root of that promise: each order of each analysis is a product of a number of the first B
-and one of the second, and both are drawn by themselves.
+power of the sum of the products over the analyses, in both orders. Of n first and n second B's, pairs are drawn as
+often as powers of what they promise say: each order of each analysis is a product of a number of the first B and one
+of the second, and both are drawn by themselves. The higher power is best for tags of one B's objects, which are most
+of what is selected; the lower one is for those that take something from both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,9 +27,12 @@ Array = NDArray[np.float64]
 #: Part of the mean promise of a side that every side has at least: tags of both B's objects, what the forest misses.
 _FLOOR = 0.1
 #: Pairs that are drawn per generated event, to be looked at.
-_PROPOSED = 20.0
+_PROPOSED = 40.0
 #: A pair gets a candidate as this power of what its sides promise: most of it from tags of both B's objects (measured).
 _POWER = 0.5
+#: Powers of the product of what both sides promise as which pairs are drawn, and the part of them (ours: of candidates
+#: in the bins of the HTA the effective number per pair is four times as large at 0.5 as at 0.25).
+_DRAWN = ((0.25, 0.3), (0.5, 0.7))
 #: Trees of a forest of sides.
 _TREES = 80
 #: Pairs of sides that averages over pairs are taken of.
@@ -65,8 +70,9 @@ class SideModels:
     """Forests (LightGBM's texts; "" where there was too little to learn from) of tag and signal side of each analysis.
 
     ``mean_tag`` and ``mean_signal`` are the mean promises, ``importance`` makes the analyses count alike, ``scale`` is
-    that of the pairs that are drawn, ``mean_promise`` and ``mean_root`` are those of all pairs (and of the root),
-    ``spread`` is the relative variance, per generated event, of sums over all pairs.
+    that of the pairs that are drawn (as each of the powers), ``mean_promise`` and ``mean_root`` are those of all pairs
+    (and of the root), ``spread`` is the relative variance, per generated event, of sums over all pairs. ``analyses``
+    are their names, and ``classified`` says whether their classifiers were known.
     """
 
     tag: tuple[str, ...] = field(repr=False)
@@ -74,10 +80,12 @@ class SideModels:
     mean_tag: tuple[float, ...]
     mean_signal: tuple[float, ...]
     importance: tuple[float, ...]
-    scale: float = 1.0
+    scale: tuple[float, ...] = (1.0,) * len(_DRAWN)
     mean_promise: float = 1.0
     mean_root: float = 1.0
     spread: float = 0.0
+    analyses: tuple[str, ...] = ()
+    classified: bool = False
 
     @cached_property
     def models(self) -> tuple[tuple[TreeModel | None, ...], tuple[TreeModel | None, ...]]:
@@ -104,12 +112,13 @@ class SideModels:
         return both, np.log(np.stack([both, tag, other], axis=1)), swap
 
     def terms(self, first: SidePromises, second: SidePromises) -> list[tuple[Array, Array]]:
-        """Numbers of first and second sides whose products, summed, are how often pairs are drawn, up to ``scale``."""
+        """Numbers of first and second sides whose products, summed, are how often pairs are drawn."""
         found = []
-        for k, importance in enumerate(self.importance):
-            factor, root = importance ** (0.5 * _POWER), 0.5 * _POWER
-            found.append((factor * first.tag[:, k]**root, second.signal[:, k]**root))
-            found.append((factor * first.signal[:, k]**root, second.tag[:, k]**root))
+        for (power, _), scale in zip(_DRAWN, self.scale, strict=True):
+            for k, importance in enumerate(self.importance):
+                factor = scale * importance**power
+                found.append((factor * first.tag[:, k]**power, second.signal[:, k]**power))
+                found.append((factor * first.signal[:, k]**power, second.tag[:, k]**power))
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -144,24 +153,24 @@ def draw_pairs(first: SidePromises, second: SidePromises, code: NDArray[np.integ
         here = np.flatnonzero(code == value)
         for a, b in terms:
             cumulative = np.cumsum(a[here]), np.cumsum(b[here])
-            m = rng.poisson(models.scale * cumulative[0][-1] * cumulative[1][-1] / len(here))
+            m = rng.poisson(cumulative[0][-1] * cumulative[1][-1] / len(here))
             chosen = [here[np.searchsorted(c, rng.uniform(size=m) * c[-1], side="right").clip(max=len(here) - 1)]
                       for c in cumulative]
             rows.append(chosen[0])
             partners.append(chosen[1])
     row, partner = (np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64) for parts in (rows, partners))
-    wanted = models.scale * np.sum([a[row] * b[partner] for a, b in terms], axis=0)
+    wanted = np.sum([a[row] * b[partner] for a, b in terms], axis=0)
     return Drawn(row, partner, wanted)
 
 
 def features_of_pairs(first: Array, second: Array, promises: tuple[SidePromises, SidePromises], models: SideModels, *,
-                      sqrt_s: float) -> Array:
-    """Features (n, len(PAIR)) of pairs from those of their sides and their promises."""
+                      sqrt_s: float) -> tuple[Array, NDArray[np.bool_]]:
+    """Features (n, len(PAIR)) of pairs from those of their sides and their promises; where the second is the tag."""
     _, logarithms, swap = models.promise(*promises)
-    return pair_features(first, second, logarithms, swap=swap, sqrt_s=sqrt_s)
+    return pair_features(first, second, logarithms, swap=swap, sqrt_s=sqrt_s), swap
 
 
-def learn_sides(trials: Trials, *, seed: int) -> SideModels:
+def learn_sides(trials: Trials, *, seed: int, analyses: Sequence[str] = (), classified: bool = False) -> SideModels:
     """Forests of sides from trials. What was tried more often for its features needs no weights: they are features."""
     k = trials.tag.shape[1]
     texts: list[list[str]] = [[], []]
@@ -175,20 +184,23 @@ def learn_sides(trials: Trials, *, seed: int) -> SideModels:
             texts[i].append(fit_forest(trials.X[known], y, SIDE, seed=100 * i + 10 * a + seed, trees=_TREES)
                             if np.count_nonzero(y > 0.0) >= LEAST else "")
     draft = SideModels(tuple(texts[0]), tuple(texts[1]), tuple(means[0].tolist()), tuple(means[1].tolist()),
-                       tuple(importances(means[0] * means[1]).tolist()))
+                       tuple(importances(means[0] * means[1]).tolist()), analyses=tuple(analyses),
+                       classified=classified)
     return _scaled(draft, trials.X, weight, np.random.default_rng(seed))
 
 
 def _scaled(draft: SideModels, X: Array, weight: Array, rng: np.random.Generator) -> SideModels:
     """The models with what they promise on average, of sides that with ``weight`` stand for all that are generated."""
     promises, importance = draft.promises(X), np.array(draft.importance)
-    mean = sum(float(np.average(a, weights=weight) * np.average(b, weights=weight))
-               for a, b in draft.terms(promises, promises))
+    products = [float(np.average(a, weights=weight) * np.average(b, weights=weight))
+                for a, b in draft.terms(promises, promises)]
+    means = np.sum(np.reshape(products, (len(_DRAWN), -1)), axis=1)
+    scale = [_PROPOSED * part / float(mean) for (_, part), mean in zip(_DRAWN, means, strict=True)]
     tag, signal = (np.average(x, weights=weight, axis=0) for x in (promises.tag, promises.signal))
     of_side = (promises.tag * signal + promises.signal * tag) @ importance
     average = float(np.average(of_side, weights=weight))
     one, other = (rng.choice(len(X), _PAIRS, p=weight / weight.sum()) for _ in range(2))
     both = draft.promise(promises.of(one), promises.of(other))[0]
-    return replace(draft, scale=_PROPOSED / mean, mean_promise=average,
+    return replace(draft, scale=tuple(scale), mean_promise=average,
                    mean_root=float(np.sqrt(both).mean()),
                    spread=2.0 * float(np.average(of_side**2, weights=weight)) / average**2)

@@ -29,7 +29,7 @@ from fei_lite.parallel import Workers, executor_of, map_in_context
 
 #: Events generated per piece: before anything was learned, and afterwards.
 FIRST_PIECE = {"pairs": 4_000, "events": 20_000, "signal": 10_000}
-PIECE = {"pairs": 6_000, "events": 60_000, "signal": 10_000}
+PIECE = {"pairs": 12_000, "events": 60_000, "signal": 10_000}
 
 #: Called with a record whenever a piece is done.
 Report = Callable[[dict[str, Any]], None]

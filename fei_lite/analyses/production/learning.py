@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,29 @@ from fei_lite.analyses.production.experience import (
     save_arrays,
 )
 from fei_lite.analyses.production.plans import Times, Workshop
-from fei_lite.analyses.production.scores import classifiers_folder, known_classifiers, train_classifiers
-from fei_lite.analyses.production.side_trials import try_sides
+from fei_lite.analyses.production.scores import (
+    classifiers_folder,
+    known_classifiers,
+    latest_folder,
+    train_classifiers,
+)
+from fei_lite.analyses.production.side_trials import Judge, judge_of, try_sides
 from fei_lite.generator.generate import generate
 from fei_lite.generator.processes import PROCESSES, SEEDS
 from fei_lite.generator.settings import load_settings
 from fei_lite.outputs import atomic_output, make_folder
-from fei_lite.production.learn_selection import Costs, Experience, learn, thinned
+from fei_lite.production.learn_selection import Costs, Experience, learn, thinned, with_promises
 from fei_lite.production.learned import LearnedSelection, first_selection, load_selection
 from fei_lite.production.sides import SideModels, Trials, learn_sides
 
 #: Copies of an event of continuum, and of one combination of B decays, at most.
 SPLIT = {"events": 20, "pairs": 1_000_000}
 #: Candidates after which a selection is learned first, and by what factor more it is learned anew.
-CANDIDATES, MORE = 100, 1.3
+CANDIDATES, MORE = 100, 1.2
 #: Events without a candidate that a selection is learned from, at most.
 _ROWS = 200_000
 #: Events of each process whose B's are tried: all of them, then the promising ones of more.
-TRIALS = (4_000, 24_000)
+TRIALS = (4_000, 32_000)
 #: Events that are tried at a time.
 _BATCH = 4_000
 #: The trials' seeds are those of the pieces and this.
@@ -56,7 +62,7 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     make_folder(where)
     numbers = sorted(int(path.stem.split("_")[1]) for path in where.glob(f"{kind}_*.json"))
     if not numbers:
-        sides = _sides(processes, folder, workshop, seed=seed) if kind == "pairs" else None
+        sides = _sides(processes, folder, workshop, seed=seed, number=0) if kind == "pairs" else None
         found = first_selection(kind, SPLIT[kind], sides)
         return found, found.save(where)
     path = where / f"{kind}_{numbers[-1]}.json"
@@ -73,6 +79,9 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     name = f"{kind}_{numbers[-1] + 1}"
     train_classifiers(folder, name, [one.analysis for one in workshop.all], records, workshop.plan.signal)
     experience, counts = _experience(folder, name, of_kind, workshop)
+    sides = _better_sides(present, processes, folder, workshop, seed=seed)
+    if sides is not None:
+        experience, present = with_promises(experience, sides), replace(present, sides=sides)
     new = learn(experience, before=present, costs=costs_of(of_kind), counts=counts)
     new.learned_from.update(all_candidates=candidates, analyses=names)
     return new, new.save(where)
@@ -93,20 +102,47 @@ def candidates_before(learned_from: Mapping[str, Any], names: Sequence[str]) -> 
     return 0.5 * float(sum(of.get(name, 0) for name in names))
 
 
-def _sides(processes: Sequence[str], folder: Path, workshop: Workshop, *, seed: int) -> SideModels:
-    """Models of single B's, from trials: first of all sides, then of those that promise something."""
+def _better_sides(present: LearnedSelection, processes: Sequence[str], folder: Path, workshop: Workshop, *,
+                  seed: int) -> SideModels | None:
+    """Models of single B's anew where the present ones are of other analyses, or knew no classifiers that there are."""
+    sides = present.sides
+    if sides is None or (sides.analyses == _names(workshop) and (sides.classified or not any(
+            judge.classifiers for judge in _judges(folder, workshop)))):
+        return None
+    return _sides(processes, folder, workshop, seed=seed, number=present.number + 1)
+
+
+def _names(workshop: Workshop) -> tuple[str, ...]:
+    return tuple(one.analysis.name for one in workshop.all)
+
+
+def _judges(folder: Path, workshop: Workshop) -> list[Judge]:
+    """What judges the signal sides of each analysis."""
+    latest = latest_folder(folder, "pairs")
+    return [judge_of(one.analysis, known_classifiers(folder, latest, one.analysis), workshop.plan.signal)
+            for one in workshop.all]
+
+
+def _sides(processes: Sequence[str], folder: Path, workshop: Workshop, *, seed: int, number: int) -> SideModels:
+    """Models of single B's, from trials: first of all sides, then of those that promise something.
+
+    ``number`` is that of the selection that they are for.
+    """
     models: SideModels | None = None
+    judges = _judges(folder, workshop)
     done: list[Trials] = []
-    for number, n in enumerate(TRIALS):
+    for k, n in enumerate(TRIALS):
         for process in processes:
-            done.append(_trials(process, n, number, folder, workshop, seed=seed, models=models))
-        models = learn_sides(joined_arrays(done), seed=number)
+            done.append(_trials(process, n, len(TRIALS) * number + k, folder, workshop, seed=seed, models=models,
+                                judges=judges))
+        models = learn_sides(joined_arrays(done), seed=k, analyses=_names(workshop),
+                             classified=any(judge.classifiers for judge in judges))
     assert models is not None
     return models
 
 
 def _trials(process: str, n: int, number: int, folder: Path, workshop: Workshop, *, seed: int,
-            models: SideModels | None) -> Trials:
+            models: SideModels | None, judges: Sequence[Judge]) -> Trials:
     """The trials of a process in a round, made unless they are there; one column for each analysis of the plan."""
     path = folder / "trials" / f"{process}_{number}.npz"
     if not path.exists():
@@ -117,7 +153,8 @@ def _trials(process: str, n: int, number: int, folder: Path, workshop: Workshop,
         with times("trials"):
             for batch in generate(process, n, seed=(seed + _SEED + number) % SEEDS, batch_size=_BATCH,
                                   settings=load_settings(workshop.plan.settings)):
-                part = try_sides(batch, mine, process=process, at=at, models=models, rng=rng, k=len(workshop.all))
+                part = try_sides(batch, mine, process=process, at=at, models=models, rng=rng, k=len(workshop.all),
+                                 judges=[judges[i] for i in at])
                 parts.append(part)
         save_arrays(path, joined_arrays(parts))
         with atomic_output(path.with_suffix(".json"), force=True) as temporary:

@@ -28,9 +28,8 @@ from fei_lite.generator.generate import generate, made_by
 from fei_lite.generator.settings import load_settings
 from fei_lite.outputs import atomic_output, make_folder
 from fei_lite.production.learn_selection import Experience
-from fei_lite.production.learned import LearnedSelection, load_selection
-from fei_lite.production.recorded_features import recorded_features
-from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered
+from fei_lite.production.learned import LearnedSelection, features_of_recorded, load_selection
+from fei_lite.production.sampling import FAMILY, Sampler, Taken, gathered, whole
 
 #: Events generated, and at least so many reconstructed, at a time. Fixed: random numbers are drawn batch by batch.
 BATCH = 8000
@@ -138,9 +137,7 @@ def _generated(piece: Piece, workshop: Workshop, analyses: tuple[Loaded, ...], s
         if batch is None:
             return
         with times("select"):
-            n = batch.n_events
-            taken = (Taken(batch, np.zeros((n, 0)), np.ones(n), batch.events["event"].astype(np.int64), n)
-                     if sampler is None else sampler(batch))
+            taken = whole(batch) if sampler is None else sampler(batch)
         yield taken
 
 
@@ -170,7 +167,7 @@ def _reconstruct(batch: EventBatch, taken: Taken, analyses: tuple[Loaded, ...], 
     with times("look"):
         recorded, chance, rows = np.zeros((n, 0)), np.ones(n), np.arange(n)
         if selection is not None:
-            recorded = recorded_features(batch)
+            recorded = features_of_recorded(selection.of, batch, taken.tag)
             chance = selection.chance(taken.X, recorded, taken.wanted)
             rows = np.flatnonzero(rng.uniform(size=n) < chance)
         batch.events["weight"] = batch.events["weight"] / chance

@@ -39,9 +39,12 @@ def check_signal(files: Sequence[Path], analyses: Sequence[Analysis]) -> None:
 
 def train_classifiers(folder: Path, selection: str, analyses: Sequence[Analysis], records: Sequence[dict[str, Any]],
                       signal: Sequence[Path]) -> None:
-    """Train the classifiers of every analysis of which there is signal, on all pieces so far, and write them."""
+    """Train the classifiers of every analysis of which there is signal, on all pieces so far, and write them.
+
+    ``signal`` may be candidates of background, too, of earlier productions: so the first classifiers know much.
+    """
     for analysis in analyses:
-        given = [path for path in signal if _of(path, analysis)]
+        given = files_of(signal, analysis)
         if not given or not analysis.recipe.classifier:
             continue
         pieces = [candidates_of(folder, analysis, record) for record in records if analysis.name in record["analyses"]]
@@ -50,6 +53,12 @@ def train_classifiers(folder: Path, selection: str, analyses: Sequence[Analysis]
             where = classifiers_folder(folder, selection) / analysis.name
             save_classifier(used, where if len(analysis.recipe.classifier) == 1 else where / line.name, extra={},
                             force=True)
+
+
+def latest_folder(folder: Path, kind: str) -> str | None:
+    """The name of the latest selection of a kind that has classifiers; None if there is none."""
+    numbers = [int(path.name.split("_")[1]) for path in (folder / "classifiers").glob(f"{kind}_*")]
+    return f"{kind}_{max(numbers)}" if numbers else None
 
 
 def known_classifiers(folder: Path, selection: str | None, analysis: Analysis) -> Classifiers:
@@ -82,6 +91,11 @@ def with_scores(inputs: Inputs, analysis: Analysis, classifiers: Classifiers) ->
         for line, used in zip(analysis.recipe.classifier, classifiers, strict=True):
             columns |= scores_of(line, used, columns, inputs.sources)
     return columns
+
+
+def files_of(files: Sequence[Path], analysis: Analysis) -> list[Path]:
+    """Those of some files that hold candidates of an analysis, as it is now."""
+    return [path for path in files if _of(path, analysis)]
 
 
 def _of(path: Path, analysis: Analysis) -> bool:
