@@ -36,8 +36,10 @@ from fei_lite.production.sides import SideModels, Trials, learn_sides
 
 #: Copies of an event of continuum, and of one combination of B decays, at most.
 SPLIT = {"events": 20, "pairs": 1_000_000}
-#: Candidates after which a selection is learned first, and by what factor more it is learned anew.
+#: Candidates after which a selection is learned first, and by what factor more it is learned anew: of all of them, or
+#: of those that are selected where there are enough.
 CANDIDATES, MORE = 100, 1.2
+SELECTED, MORE_SELECTED = 10, 1.5
 #: Events without a candidate that a selection is learned from, at most.
 _ROWS = 200_000
 #: Events of each process whose B's are tried: all of them, then the promising ones of more.
@@ -68,13 +70,15 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     path = where / f"{kind}_{numbers[-1]}.json"
     present = load_selection(path)
     of_kind = [record for record in records if kind_of(record["process"]) == kind and record["selection"]]
-    candidates = sum(part["candidates"] for record in of_kind for part in record["analyses"].values())
+    candidates, known = (sum(part[key] for record in of_kind for part in record["analyses"].values())
+                         for key in ("candidates", "selected"))
     if not {*processes} <= {record["process"] for record in of_kind}:
         return present, path  # what one process has nothing of is not rare in all
     started = bool(workshop.plan.signal) and not classifiers_folder(folder, present.name).exists()
     names = [one.analysis.name for one in workshop.all]
     before = 0.0 if started else candidates_before(present.learned_from, names)
-    if candidates < max(CANDIDATES, MORE * before):
+    before_selected = max(SELECTED, present.learned_from.get("all_selected", known))
+    if candidates < max(CANDIDATES, MORE * before) and known < MORE_SELECTED * before_selected:
         return present, path
     name = f"{kind}_{numbers[-1] + 1}"
     train_classifiers(folder, name, [one.analysis for one in workshop.all], records, workshop.plan.signal)
@@ -83,7 +87,7 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
     if sides is not None:
         experience, present = with_promises(experience, sides), replace(present, sides=sides)
     new = learn(experience, before=present, costs=costs_of(of_kind), counts=counts)
-    new.learned_from.update(all_candidates=candidates, analyses=names)
+    new.learned_from.update(all_candidates=candidates, all_selected=known, analyses=names)
     return new, new.save(where)
 
 
