@@ -1,5 +1,7 @@
 """What a learned selection looks at and learns from: truth by side, powers, sharpened likeness, promises told anew."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,9 @@ from fei_lite.detector.response import default_response
 from fei_lite.detector.simulate import simulate_detector
 from fei_lite.generator.generate import generate
 from fei_lite.kernels.descent import inherit
-from fei_lite.production.generated_features import PAIR, PROMISES, SIDE
-from fei_lite.production.learn_selection import Experience, best_power, sharpened, with_promises
-from fei_lite.production.learned import RECORDS, Stage, features_of_recorded
+from fei_lite.production.generated_features import EVENT, PAIR, PROMISES, SIDE
+from fei_lite.production.learn_selection import Costs, Experience, best_power, best_scales, sharpened, with_promises
+from fei_lite.production.learned import LEAST_CHANCE, RECORDS, Stage, features_of_recorded, first_selection
 from fei_lite.production.recorded_features import RECORDED, recorded_features, seen_of
 from fei_lite.production.recorded_sides import OF_SIDES, features_of_sides
 from fei_lite.production.sides import SideModels
@@ -121,6 +123,28 @@ def test_the_power_of_a_promise_is_found():
     look = Stage(1.0, 0.0, 1.0, factor, power)
     np.testing.assert_allclose(look.promise(np.zeros((3, 1)), promised[:3]), factor * promised[:3] ** power)
     assert Stage(**look.to_json()) == look and "power" not in Stage(1.0, 0.0, 1.0).to_json()
+
+
+def test_the_second_look_never_refuses():
+    """Would catch what was recorded that goes to the tag hardly ever, whatever the second look makes of it."""
+    rng = np.random.default_rng(8)
+    X, recorded = rng.normal(size=(300, len(EVENT))), np.abs(rng.normal(size=(300, len(RECORDED))))
+    before = first_selection("events", 20)
+    wanted = before.wanted(X)
+    doubtful = Stage(1e-6, 1e-9, 20.0, least=LEAST_CHANCE)
+    np.testing.assert_allclose(replace(before, second=doubtful).chance(X, recorded, wanted), LEAST_CHANCE)
+    sure = Stage(1e6, 1e-9, 20.0, least=LEAST_CHANCE)
+    assert np.all(replace(before, second=sure).chance(X, recorded, np.ones(300)) == 1.0)
+    assert Stage(**doubtful.to_json()) == doubtful
+
+
+def test_scales_know_the_least_chance():
+    """Would catch a second look that is set as if it could refuse: where it cannot, less goes to the detector."""
+    promised, costs = np.repeat([1e-6, 1e-2], [950, 50]), Costs(offer=1e-4, record=1e-4, tag=1e-2)
+    flat, every = np.full(1000, promised.mean()), np.ones(1000)
+    wanted = [best_scales(flat, promised, every, most=50.0, costs=costs, least_chance=least)[0] * np.sqrt(flat[0])
+              for least in (0.0, 1.0)]
+    assert wanted[1] < 0.5 * wanted[0]
 
 
 def test_what_passes_outweighs_what_nearly_does():

@@ -18,6 +18,7 @@ from fei_lite.production.generated_features import PAIR, PROMISES, SIDE
 from fei_lite.production.learned import (
     FEATURES,
     FLOOR,
+    LEAST_CHANCE,
     TOLD,
     LearnedSelection,
     Stage,
@@ -122,6 +123,7 @@ def learn(experience: Experience, *, before: LearnedSelection, costs: Costs, cou
     size = like[found] / (experience.wanted[found] * experience.chance[found])
     spread = 0.0 if before.sides is None else before.sides.spread
     scales = best_scales(h1, h2, weight, most=before.first.most, costs=costs, spread=spread,
+                         least_chance=looks[1].least,
                          found=(known[0, found], known[1, found], size) if len(found) >= _ENOUGH else None)
     said = {"tagged": round(float(counts.sum())), "candidates": (experience.like > 0.0).sum(axis=0).tolist(),
             "likeness": experience.like.sum(axis=0).tolist(), "costs_s": [costs.offer, costs.record, costs.tag]}
@@ -143,7 +145,7 @@ def _looks(X: Array, like: Array, counts: Array, seen: Array, weight: Array, bef
     first = _fitted(seen[:, :n], promised, simple, names, seed=number, most=most, trees=_TREES[0])
     expected_first = first.promise(seen[:, :n], simple)
     return (replace(first, floor=FLOOR[0] * float(np.average(expected_first, weights=weight))),
-            replace(later, floor=FLOOR[1] * float(np.average(promised, weights=weight))))
+            replace(later, least=LEAST_CHANCE, floor=FLOOR[1] * float(np.average(promised, weights=weight))))
 
 
 def _promises(looks: tuple[Stage, Stage], X: Array, of: str) -> tuple[Array, Array]:
@@ -173,15 +175,16 @@ def sharpened(like: Array) -> Array:
 
 
 def best_scales(first: Array, second: Array, weight: Array, *, most: float, costs: Costs, spread: float = 0.0,
-                found: tuple[Array, Array, Array] | None = None) -> tuple[float, float]:
+                least_chance: float = 0.0, found: tuple[Array, Array, Array] | None = None) -> tuple[float, float]:
     """Scales of both looks at which time times variance is nearly least.
 
     ``first`` and ``second`` are the promises (n,) of recorded events in both looks, which with ``weight`` stand for
     all that is generated. ``found``: promises in both looks of candidates (m,) and how much each stands for; without
-    them candidates are expected as they are promised. The product falls to a flat valley where most of the time goes
-    to the tag; what is taken is the edge of it where a generated event costs least, since many decays and events are
-    better than copies of few. Copies of one event have its own chance in common, which does not shrink with their
-    number; combinations of B decays have those of the decays (``spread``: their relative variance per generated event).
+    them candidates are expected as they are promised. ``least_chance`` is that of the second look. The product falls
+    to a flat valley where most of the time goes to the tag; what is taken is the edge of it where a generated event
+    costs least, since many decays and events are better than copies of few. Copies of one event have its own chance in
+    common, which does not shrink with their number; combinations of B decays have those of the decays (``spread``:
+    their relative variance per generated event).
     """
     weight = weight / weight.sum()
     mean, roots = float(weight @ second), (np.sqrt(first), np.sqrt(second))
@@ -194,8 +197,8 @@ def best_scales(first: Array, second: Array, weight: Array, *, most: float, cost
         family = spread * mean**2 or float(weight @ (first**2 * np.clip(1.0 - 1.0 / wanted, 0.0, None)))
         fixed = costs.offer + costs.record * float(weight @ wanted)
         for s2 in grid[1]:
-            time = fixed + costs.tag * float(weight @ np.minimum(s2 * roots[1], wanted))
-            variance = float(part @ (1.0 / np.minimum(s2 * roots_of[1], wanted_of))) + family
+            time = fixed + costs.tag * float(weight @ np.clip(s2 * roots[1], least_chance * wanted, wanted))
+            variance = float(part @ (1.0 / np.clip(s2 * roots_of[1], least_chance * wanted_of, wanted_of))) + family
             tried.append((time * variance, time, float(s1), float(s2)))
     least = min(row[0] for row in tried)
     _, _, s1, s2 = min((row for row in tried if row[0] <= (1.0 + _NEARLY) * least), key=lambda row: row[1])
@@ -207,8 +210,8 @@ def _fitted(X: Array, like: Array, before: Array, names: Sequence[str], *, seed:
     """A look that learned how the likeness (n,) differs from what was expected ``before``."""
     weight = np.ones(len(like)) if weight is None else weight
     power, base = best_power(like, before, weight)
-    return Stage(1.0, 0.0, most, base, power, fit_forest(X, like, names, seed=seed, trees=trees,
-                                                         base=base * before**power, signs=signs, weight=weight))
+    return Stage(1.0, 0.0, most, base, power, forest=fit_forest(X, like, names, seed=seed, trees=trees, signs=signs,
+                                                                base=base * before**power, weight=weight))
 
 
 def best_power(like: Array, before: Array, weight: Array) -> tuple[float, float]:

@@ -47,6 +47,9 @@ TOLD = {"pairs": (*PROMISES, "tag_nCoveredB", "tag_nCompleteB", "tag_nKL", "tag_
         "events": (*SHAPE, "charge", "nCoveredD", "nKL", "nNeutrinos", "lostEnergy", *TELLING)}
 #: Of the mean promise, what every event has at least in the first and in the second look.
 FLOOR = 0.1, 0.06
+#: Chance that what was recorded goes to the tag, at least. What the first look wants often is promising, and the second
+#: one may be wrong: without this one right tag of sixty that it took for a wrong one had half the weight of all.
+LEAST_CHANCE = 0.05
 _START = {"pairs": 4.0, "events": 0.3}   # events that are wanted per generated one before anything was learned
 _LEFT = 0.7        # GeV: the scale of the energy left over that a candidate has, before anything was learned (assumed)
 _HARDLY, _CHARGED = 0.02, 0.2   # promise of what is recorded with much more, and where charges do not add up; likewise
@@ -55,7 +58,7 @@ _HARDLY, _CHARGED = 0.02, 0.2   # promise of what is recorded with much more, an
 @dataclass(frozen=True)
 class Stage:
     """One look: ``forest`` (LightGBM's text; "": none) learned what changes ``base`` times a ``power`` of the promise
-    before it.
+    before it. In the second look ``least`` is the chance that everything has.
     """
 
     scale: float
@@ -63,6 +66,7 @@ class Stage:
     most: float
     base: float = 1.0
     power: float = 1.0
+    least: float = 0.0
     forest: str = field(default="", repr=False)
 
     @cached_property
@@ -82,7 +86,8 @@ class Stage:
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
         said = {"scale": self.scale, "floor": self.floor, "most": self.most, "base": self.base, "forest": self.forest}
-        return said if self.power == 1.0 else said | {"power": self.power}
+        return said | {name: value for name, value, usual in (("power", self.power, 1.0), ("least", self.least, 0.0))
+                       if value != usual}
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ class LearnedSelection:
             return np.ones(len(X))
         promised = self.second.promise(telling(self.of, np.concatenate([X, recorded], axis=1)),
                                        simple_promise(self.of, X) * closing(recorded))
-        return np.minimum(self.second.wanted(promised) / wanted, 1.0)
+        return np.clip(self.second.wanted(promised) / wanted, self.second.least, 1.0)
 
     def save(self, folder: Path) -> Path:
         """Write it to FOLDER/NAME.json."""
