@@ -93,15 +93,19 @@ def present_selection(kind: str, processes: Sequence[str], folder: Path, records
 
 def candidates_before(learned_from: Mapping[str, Any], names: Sequence[str]) -> float:
     """Candidates that a selection was learned from, for some analyses; of other ones than it was learned for half of
-    what it knew of these: that is enough for fewer purposes.
+    what it knew of these: that is enough for fewer purposes; none where it knew nothing of one of them.
 
     >>> known = {"analyses": ["xs_nunu", "hta"], "candidates": [100, 40], "all_candidates": 150}
     >>> candidates_before(known, ["hta", "xs_nunu"]), candidates_before(known, ["hta"])
     (150.0, 20.0)
+    >>> candidates_before(known, ["hta", "k_tau_l"])
+    0.0
     """
     known = learned_from.get("analyses", names)
     if {*known} == {*names}:
         return float(learned_from.get("all_candidates", 0))
+    if not {*names} <= {*known}:
+        return 0.0
     of = dict(zip(known, learned_from.get("candidates", [0] * len(known)), strict=True))
     return 0.5 * float(sum(of.get(name, 0) for name in names))
 
