@@ -24,7 +24,7 @@ from fei_lite.analyses.production.learning import costs_of
 from fei_lite.analyses.production.piece_summary import summary_of
 from fei_lite.analyses.production.pieces import make_piece
 from fei_lite.analyses.production.plans import Piece, Plan
-from fei_lite.analyses.production.records import counted, of_analyses, read_record, records_of
+from fei_lite.analyses.production.records import counted, of_analyses, read_record, read_trials, records_of
 from fei_lite.analyses.production.scores import check_signal, known_classifiers, train_classifiers, with_scores
 from fei_lite.analyses.production.side_trials import try_sides
 from fei_lite.analyses.production.yields import Families, effective_luminosity, yields_of
@@ -617,6 +617,14 @@ def test_interval_of_an_effective_luminosity():
         low, high = toy.interval(1.0)
         errors.append(0.5 * np.log(high / low))
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(found), rel=0.25)
+
+
+def test_what_is_just_being_written_is_no_piece(tmp_path):
+    """Would catch a production that ends because a piece is just being written, under a hidden name."""
+    for folder in ("pieces", "trials"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ".charged_3.part.json").write_text('{"process": "char')
+    assert records_of(tmp_path) == read_trials(tmp_path) == []
 
 
 def test_first_pieces_count_only_where_there_are_no_others():

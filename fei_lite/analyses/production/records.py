@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_trials(folder: Path) -> list[dict[str, Any]]:
     """What the trials of single B's say of themselves; raises :class:`AnalysisError`."""
-    return [_read(path, _Trials) for path in sorted((folder / "trials").glob("*.json"))]
+    return [_read(path, _Trials) for path in sorted((folder / "trials").glob("[!.]*.json"))]
 
 
 def read_costs(path: Path) -> dict[str, float]:
@@ -91,8 +91,8 @@ def read_costs(path: Path) -> dict[str, float]:
 
 
 def records_of(folder: Path) -> list[dict[str, Any]]:
-    """What the pieces of a folder say of themselves."""
-    return [read_record(path) for path in sorted((folder / "pieces").glob("*.json"))]
+    """What the pieces of a folder say of themselves; not what is just being written (hidden until it is whole)."""
+    return [read_record(path) for path in sorted((folder / "pieces").glob("[!.]*.json"))]
 
 
 def counted(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
