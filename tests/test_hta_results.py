@@ -36,7 +36,7 @@ def test_background_has_its_luminosity(content):
     """Would catch a result from a short production, or one with a process left out."""
     samples = content["samples"]
     assert content["missing_processes"] == []
-    assert samples["bbbar"]["luminosity_fb"] >= 2.9 and samples["bbbar"]["effective_luminosity_fb"] >= 120.0
+    assert samples["bbbar"]["luminosity_fb"] >= 4.5 and samples["bbbar"]["effective_luminosity_fb"] >= 260.0
     for name in ("ccbar", "qqbar"):
         assert samples[name]["luminosity_fb"] >= 2.2, name
 
