@@ -83,14 +83,16 @@ def test_intervals_cover():
 
 
 def test_seeds():
-    """Would catch a chain that ended too soon, or randomness that no seed governs."""
+    """Would catch a chain that ended too soon, or randomness that no seed governs.
+
+    Central intervals of seven seeds scatter by 0.02 (68 %) and 0.05 (95 %), the shortest ones by 0.1: the top is flat.
+    """
     prior = FlatPrior("mu", "mu", 0.0, 10.0)
     one, same, other = (sampled(counting(70, error=0.2), prior, seed=seed, steps=2000) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.values, same.values)
     assert not np.array_equal(one.values[:50], other.values[:50])
-    for level in (0.68, 0.95):
-        np.testing.assert_allclose(highest_density(one.values[:, 0], level), highest_density(other.values[:, 0], level),
-                                   atol=0.15)
+    for level, within in ((0.68, 0.1), (0.95, 0.3)):
+        np.testing.assert_allclose(central(one.values[:, 0], level), central(other.values[:, 0], level), atol=within)
 
 
 def test_intervals_of_known_densities():
