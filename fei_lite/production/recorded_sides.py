@@ -74,7 +74,7 @@ def _owners(batch: EventBatch) -> _Owners:
     inherit(generated.offsets, generated["mother"], root)
 
     def of(objects: Jagged) -> NDArray[np.int64]:
-        row = _matched(objects, generated)
+        row = matched_rows(objects, generated)
         return np.where(row >= 0, root[row], -1)
 
     return _Owners(root, of(batch.tracks), of(batch.clusters), of(batch.klm))
@@ -91,13 +91,13 @@ def _of_one(batch: EventBatch, seen: Seen, owners: _Owners, k: int) -> dict[str,
         return np.bincount(of[rows], None if values is None else values[rows], minlength=n).astype(np.float64)
 
     of_tracks, photons = owners.tracks == k, (owners.clusters == k) & seen.photon
-    near, true = seen.near & of_tracks, photons & (code[_matched(clusters, generated)] == _PHOTON)
+    near, true = seen.near & of_tracks, photons & (code[matched_rows(clusters, generated)] == _PHOTON)
     positive = v0s["positive_index"] + tracks.offsets[:-1][v0s.event_index]
     kaons, hardest = near & seen.kaon, np.zeros(n)
     np.maximum.at(hardest, event[kaons], np.linalg.norm(seen.momentum[kaons], axis=1))
     lacking = (owners.generated == k) & (generated["status"] & _FINAL == _FINAL)
-    lacking[_matched(tracks, generated)[of_tracks]] = False
-    lacking[_matched(clusters, generated)[true]] = False
+    lacking[matched_rows(tracks, generated)[of_tracks]] = False
+    lacking[matched_rows(clusters, generated)[true]] = False
     charged = lacking & np.isin(code, _CHARGED)
     lost = lacking & (code == _PHOTON) & (generated["p4"][:, 3] > SOFT_ENERGY)
     total, beam = _total(batch, seen, of_tracks, true & (energy > SOFT_ENERGY)), batch.events["beam_p4"]
@@ -113,7 +113,7 @@ def _of_one(batch: EventBatch, seen: Seen, owners: _Owners, k: int) -> dict[str,
             "LostEnergy": count(generated.event_index, lost, generated["p4"][:, 3]), "HardestKaon": hardest}
 
 
-def _matched(objects: Jagged, generated: Jagged) -> NDArray[np.int64]:
+def matched_rows(objects: Jagged, generated: Jagged) -> NDArray[np.int64]:
     """Rows (n,) of the generated particles of objects, -1 where there is none."""
     index = objects["mc_index"].astype(np.int64)
     return np.where(index >= 0, index + generated.offsets[:-1][objects.event_index], -1)
@@ -123,7 +123,7 @@ def _total(batch: EventBatch, seen: Seen, of_tracks: NDArray[np.bool_], of_clust
     """Four-momenta (n_events, 4), centre-of-mass frame, of tracks (as what they are) and photons of events."""
     generated, n = batch.generated, batch.n_events
     assert generated is not None
-    code = np.abs(generated["pdg"][_matched(batch.tracks, generated)[of_tracks]])
+    code = np.abs(generated["pdg"][matched_rows(batch.tracks, generated)[of_tracks]])
     masses = np.select([code == known for known in _CHARGED], [mass(known) for known in _CHARGED], mass(_PION))
     momentum = seen.momentum[of_tracks]
     tracks = np.column_stack([momentum, np.sqrt(np.sum(momentum**2, axis=1) + masses**2)])

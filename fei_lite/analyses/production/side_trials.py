@@ -37,6 +37,7 @@ from fei_lite.generator.generate import GeneratedBatch
 from fei_lite.generator.recombination import Sides, one_side, sides_of
 from fei_lite.kernels.descent import inherit
 from fei_lite.production.generated_features import side_features
+from fei_lite.production.recorded_sides import matched_rows
 from fei_lite.production.sampling import repeated
 from fei_lite.production.sides import SideModels, Trials
 from fei_lite.reconstruction.engine import Reconstruction
@@ -183,10 +184,9 @@ def with_a_mistake(batch: EventBatch, tag: NDArray[np.integer], rng: np.random.G
     root = np.full(len(generated["pdg"]), -1, dtype=np.int64)
     root[tag] = 1
     inherit(generated.offsets, generated["mother"], root)
-    index = tracks["mc_index"].astype(np.int64)
-    row = np.maximum(index, 0) + generated.offsets[:-1][tracks.event_index]
+    row = matched_rows(tracks, generated)
     species = np.argmax(np.abs(generated["pdg"][row])[:, None] == _SPECIES, axis=1)
-    others = np.flatnonzero((index >= 0) & (root[row] < 0))
+    others = np.flatnonzero((row >= 0) & (root[row] < 0))
     order = others[np.lexsort((rng.uniform(size=len(others)), tracks.event_index[others]))]
     chosen = order[np.diff(tracks.event_index[order], prepend=-1) != 0]
     logl = tracks["pid_logl"].copy()
