@@ -17,6 +17,7 @@ from fei_lite.analyses.candidates.ntuple import read_ntuple
 from fei_lite.analyses.candidates.samples import Source
 from fei_lite.analyses.folders import load_analysis
 from fei_lite.analyses.histograms import bin_variances
+from fei_lite.analyses.output import read_classifiers
 from fei_lite.analyses.production.driver import _next_piece, produce_all, production_files, with_productions
 from fei_lite.analyses.production.experience import joined_arrays, read_experience
 from fei_lite.analyses.production.goals import GUIDES, Wanted, effective_of, most_lacking, next_is_guide
@@ -26,7 +27,7 @@ from fei_lite.analyses.production.pieces import make_piece
 from fei_lite.analyses.production.plans import Piece, Plan
 from fei_lite.analyses.production.records import counted, of_analyses, read_record, read_trials, records_of
 from fei_lite.analyses.production.scores import check_signal, known_classifiers, train_classifiers, with_scores
-from fei_lite.analyses.production.side_trials import try_sides
+from fei_lite.analyses.production.side_trials import Judge, judge_of, try_sides
 from fei_lite.analyses.production.yields import Families, effective_luminosity, yields_of
 from fei_lite.analyses.selected import likeness, selected
 from fei_lite.channels import load_channel_set
@@ -645,6 +646,26 @@ def test_selections_that_had_learned_little_do_not_count_later():
     assert counted(pieces[:3]) == pieces[:3]  # a third is more than a tenth
     assert counted(pieces) == pieces[1:]  # 1 of 11 is less, 3 are more
     assert counted([*pieces, a_record("mixed", n=10, selected_of={}, selection="pairs_1")])[-1]["process"] == "mixed"
+
+
+def test_classifiers_judge_signal_sides(production):
+    """Would catch classifiers that are left out of the trials, and a judge of background alone: signal keeps its order.
+
+    A score multiplies the likeness by the fraction of signal with a lower one: half of it, on average, of what passes.
+    """
+    from fei_lite.generator.decay_file import shipped_decays
+
+    hta = [one for one in production[2].all if one.analysis.name == "hta"]
+    known = read_classifiers(HERE / "trained/hta/classifier", hta[0].analysis)
+    judge = judge_of(hta[0].analysis, known, [HERE / "trained/hta/signal/k_nunu.parquet"])
+    assert 5.27 < judge.typical["tagMbc"] < 5.285 and 0.0 < judge.typical["tagSignalProbability"] < 1.0
+    assert judge_of(hta[0].analysis, known, [HERE / "trained/hta/background/2026-12-01c.parquet"]) == Judge()
+    batch = next(generate("signal", 150, seed=5, batch_size=150, dec_file=shipped_decays()["k_nunu"]))
+    plain, judged = (try_sides(batch, hta, process="k_nunu", at=[0], k=1, models=None, rng=np.random.default_rng(3),
+                               judges=judges).signal[:, 0] for judges in ((), [judge]))
+    passed = plain > 0.2
+    assert passed.sum() > 40 and np.all(judged[np.isfinite(plain)] <= plain[np.isfinite(plain)] + 1e-12)
+    assert 0.25 < judged[passed].mean() / plain[passed].mean() < 0.75
 
 
 def test_trials_know_a_signal_side(production):

@@ -72,6 +72,8 @@ def judge_of(analysis: Analysis, classifiers: Classifiers, candidates: Sequence[
     inputs = read_candidates(given, analysis)
     decays = analysis.recipe.signal_decays
     is_signal = np.isin(inputs.process(decays), list(decays))
+    if not np.any(is_signal):
+        return Judge()
     of_tag = [name for name, text in analysis.recipe.variables.items() if text.startswith(_OF_TAG)]
     return Judge(classifiers, {name: float(np.nanmedian(inputs.columns[name][is_signal])) for name in of_tag})
 
